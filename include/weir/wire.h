@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * wire.h - everything that the BPF half and the C half share, and nothing else
+ *
+ * Included by C, C++ and BPF C. Members are of fixed width, ordered 8-4-2-1,
+ * padding is named and zero, units end the names (_ns _us _bytes _permille), and
+ * every size is asserted. A member that is an enum is printed by name by
+ * bpftool. A change of any size or meaning raises WEIR_ABI_MAJOR; a new use for
+ * named padding raises WEIR_ABI_MINOR.
+ *
+ * All times are CLOCK_MONOTONIC nanoseconds, which is also what BPF's
+ * bpf_ktime_get_ns() reads.
+ */
+#ifndef WEIR_WIRE_H
+#define WEIR_WIRE_H
+
+#include <linux/types.h>
+
+#ifdef __cplusplus
+#define WEIR_ASSERT_SIZE(type, bytes) \
+	static_assert(sizeof(type) == (bytes), "size of " #type)
+#else
+#define WEIR_ASSERT_SIZE(type, bytes) \
+	_Static_assert(sizeof(type) == (bytes), "size of " #type)
+#endif
+
+#define WEIR_CACHELINE_BYTES	64
+#define WEIR_CACHE_ALIGNED	__attribute__((aligned(WEIR_CACHELINE_BYTES)))
+
+#define WEIR_ABI_MAGIC		0x7765697262706631ULL	/* "weirbpf1" */
+#define WEIR_ABI_MAJOR		1
+#define WEIR_ABI_MINOR		0
+
+#define WEIR_WORKERS_MAX	64	/* rows that a steering program scans */
+#define WEIR_WORKER_NONE	0xffffffffU
+#define WEIR_RECENT_MAX		256	/* events kept in weir_recent */
+#define WEIR_NAME_BYTES		32	/* instance name with its NUL */
+#define WEIR_BUILD_ID_BYTES	32
+
+/* What a worker says about itself in its row. */
+enum weir_worker_state {
+	WEIR_INIT = 0,		/* row not yet used */
+	WEIR_RUN = 1,		/* executing; loop_ns tells since when */
+	WEIR_PARKED = 2,	/* about to block or blocked in the kernel */
+	WEIR_DRAIN = 3,		/* finishes what it has, takes nothing new */
+	WEIR_DEAD = 4,		/* its thread or process is gone */
+};
+
+/*
+ * One worker's line in the load table (map weir_worker). Written by that worker
+ * alone, with plain stores; read by the steering program on every SYN.
+ *
+ * The contract: store state = WEIR_PARKED before blocking; after it, store
+ * loop_ns and then state = WEIR_RUN. A worker in WEIR_RUN whose loop_ns is older
+ * than weir_cfg.stale_ns is hung.
+ */
+struct weir_worker_row {
+	__u64 loop_ns;		/* when the current turn of the loop began */
+	__u64 accepted;		/* connections accepted since the instance began */
+	__u64 cookie;		/* socket cookie of the worker's listener */
+	__u32 inflight;		/* requests or operations in progress */
+	__u32 cq_ready;		/* completions waiting when the turn began */
+	__u32 conns;		/* open connections */
+	__u32 qdelay_us;	/* minimum completion-to-handler delay, last window */
+	enum weir_worker_state state;
+	__u32 epoch;		/* raised each time the worker restarts */
+	__u32 pid;		/* thread id */
+	__s32 unaccepted;	/* established, never to be accepted: see weir_pending */
+	__u32 pad[2];
+} WEIR_CACHE_ALIGNED;
+WEIR_ASSERT_SIZE(struct weir_worker_row, 64);
+
+/*
+ * Kernel's count of one worker's connections (map weir_pending). What waits in
+ * the accept queue is established - row.accepted - row.unaccepted, at least 0.
+ * The last term is the worker's own correction for connections that left the
+ * queue without an accept.
+ */
+struct weir_pending {
+	__u64 established;	/* +1 at PASSIVE_ESTABLISHED, moved on migration */
+	__u64 since_ns;		/* since when it waits without progress */
+	__u64 accepted_seen;	/* row.accepted at the last look */
+	__u64 pad[5];
+} WEIR_CACHE_ALIGNED;
+WEIR_ASSERT_SIZE(struct weir_pending, 64);
+
+/* How a new connection finds its worker. */
+enum weir_policy {
+	WEIR_POLICY_HASH = 0,		/* of the four-tuple, blind to load */
+	WEIR_POLICY_CPU = 1,		/* of the receiving CPU */
+	WEIR_POLICY_LEAST = 2,		/* least loaded of all */
+	WEIR_POLICY_P2C = 3,		/* less loaded of two at random */
+	WEIR_POLICY_WEIGHTED = 4,	/* by the operator's weights */
+};
+
+/* Bits of weir_cfg.flags. */
+#define WEIR_CFG_PENDING	(1U << 0)	/* sockops keeps weir_pending */
+
+/* Configuration of the kernel half (map weir_cfg, one entry, mmapable). */
+struct weir_cfg {
+	__u64 stale_ns;		/* older than this is hung */
+	__u64 rescue_ns;	/* age at which an accept queue is moved away */
+	__u64 flow_age_ns;	/* age at which the sweep looks at a flow */
+	__u64 rtx_window_ns;	/* retransmits are counted over this time */
+	__u64 rtx_quiet_ns;	/* without one for this long: burst over */
+	enum weir_policy policy;
+	__u32 workers;		/* rows in use */
+	__u32 scan_max;		/* p2c scans all rows up to this many workers */
+	__u32 flags;		/* WEIR_CFG_* */
+	__u32 shed_permille;	/* share of SYNs refused */
+	__u32 observers;	/* readers of weir_observe */
+	__u32 flow_period_us;	/* a flow is refreshed at most this often */
+	__u32 rtt_on_permille;	/* srtt over this share of the least: inflated */
+	__u32 rtt_off_permille;	/* under this share: no longer */
+	__u32 rtt_floor_us;	/* inflation below this is not one */
+	__u32 rtx_burst;	/* segments within rtx_window_ns: a burst */
+	__u32 sendq_high_bytes;	/* send queue pressure on */
+	__u32 sendq_low_bytes;	/* and off */
+	__u32 pad[9];
+};
+WEIR_ASSERT_SIZE(struct weir_cfg, 128);
+
+/* Defaults of struct weir_cfg, the constants of the law. */
+#define WEIR_STALE_NS		20000000ULL	/* 20 ms */
+#define WEIR_RESCUE_NS		25000000ULL	/* 25 ms */
+#define WEIR_FLOW_AGE_NS	60000000000ULL	/* 60 s */
+#define WEIR_FLOW_PERIOD_US	1000		/* 1 ms */
+#define WEIR_SCAN_MAX		4
+#define WEIR_RTT_ON_PERMILLE	4000
+#define WEIR_RTT_OFF_PERMILLE	2000
+#define WEIR_RTT_FLOOR_US	5000
+#define WEIR_RTX_BURST		4
+#define WEIR_RTX_WINDOW_NS	200000000ULL	/* 200 ms */
+#define WEIR_RTX_QUIET_NS	1000000000ULL	/* 1 s */
+#define WEIR_SENDQ_HIGH_BYTES	(1U << 20)
+#define WEIR_SENDQ_LOW_BYTES	(1U << 18)
+
+/* Who made the maps (map weir_meta, one entry). */
+struct weir_meta {
+	__u64 magic;		/* WEIR_ABI_MAGIC, stored last */
+	__u64 netns_cookie;	/* network namespace of the listeners */
+	__u64 owner_start;	/* start time of the owner, clock ticks since boot */
+	__u64 opened_ns;
+	__u32 abi_major;
+	__u32 abi_minor;
+	__u32 owner_pid;
+	__u32 instance;		/* as in weir_own */
+	__u32 workers_max;
+	__u32 row_bytes;	/* sizes as the maker knew them */
+	__u32 cfg_bytes;
+	__u32 flow_bytes;
+	__u32 event_bytes;
+	__u32 rung;		/* enum weir_bpf_rung of <weir/bpf.h> */
+	char name[WEIR_NAME_BYTES];
+	char build_id[WEIR_BUILD_ID_BYTES];
+	__u32 pad[2];
+};
+WEIR_ASSERT_SIZE(struct weir_meta, 144);
+
+/* Storage on a listener, inherited by its children (map weir_own). */
+struct weir_own {
+	__u32 instance;
+	__u32 worker;
+	__u32 epoch;
+	__u32 pad;
+};
+WEIR_ASSERT_SIZE(struct weir_own, 16);
+
+/* Counters of one worker on one CPU (map weir_listener). */
+struct weir_listener {
+	__u64 picked;		/* selections; syncookies pick twice */
+	__u64 skip_stale;	/* looked at and passed over: hung */
+	__u64 skip_state;	/* looked at and passed over: not serving */
+	__u64 select_err;	/* chosen, but its socket could not be used */
+	__u64 fallback;		/* picked although unusable: none was better */
+	__u64 shed;
+	__u64 migrated;		/* connections moved here from another listener */
+	__u64 pad;
+};
+WEIR_ASSERT_SIZE(struct weir_listener, 64);
+
+/* Same values as the kernel's TCP states, with names for bpftool. */
+enum weir_tcp_state {
+	WEIR_TCP_NONE = 0,
+	WEIR_TCP_ESTABLISHED = 1,
+	WEIR_TCP_SYN_SENT = 2,
+	WEIR_TCP_SYN_RECV = 3,
+	WEIR_TCP_FIN_WAIT1 = 4,
+	WEIR_TCP_FIN_WAIT2 = 5,
+	WEIR_TCP_TIME_WAIT = 6,
+	WEIR_TCP_CLOSE = 7,
+	WEIR_TCP_CLOSE_WAIT = 8,
+	WEIR_TCP_LAST_ACK = 9,
+	WEIR_TCP_LISTEN = 10,
+	WEIR_TCP_CLOSING = 11,
+	WEIR_TCP_NEW_SYN_RECV = 12,
+};
+
+enum weir_family {
+	WEIR_FAMILY_NONE = 0,
+	WEIR_FAMILY_INET = 2,
+	WEIR_FAMILY_INET6 = 10,
+};
+
+/* Bits of weir_flow.edges: what is on now. */
+#define WEIR_FLOW_RTT		(1U << 0)
+#define WEIR_FLOW_RETRANS	(1U << 1)
+#define WEIR_FLOW_RTO		(1U << 2)
+#define WEIR_FLOW_SENDQ		(1U << 3)
+
+/*
+ * One connection (map weir_flow, key: the socket cookie as __u64). Filled by
+ * sockops; refreshed at most every weir_cfg.flow_period_us.
+ */
+struct weir_flow {
+	__u64 opened_ns;
+	__u64 updated_ns;
+	__u64 bytes_acked;	/* sent by us and acknowledged */
+	__u64 bytes_received;
+	__u64 rtx_mark_ns;	/* when the current retransmit window began */
+	__u64 rtx_last_ns;	/* last retransmit */
+	__u32 worker;
+	enum weir_tcp_state state;
+	enum weir_family family;
+	__u32 edges;		/* WEIR_FLOW_* */
+	__u32 srtt_us;
+	__u32 rtt_min_us;
+	__u32 cwnd;		/* segments */
+	__u32 mss_bytes;
+	__u32 retrans;		/* segments sent again, ever */
+	__u32 rto;		/* timeouts, ever */
+	__u32 inflight;		/* segments sent, not acknowledged */
+	__u32 lost;		/* segments thought lost */
+	__u32 sendq_bytes;	/* written, not acknowledged; 0 without CAP_PERFMON */
+	__u32 recvq_bytes;	/* received, not read; 0 without CAP_PERFMON */
+	__u32 rtx_mark;		/* value of retrans when the window began */
+	__u32 local_ip[4];	/* network order; IPv4 in [0] */
+	__u32 remote_ip[4];
+	__u16 local_port;	/* host order */
+	__u16 remote_port;
+};
+WEIR_ASSERT_SIZE(struct weir_flow, 144);
+
+/* What a signal is about. */
+enum weir_event_kind {
+	WEIR_EV_NONE = 0,
+	WEIR_EV_RTT = 1,		/* smoothed RTT inflated; value, limit: us */
+	WEIR_EV_RETRANS = 2,		/* retransmit burst; value, limit: segments */
+	WEIR_EV_RTO = 3,		/* retransmission timeout; value: in a row */
+	WEIR_EV_SENDQ = 4,		/* send queue; value, limit: bytes */
+	WEIR_EV_RECVQ = 5,		/* receive queue; value, limit: bytes */
+	WEIR_EV_ZERO_WINDOW = 6,	/* peer's window closed; value: bytes waiting */
+	WEIR_EV_WORKER_SLOW = 7,	/* value, limit: queue delay, us */
+	WEIR_EV_WORKER_STALE = 8,	/* value, limit: age, ns */
+	WEIR_EV_CQ_OVERFLOW = 9,	/* value: completions */
+};
+
+enum weir_edge {
+	WEIR_EDGE_OFF = 0,
+	WEIR_EDGE_ON = 1,
+};
+
+/* One edge; the same form whether the kernel or the worker's loop raised it. */
+struct weir_event {
+	__u64 ns;
+	__u64 cookie;		/* of the connection; 0: about the worker */
+	__u64 value;		/* what was measured */
+	__u64 limit;		/* what it crossed */
+	enum weir_event_kind kind;
+	enum weir_edge edge;
+	__u32 worker;
+	__u32 seq;		/* place in weir_recent's order; 0: not from BPF */
+};
+WEIR_ASSERT_SIZE(struct weir_event, 48);
+
+/* Counters of the telemetry on one CPU (map weir_stats, one entry). */
+struct weir_stats {
+	__u64 flow_opened;
+	__u64 flow_failed;	/* weir_flow full: connection without a row */
+	__u64 flow_closed;	/* ended by the kernel half */
+	__u64 callbacks;	/* sockops callbacks on our connections */
+	__u64 events;		/* edges raised */
+	__u64 event_dropped;	/* worker's ring full or absent */
+	__u64 observe_dropped;	/* observers' ring full */
+	__u64 pad;
+};
+WEIR_ASSERT_SIZE(struct weir_stats, 64);
+
+#endif /* WEIR_WIRE_H */
