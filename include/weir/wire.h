@@ -167,7 +167,7 @@ struct weir_own {
 WEIR_ASSERT_SIZE(struct weir_own, 16);
 
 /* Counters of one worker on one CPU (map weir_listener). */
-struct weir_listener {
+struct weir_listener_row {
 	__u64 picked;		/* selections; syncookies pick twice */
 	__u64 skip_stale;	/* looked at and passed over: hung */
 	__u64 skip_state;	/* looked at and passed over: not serving */
@@ -177,7 +177,7 @@ struct weir_listener {
 	__u64 migrated;		/* connections moved here from another listener */
 	__u64 pad;
 };
-WEIR_ASSERT_SIZE(struct weir_listener, 64);
+WEIR_ASSERT_SIZE(struct weir_listener_row, 64);
 
 /* Same values as the kernel's TCP states, with names for bpftool. */
 enum weir_tcp_state {

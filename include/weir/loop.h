@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * loop.h - one thread's event loop: a backend, its operations, its timers,
+ * its counters.
+ *
+ * A loop belongs to one thread, its owner: the thread of the first
+ * weir_loop_run(), weir_loop_run_once() or weir_loop_run_until(). Until then
+ * the thread that opened it may prepare pools, files and operations.
+ */
+#ifndef WEIR_LOOP_H
+#define WEIR_LOOP_H
+
+#include <weir/op.h>
+#include <weir/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * enum weir_loop_limits - limits and defaults
+ * @WEIR_LOOP_OPS_DEFAULT: operations in flight, if not said
+ * @WEIR_LOOP_FILES_DEFAULT: file slots, if not said
+ * @WEIR_LOOP_BUFS_DEFAULT: buffers of all pools together, if not said
+ * @WEIR_LOOP_CQ_MAX: the kernel's longest completion queue; operations, file
+ *	slots and buffers of a loop together stay below it
+ */
+enum weir_loop_limits {
+	WEIR_LOOP_OPS_DEFAULT	= 4096,
+	WEIR_LOOP_FILES_DEFAULT	= 2048,
+	WEIR_LOOP_BUFS_DEFAULT	= 2048,
+	WEIR_LOOP_CQ_MAX	= 65536,
+};
+
+/**
+ * enum weir_loop_flags - how a loop waits
+ * @WEIR_LOOP_NO_BATCH: never wait for more than one completion. Less latency
+ *	at middling load, more system calls and processor time at high load.
+ * @WEIR_LOOP_ALL: every flag this version knows; others are refused
+ */
+enum weir_loop_flags {
+	WEIR_LOOP_NO_BATCH	= 1 << 0,
+	WEIR_LOOP_ALL		= WEIR_LOOP_NO_BATCH,
+};
+
+/**
+ * struct weir_loop_hooks - calls from a loop's turn, on its owner thread
+ * @parking: about to block in the kernel; NULL for none
+ * @running: back from the kernel at @now_ns; NULL for none
+ * @tick: after the events of each turn; NULL for none
+ * @ctx: handed to all
+ */
+struct weir_loop_hooks {
+	void (*parking)(void *ctx);
+	void (*running)(void *ctx, uint64_t now_ns, unsigned int events);
+	void (*tick)(void *ctx);
+	void *ctx;
+};
+
+/**
+ * struct weir_sim_opts - the faults of the "sim" backend
+ * @sz: sizeof(struct weir_sim_opts)
+ * @delay_max_ns: each completion is delayed by up to this much virtual time
+ * @short_permille: chance that a transfer is cut short
+ * @error_permille: chance that an operation fails with a fitting errno value
+ * @socket_bytes: capacity of each socket buffer
+ */
+struct weir_sim_opts {
+	size_t sz;
+	uint64_t delay_max_ns;
+	uint32_t short_permille;
+	uint32_t error_permille;
+	uint32_t socket_bytes;
+};
+
+/**
+ * struct weir_loop_opts - how to open a loop; zero and NULL mean the default
+ * @sz: sizeof(struct weir_loop_opts)
+ * @backend: "uring", "epoll" or "sim"; NULL: uring, or epoll where io_uring is
+ *	refused, with the reason in the log and weir_loop_reason()
+ * @alloc: allocator; the default is the C library's
+ * @log: log sink; the default drops everything
+ * @hooks: calls from each turn
+ * @sim: faults, for the sim backend
+ * @seed: of the sim backend's randomness
+ * @ops_max: operations in flight at once; more wait their turn
+ * @files_max: open files and sockets
+ * @bufs_max: buffers of all pools together
+ * @batch_max: completions to wait for at once at high load; default 64
+ * @batch_wait_us: how long to wait for them at most; default 100
+ * @offload_threads: threads for blocking calls on the epoll backend; default 2
+ * @flags: enum weir_loop_flags
+ */
+struct weir_loop_opts {
+	size_t sz;
+	const char *backend;
+	const struct weir_alloc *alloc;
+	const struct weir_log *log;
+	const struct weir_loop_hooks *hooks;
+	const struct weir_sim_opts *sim;
+	uint64_t seed;
+	uint32_t ops_max;
+	uint32_t files_max;
+	uint32_t bufs_max;
+	uint32_t batch_max;
+	uint32_t batch_wait_us;
+	uint32_t offload_threads;
+	uint32_t flags;
+	uint32_t pad;
+};
+
+/**
+ * struct weir_loop_stats - counters of a loop since it was opened
+ * @turns: turns of the loop
+ * @syscalls: system calls the loop made for I/O and waiting
+ * @events: events handed to done()
+ * @ops: operations that ended
+ * @errors: operations that ended with an error other than -ECANCELED, -ETIME
+ * @accepts: connections accepted
+ * @recvs: receives and reads that brought bytes
+ * @sends: sends and writes that took bytes
+ * @bytes_in: bytes received and read
+ * @bytes_out: bytes sent and written
+ * @stale: completions dropped because their generation was over
+ * @overflows: turns in which the completion queue had overflowed
+ * @parks: receives that waited for a pool buffer
+ * @rearms: multishot operations armed again by the library
+ * @accept_pauses: times accepting waited for a file slot or descriptor
+ * @inflight: operations in flight now
+ * @waiting: operations that wait for the budget now
+ * @files: files open now
+ */
+struct weir_loop_stats {
+	uint64_t turns;
+	uint64_t syscalls;
+	uint64_t events;
+	uint64_t ops;
+	uint64_t errors;
+	uint64_t accepts;
+	uint64_t recvs;
+	uint64_t sends;
+	uint64_t bytes_in;
+	uint64_t bytes_out;
+	uint64_t stale;
+	uint64_t overflows;
+	uint64_t parks;
+	uint64_t rearms;
+	uint64_t accept_pauses;
+	uint64_t inflight;
+	uint64_t waiting;
+	uint64_t files;
+};
+
+/**
+ * weir_loop_open() - make a loop
+ * @loopp: where the loop goes
+ * @opts: options, or NULL
+ *
+ * Takes all memory the loop will ever need.
+ *
+ * Context: Any thread; the caller may use the loop until another runs it.
+ * Return: 0; -EINVAL for an unknown backend, flag or a limit out of range;
+ * -E2BIG for option bytes this version does not know; -ENOSYS or -EPERM if the
+ * backend asked for is refused here; -ENOMEM.
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_loop_open(struct weir_loop **loopp, const struct weir_loop_opts *opts);
+
+/**
+ * weir_loop_close() - cancel what is in flight, drain it, free the loop
+ * @loop: the loop, or NULL
+ * @timeout_ns: how long draining may take
+ *
+ * Every op in flight gets its terminal event from inside this call. Files still
+ * open are closed. Pools must have been closed or hold no lease.
+ *
+ * Context: Owner thread, not from a callback.
+ * Return: 0; -ETIMEDOUT if the kernel still owns memory after @timeout_ns, then
+ * the loop lives on and this may be called again; -EBUSY from a callback.
+ */
+WEIR_API int weir_loop_close(struct weir_loop *loop, uint64_t timeout_ns);
+
+/**
+ * weir_loop_run() - run until stopped or until nothing is in flight
+ * @loop: the loop
+ *
+ * Context: Owner thread, not from a callback.
+ * Return: 0 when stopped, 1 when nothing was left to wait for, or the -errno of
+ * a backend that broke; -EBUSY from a callback.
+ */
+WEIR_API int weir_loop_run(struct weir_loop *loop);
+
+/**
+ * weir_loop_run_once() - one turn: submit, wait, dispatch
+ * @loop: the loop
+ * @timeout_ns: how long to wait at most; 0 only looks
+ *
+ * Context: Owner thread, not from a callback.
+ * Return: events dispatched, or -errno as weir_loop_run().
+ */
+WEIR_API int weir_loop_run_once(struct weir_loop *loop, uint64_t timeout_ns);
+
+/**
+ * weir_loop_run_until() - run until one operation has ended
+ * @loop: the loop
+ * @op: an operation in flight on it
+ *
+ * Context: Owner thread, not from a callback.
+ * Return: 0 when @op is no longer in flight, -EINTR when stopped first, or
+ * -errno as weir_loop_run().
+ */
+WEIR_API int weir_loop_run_until(struct weir_loop *loop, struct weir_op *op);
+
+/**
+ * weir_loop_stop() - make weir_loop_run() return after the current turn
+ * @loop: the loop
+ *
+ * A stop that comes while the loop does not run makes the next run return.
+ *
+ * Context: Any thread, signal handler. The loop must not be closed meanwhile.
+ */
+WEIR_API void weir_loop_stop(struct weir_loop *loop);
+
+/**
+ * weir_loop_wake() - end the current wait of a loop
+ * @loop: the loop
+ *
+ * Context: Any thread, signal handler. The loop must not be closed meanwhile.
+ */
+WEIR_API void weir_loop_wake(struct weir_loop *loop);
+
+/**
+ * weir_loop_now() - the loop's clock
+ * @loop: the loop
+ *
+ * Read once a turn: CLOCK_MONOTONIC, or virtual time on the sim backend.
+ *
+ * Context: Owner thread.
+ * Return: nanoseconds.
+ */
+WEIR_API uint64_t weir_loop_now(const struct weir_loop *loop);
+
+/**
+ * weir_loop_entropy() - random bytes from the backend
+ * @loop: the loop
+ * @buf: where they go
+ * @len: how many
+ *
+ * getrandom(2), or the seeded generator of the sim backend.
+ *
+ * Context: Owner thread.
+ */
+WEIR_API void weir_loop_entropy(struct weir_loop *loop, void *buf, size_t len);
+
+/**
+ * weir_loop_backend() - name of the backend in use
+ * @loop: the loop
+ *
+ * Context: Any thread.
+ * Return: "uring", "epoll" or "sim".
+ */
+WEIR_API const char *weir_loop_backend(const struct weir_loop *loop);
+
+/**
+ * weir_loop_reason() - why this backend
+ * @loop: the loop
+ *
+ * Context: Any thread.
+ * Return: "asked for", "first choice", or what refused the better one.
+ */
+WEIR_API const char *weir_loop_reason(const struct weir_loop *loop);
+
+/**
+ * weir_loop_fd() - a descriptor that polls readable when events wait
+ * @loop: the loop
+ *
+ * To nest a loop in another one. The descriptor stays the loop's.
+ *
+ * Context: Owner thread.
+ * Return: the descriptor, or -EOPNOTSUPP on sim.
+ */
+WEIR_API int weir_loop_fd(const struct weir_loop *loop);
+
+/**
+ * weir_loop_stats() - read a loop's counters
+ * @loop: the loop
+ * @stats: filled in
+ * @sz: sizeof(*stats) of the caller; no more than that is written
+ *
+ * Context: Owner thread.
+ */
+WEIR_API void weir_loop_stats(const struct weir_loop *loop, struct weir_loop_stats *stats,
+			      size_t sz);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* WEIR_LOOP_H */

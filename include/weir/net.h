@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * net.h - addresses, listeners, connections.
+ *
+ * A connection has one send queue with one operation in flight, so bytes leave
+ * in the order they were queued. Above the high mark its producer should pause;
+ * at the low mark drain() is called.
+ */
+#ifndef WEIR_NET_H
+#define WEIR_NET_H
+
+#include <sys/socket.h>
+#include <weir/op.h>
+#include <weir/pool.h>
+#include <weir/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_conn;
+struct weir_listener;
+
+/** enum weir_addr_limits - room for the text of any address, with its NUL */
+enum weir_addr_limits {
+	WEIR_ADDR_TEXT_MAX	= 64,
+};
+
+/**
+ * struct weir_addr - a socket address
+ * @ss: the address
+ * @len: bytes of it in use
+ */
+struct weir_addr {
+	struct sockaddr_storage ss;
+	uint32_t len;
+	uint32_t pad;
+};
+
+/**
+ * weir_addr_parse() - numeric text to address
+ * @addr: filled in
+ * @text: "127.0.0.1:80", "[::1]:80", or "*:80" for any IPv4 address
+ *
+ * Context: Any thread.
+ * Return: 0, or -EINVAL.
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_addr_parse(struct weir_addr *addr, const char *text);
+
+/**
+ * weir_addr_format() - address to numeric text
+ * @addr: the address
+ * @text: where the text goes, ended by a NUL
+ * @size: room there; WEIR_ADDR_TEXT_MAX always suffices
+ *
+ * Context: Any thread.
+ * Return: length of the text, -ENOSPC, or -EAFNOSUPPORT.
+ */
+WEIR_API int weir_addr_format(const struct weir_addr *addr, char *text, size_t size);
+
+/**
+ * struct weir_listener_opts - how to listen
+ * @sz: sizeof(struct weir_listener_opts)
+ * @addr: where; port 0 is replaced by the one the kernel chose, explicitly
+ * @accepted: a connection has come: @file is the caller's to close
+ * @failed: accepting paused for a reason (-EMFILE, -ENFILE, …); it goes on by
+ *	itself. NULL for none
+ * @ctx: handed to both
+ * @backlog: of listen(2); default 4096, cut by net.core.somaxconn
+ * @reuseport: set SO_REUSEPORT
+ */
+struct weir_listener_opts {
+	size_t sz;
+	const struct weir_addr *addr;
+	void (*accepted)(void *ctx, struct weir_file file);
+	void (*failed)(void *ctx, int err);
+	void *ctx;
+	uint32_t backlog;
+	uint32_t reuseport;
+};
+
+/**
+ * weir_listener_open() - bind, listen, and get ready to accept
+ * @listenerp: where the listener goes
+ * @loop: the loop that will accept
+ * @opts: options
+ *
+ * TCP_NODELAY and SO_REUSEADDR are set; accepted sockets inherit the former.
+ * The socket is bound to an explicit port even if 0 was asked for, because a
+ * listener bound to port 0 changes its port on shutdown and listen.
+ *
+ * Context: Owner thread.
+ * Return: 0; -EADDRINUSE if the port is taken, or taken by a socket without
+ * SO_REUSEPORT; -ENFILE; or another -errno of socket, bind, listen.
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_listener_open(struct weir_listener **listenerp, struct weir_loop *loop,
+		       const struct weir_listener_opts *opts);
+
+/**
+ * weir_listener_start() - begin to accept
+ * @listener: a listener
+ *
+ * Context: Owner thread.
+ */
+WEIR_API void weir_listener_start(struct weir_listener *listener);
+
+/**
+ * weir_listener_addr() - where a listener listens
+ * @listener: a listener
+ * @addr: filled in, with the port in use
+ *
+ * Context: Owner thread.
+ */
+WEIR_API void weir_listener_addr(const struct weir_listener *listener, struct weir_addr *addr);
+
+/**
+ * weir_listener_fd() - the plain descriptor of a listener
+ * @listener: a listener
+ *
+ * Context: Owner thread.
+ * Return: the descriptor, which stays the listener's; -EOPNOTSUPP on sim.
+ */
+WEIR_API int weir_listener_fd(const struct weir_listener *listener);
+
+/**
+ * weir_listener_close() - stop accepting and close
+ * @listener: a listener
+ * @closed: called when it is gone and its memory was freed; NULL for none
+ * @ctx: handed to @closed
+ *
+ * Connections in its accept queue are reset by the kernel unless another
+ * listener of the group takes them over.
+ *
+ * Context: Owner thread.
+ */
+WEIR_API void weir_listener_close(struct weir_listener *listener, void (*closed)(void *ctx),
+				  void *ctx);
+
+/**
+ * struct weir_conn_ops - what a connection tells its user
+ * @data: bytes came; @lease is borrowed for the call (weir_lease_get() keeps
+ *	it). NULL @lease: the peer has finished sending
+ * @drain: the send queue fell to the low mark after it had reached the high
+ *	one, or after a send was cut short. NULL for none
+ * @closed: the connection is over, @err is 0 or the -errno that ended it; the
+ *	memory is gone when this returns
+ *
+ * Context of all: owner thread, from weir_loop_run() and its kin.
+ */
+struct weir_conn_ops {
+	void (*data)(struct weir_conn *conn, struct weir_lease *lease);
+	void (*drain)(struct weir_conn *conn);
+	void (*closed)(struct weir_conn *conn, int err);
+};
+
+/**
+ * struct weir_conn_opts - how to run a connection
+ * @sz: sizeof(struct weir_conn_opts)
+ * @ops: callbacks
+ * @ctx: see weir_conn_ctx()
+ * @pool: where received bytes go and copied sends come from
+ * @low_bytes: low mark of the send queue; default 16 KiB
+ * @high_bytes: high mark of the send queue; default 64 KiB
+ * @linger_ns: how long a close may take to drain and to see the peer's end;
+ *	default 5 s
+ */
+struct weir_conn_opts {
+	size_t sz;
+	const struct weir_conn_ops *ops;
+	void *ctx;
+	struct weir_pool *pool;
+	uint32_t low_bytes;
+	uint32_t high_bytes;
+	uint64_t linger_ns;
+};
+
+/**
+ * weir_conn_open() - run a connection over a connected stream socket
+ * @connp: where the connection goes
+ * @loop: the loop
+ * @file: the socket, from an accept or connect; the connection's from here
+ * @opts: options
+ *
+ * Starts receiving. Allocates; a service keeps its connections in a slab
+ * instead.
+ *
+ * Context: Owner thread.
+ * Return: 0, -EBADF for a stale @file, -EINVAL for bad marks, -ENOMEM.
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_conn_open(struct weir_conn **connp, struct weir_loop *loop, struct weir_file file,
+		   const struct weir_conn_opts *opts);
+
+/**
+ * weir_conn_send() - queue bytes, copying them into buffers of the pool
+ * @conn: the connection
+ * @buf: the bytes
+ * @len: how many
+ *
+ * Takes what fits below the high mark and the pool's free buffers. After a
+ * short count drain() is called when there is room again.
+ *
+ * Context: Owner thread.
+ * Return: bytes taken, 0 to @len; -EPIPE if the connection is closing or its
+ * peer is gone.
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_conn_send(struct weir_conn *conn, const void *buf, uint32_t len);
+
+/**
+ * weir_conn_send_lease() - queue bytes of a lease without copying
+ * @conn: the connection
+ * @lease: a lease the caller holds or borrows; the queue takes a reference
+ * @offset: first byte
+ * @len: how many
+ *
+ * Taken even above the high mark: the buffer is held either way.
+ *
+ * Context: Owner thread.
+ * Return: 0; 1 if the queue is now at or above the high mark: pause; -EINVAL
+ * for bytes outside the lease; -EPIPE as weir_conn_send(); -ENOBUFS if the
+ * queue has no entry left.
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_conn_send_lease(struct weir_conn *conn, struct weir_lease *lease,
+			 uint32_t offset, uint32_t len);
+
+/**
+ * weir_conn_pause() - stop receiving
+ * @conn: the connection
+ *
+ * Events already under way may still come. The receive window closes behind
+ * them and the peer slows down.
+ *
+ * Context: Owner thread.
+ */
+WEIR_API void weir_conn_pause(struct weir_conn *conn);
+
+/**
+ * weir_conn_resume() - go on receiving
+ * @conn: the connection
+ *
+ * Context: Owner thread.
+ */
+WEIR_API void weir_conn_resume(struct weir_conn *conn);
+
+/**
+ * weir_conn_close() - drain, shut down, linger to the peer's end, close
+ * @conn: the connection
+ *
+ * Bounded by linger_ns. closed() is called when it is over. Closing twice is
+ * harmless.
+ *
+ * Context: Owner thread.
+ */
+WEIR_API void weir_conn_close(struct weir_conn *conn);
+
+/**
+ * weir_conn_abort() - close now, dropping what is queued
+ * @conn: the connection
+ * @err: what closed() is told, 0 or a negative errno value
+ *
+ * Context: Owner thread.
+ */
+WEIR_API void weir_conn_abort(struct weir_conn *conn, int err);
+
+/**
+ * weir_conn_queued() - bytes in the send queue
+ * @conn: the connection
+ *
+ * Context: Owner thread.
+ * Return: bytes not yet taken by the kernel.
+ */
+WEIR_API uint64_t weir_conn_queued(const struct weir_conn *conn);
+
+/**
+ * weir_conn_cookie() - the socket's cookie
+ * @conn: the connection
+ *
+ * Joins the connection with the BPF side's telemetry and signals.
+ *
+ * Context: Owner thread.
+ * Return: the cookie, or 0 while it is not known.
+ */
+WEIR_API uint64_t weir_conn_cookie(const struct weir_conn *conn);
+
+/**
+ * weir_conn_file() - the handle under a connection
+ * @conn: the connection
+ *
+ * Context: Owner thread.
+ * Return: the handle, which stays the connection's.
+ */
+WEIR_API struct weir_file weir_conn_file(const struct weir_conn *conn);
+
+/**
+ * weir_conn_loop() - the loop of a connection
+ * @conn: the connection
+ *
+ * Context: Owner thread.
+ * Return: its loop.
+ */
+WEIR_API struct weir_loop *weir_conn_loop(const struct weir_conn *conn);
+
+/**
+ * weir_conn_ctx() - the user's pointer
+ * @conn: the connection
+ *
+ * Context: Owner thread.
+ * Return: what was set last.
+ */
+WEIR_API void *weir_conn_ctx(const struct weir_conn *conn);
+
+/**
+ * weir_conn_set_ctx() - set the user's pointer
+ * @conn: the connection
+ * @ctx: any pointer
+ *
+ * Context: Owner thread.
+ */
+WEIR_API void weir_conn_set_ctx(struct weir_conn *conn, void *ctx);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* WEIR_NET_H */

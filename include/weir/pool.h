@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * pool.h - buffers: one slab, registered with the kernel once, lent out in
+ * counted leases.
+ *
+ * Exhaustion is backpressure, not an error. When fewer than low-water buffers
+ * are free, receives are not armed; when none is left, armed ones park. As
+ * leases come back, parked receives are armed again, first in first out. In
+ * between the sockets' receive buffers fill and TCP slows the peers down.
+ */
+#ifndef WEIR_POOL_H
+#define WEIR_POOL_H
+
+#include <weir/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_lease;
+struct weir_loop;
+struct weir_pool;
+
+/**
+ * enum weir_pool_limits - limits of a pool
+ * @WEIR_POOL_BUFS_MAX: buffers in one pool (the kernel's longest buffer ring)
+ * @WEIR_POOL_BUF_MIN: smallest buffer
+ * @WEIR_POOL_BUF_MAX: largest buffer
+ */
+enum weir_pool_limits {
+	WEIR_POOL_BUFS_MAX	= 32768,
+	WEIR_POOL_BUF_MIN	= 64,
+	WEIR_POOL_BUF_MAX	= 1 << 24,
+};
+
+/**
+ * struct weir_pool_opts - shape of a pool
+ * @sz: sizeof(struct weir_pool_opts)
+ * @buf_bytes: size of each buffer, WEIR_POOL_BUF_MIN to WEIR_POOL_BUF_MAX
+ * @count: buffers, 1 to WEIR_POOL_BUFS_MAX
+ * @low: below this many free buffers no receive is armed; 0: an eighth
+ * @pad: zero
+ */
+struct weir_pool_opts {
+	size_t sz;
+	uint32_t buf_bytes;
+	uint32_t count;
+	uint32_t low;
+	uint32_t pad;
+};
+
+/**
+ * struct weir_pool_stats - occupancy of a pool
+ * @count: buffers in all
+ * @free: buffers nobody holds
+ * @free_min: the fewest that were ever free
+ * @parked: receives that wait for a buffer now
+ * @parks: receives that ever waited
+ */
+struct weir_pool_stats {
+	uint32_t count;
+	uint32_t free;
+	uint32_t free_min;
+	uint32_t parked;
+	uint64_t parks;
+};
+
+/**
+ * weir_pool_open() - make a pool and register it with a loop
+ * @poolp: where the pool goes
+ * @loop: the loop; the pool is part of it
+ * @opts: shape
+ *
+ * Context: Owner thread.
+ * Return: 0; -EINVAL for a size or count out of range (zero among them);
+ * -ENOSPC if the loop's budget of buffers (bufs_max) is used up; -ENOMEM, also
+ * when RLIMIT_MEMLOCK is too small.
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_pool_open(struct weir_pool **poolp, struct weir_loop *loop,
+		   const struct weir_pool_opts *opts);
+
+/**
+ * weir_pool_close() - unregister and free a pool
+ * @pool: the pool, or NULL
+ *
+ * Context: Owner thread.
+ * Return: 0, or -EBUSY while a lease is out or a receive is armed on it.
+ */
+WEIR_API int weir_pool_close(struct weir_pool *pool);
+
+/**
+ * weir_pool_lease() - take a free buffer
+ * @pool: the pool
+ * @leasep: where the lease goes, with one reference
+ *
+ * Context: Owner thread.
+ * Return: 0, or -ENOBUFS if none is free.
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_pool_lease(struct weir_pool *pool, struct weir_lease **leasep);
+
+/**
+ * weir_pool_stats() - read a pool's occupancy
+ * @pool: the pool
+ * @stats: filled in
+ * @sz: sizeof(*stats) of the caller; no more than that is written
+ *
+ * Context: Owner thread.
+ */
+WEIR_API void weir_pool_stats(const struct weir_pool *pool, struct weir_pool_stats *stats,
+			      size_t sz);
+
+/**
+ * weir_lease_get() - take another reference
+ * @lease: a lease the caller may use
+ *
+ * Context: Owner thread of the pool's loop.
+ * Return: @lease.
+ */
+WEIR_API struct weir_lease *weir_lease_get(struct weir_lease *lease);
+
+/**
+ * weir_lease_put() - give a reference back
+ * @lease: a lease, or NULL; the last reference returns the buffer to its pool
+ *
+ * Returning a lease that nobody holds aborts the process.
+ *
+ * Context: Owner thread of the pool's loop.
+ */
+WEIR_API void weir_lease_put(struct weir_lease *lease);
+
+/**
+ * weir_lease_data() - the bytes of a lease
+ * @lease: a lease the caller holds or borrows
+ *
+ * Context: Owner thread of the pool's loop.
+ * Return: start of its buffer.
+ */
+WEIR_API void *weir_lease_data(const struct weir_lease *lease);
+
+/**
+ * weir_lease_len() - how many bytes of a lease are filled
+ * @lease: a lease the caller holds or borrows
+ *
+ * Context: Owner thread of the pool's loop.
+ * Return: bytes received into it; 0 for one from weir_pool_lease().
+ */
+WEIR_API uint32_t weir_lease_len(const struct weir_lease *lease);
+
+/**
+ * weir_lease_size() - capacity of a lease
+ * @lease: a lease the caller holds or borrows
+ *
+ * Context: Owner thread of the pool's loop.
+ * Return: bytes of its buffer.
+ */
+WEIR_API uint32_t weir_lease_size(const struct weir_lease *lease);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* WEIR_POOL_H */

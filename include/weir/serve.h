@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * serve.h - a service: N workers, each a thread with a loop and a listener.
+ *
+ * Workers, accepting, registered buffers, fixed files, flow control, steering,
+ * telemetry and graceful stop come with it; the user brings callbacks.
+ */
+#ifndef WEIR_SERVE_H
+#define WEIR_SERVE_H
+
+#include <weir/loop.h>
+#include <weir/net.h>
+#include <weir/steering.h>
+#include <weir/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_service;
+
+/**
+ * struct weir_service_ops - the user's half of a service
+ * @open: a client has connected; NULL for none. Return 0, or a negative errno
+ *	value to refuse it: the connection is aborted and @close is not called
+ * @data: bytes came; @lease is borrowed for the call. NULL @lease: the peer
+ *	has finished sending; NULL @data there is none: received bytes are dropped
+ * @drain: the send queue is at its low mark again; NULL for none
+ * @pressure: a signal about this connection, from the kernel or the worker's
+ *	own loop; NULL: the default answer, which is to pause the receiving side
+ *	on an edge that tells the peer does not read and to resume on its end
+ * @close: the connection is over; @err is 0 or what ended it; NULL for none
+ * @start: a worker has started, on its own thread; NULL for none
+ * @stop: a worker is about to end, on its own thread; NULL for none
+ *
+ * Context of all: the worker's thread.
+ */
+struct weir_service_ops {
+	int (*open)(struct weir_conn *conn);
+	void (*data)(struct weir_conn *conn, struct weir_lease *lease);
+	void (*drain)(struct weir_conn *conn);
+	void (*pressure)(struct weir_conn *conn, const struct weir_event *signal);
+	void (*close)(struct weir_conn *conn, int err);
+	int (*start)(void *ctx, unsigned int worker, struct weir_loop *loop);
+	void (*stop)(void *ctx, unsigned int worker);
+};
+
+/**
+ * struct weir_service_opts - how to run a service; zero and NULL mean default
+ * @sz: sizeof(struct weir_service_opts)
+ * @ops: the user's callbacks
+ * @ctx: see weir_conn_service_ctx(), and handed to start() and stop()
+ * @addr: where to listen; port 0 is chosen once for all workers
+ * @steering: how connections find their worker; NULL: plain SO_REUSEPORT. The
+ *	service takes it over, also when opening fails
+ * @loop: options of each worker's loop (backend, allocator, log, limits); its
+ *	hooks must be NULL. NULL: defaults fitted to @conns_max
+ * @cpus: processor for each worker, @workers of them; NULL: not pinned
+ * @workers: threads, 1 to WEIR_WORKERS_MAX; default 1
+ * @conns_max: connections per worker; default 1024
+ * @buf_bytes: size of a buffer; default 4096
+ * @bufs: buffers per worker; default is fitted to @conns_max
+ * @backlog: of each listener; default 4096
+ * @low_bytes: low mark of a send queue; default 16 KiB
+ * @high_bytes: high mark of a send queue; default 64 KiB
+ * @linger_ns: how long one connection's graceful close may take; default 5 s
+ * @send_stall_ns: a send that the peer has not taken for this long is a signal
+ *	(WEIR_EV_ZERO_WINDOW); default 100 ms
+ */
+struct weir_service_opts {
+	size_t sz;
+	const struct weir_service_ops *ops;
+	void *ctx;
+	const struct weir_addr *addr;
+	struct weir_steering *steering;
+	const struct weir_loop_opts *loop;
+	const int *cpus;
+	uint32_t workers;
+	uint32_t conns_max;
+	uint32_t buf_bytes;
+	uint32_t bufs;
+	uint32_t backlog;
+	uint32_t low_bytes;
+	uint32_t high_bytes;
+	uint32_t pad;
+	uint64_t linger_ns;
+	uint64_t send_stall_ns;
+};
+
+/**
+ * struct weir_service_stats - counters of a worker, or of all together
+ * @loop: of the loop
+ * @cpu_ns: processor time of the worker's thread
+ * @accepted: connections accepted
+ * @conns: connections open now
+ * @refused: connections the user's open() refused
+ * @signals: signals delivered to connections
+ * @signals_held: signals that waited for their connection to be accepted
+ * @signals_lost: signals for connections that never came or are gone
+ * @buf_free: buffers nobody holds
+ * @buf_count: buffers in all
+ * @state: enum weir_worker_state of the worker; of all: the best of them
+ * @pad: zero
+ */
+struct weir_service_stats {
+	struct weir_loop_stats loop;
+	uint64_t cpu_ns;
+	uint64_t accepted;
+	uint64_t conns;
+	uint64_t refused;
+	uint64_t signals;
+	uint64_t signals_held;
+	uint64_t signals_lost;
+	uint64_t buf_free;
+	uint64_t buf_count;
+	uint32_t state;
+	uint32_t pad;
+};
+
+/**
+ * weir_service_open() - bind, start the workers, serve
+ * @servicep: where the service goes
+ * @opts: options
+ *
+ * When this returns 0 every worker listens and steering is on. All listeners
+ * are opened by the caller, before threads start: what fails, fails here.
+ *
+ * Context: Any thread.
+ * Return: 0; -EINVAL for options out of range (no ops or address, more than
+ * WEIR_WORKERS_MAX workers, a hooks table); -E2BIG for more workers than the
+ * steering has rows; -EADDRINUSE; -EMFILE; -ENOMEM; or what a loop, a listener
+ * or the steering refused.
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_service_open(struct weir_service **servicep, const struct weir_service_opts *opts);
+
+/**
+ * weir_service_stop() - stop gracefully
+ * @service: the service
+ * @timeout_ns: how long connections may take to drain; 0: abort them now
+ *
+ * Listeners close first, then every connection is closed as by
+ * weir_conn_close(); what is left at the deadline is aborted. A second call may
+ * shorten the deadline, never lengthen it. Returns at once; weir_service_wait()
+ * waits.
+ *
+ * Context: Any thread, signal handler.
+ */
+WEIR_API void weir_service_stop(struct weir_service *service, uint64_t timeout_ns);
+
+/**
+ * weir_service_wait() - wait until every worker has ended
+ * @service: the service
+ *
+ * Context: Any one thread that is not a worker.
+ * Return: 0 if all ended because of weir_service_stop() with nothing aborted;
+ * the number of connections that had to be aborted; or the -errno of the first
+ * worker that died.
+ */
+WEIR_API int weir_service_wait(struct weir_service *service);
+
+/**
+ * weir_service_close() - stop now, wait, free
+ * @service: the service, or NULL
+ *
+ * Context: Any one thread that is not a worker.
+ */
+WEIR_API void weir_service_close(struct weir_service *service);
+
+/**
+ * weir_service_addr() - where the service listens
+ * @service: the service
+ * @addr: filled in, with the port in use
+ *
+ * Context: Any thread.
+ */
+WEIR_API void weir_service_addr(const struct weir_service *service, struct weir_addr *addr);
+
+/**
+ * weir_service_stats() - read counters
+ * @service: the service
+ * @worker: one worker, or WEIR_WORKER_NONE for the sum of all
+ * @stats: filled in; each worker publishes its own about once per turn
+ * @sz: sizeof(*stats) of the caller; no more than that is written
+ *
+ * Context: Any thread.
+ * Return: 0, or -EINVAL for a worker that is not there.
+ */
+WEIR_API int weir_service_stats(const struct weir_service *service, unsigned int worker,
+				struct weir_service_stats *stats, size_t sz);
+
+/**
+ * weir_service_backend() - backend of the workers' loops and why
+ * @service: the service
+ * @reason: where the reason goes, a static string; or NULL
+ *
+ * Context: Any thread.
+ * Return: "uring", "epoll" or "sim".
+ */
+WEIR_API const char *weir_service_backend(const struct weir_service *service,
+					  const char **reason);
+
+/**
+ * weir_conn_service_ctx() - the service's ctx, from a connection
+ * @conn: a connection of a service
+ *
+ * Context: The worker's thread.
+ * Return: ctx of struct weir_service_opts.
+ */
+WEIR_API void *weir_conn_service_ctx(const struct weir_conn *conn);
+
+/**
+ * weir_conn_worker() - which worker a connection belongs to
+ * @conn: a connection of a service
+ *
+ * Context: The worker's thread.
+ * Return: its number from 0.
+ */
+WEIR_API unsigned int weir_conn_worker(const struct weir_conn *conn);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* WEIR_SERVE_H */

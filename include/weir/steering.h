@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * steering.h - how a service's workers are joined to whatever chooses the
+ * worker of a new connection.
+ *
+ * lib/serve calls these; two things implement them: plain SO_REUSEPORT inside
+ * libweir, and BPF (weir_bpf_steering() in libweir-bpf). The service owns
+ * neither: it is handed a struct weir_steering and calls through its table.
+ */
+#ifndef WEIR_STEERING_H
+#define WEIR_STEERING_H
+
+#include <weir/types.h>
+#include <weir/wire.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_steering;
+
+/**
+ * struct weir_steering_ops - what steering does for a service
+ * @sz: sizeof(struct weir_steering_ops)
+ * @name: "reuseport" or "bpf", for logs and doctor
+ * @rows: how many workers fit; a service with more is refused with -E2BIG
+ * @join: worker @worker listens on the plain descriptor @fd (TCP, listening,
+ *	SO_REUSEPORT set). Called once per listener before @seal, from the
+ *	thread that opens the service. 0 or -errno.
+ * @seal: all workers have joined: start steering. 0 or -errno.
+ * @row: the worker's load row, valid until @close. Written by that worker
+ *	alone with plain stores, read by the kernel. Never NULL for a joined
+ *	worker: without BPF it is ordinary memory.
+ * @signal_fd: a descriptor that polls readable when signals wait for @worker,
+ *	or -EOPNOTSUPP when there are none on this rung.
+ * @signal_take: copy up to @max waiting signals of @worker into @out; drains
+ *	and fences as the ring needs. Called from the worker's thread.
+ *	Returns the count; fewer than @max means the ring was seen empty after
+ *	the fence, and the descriptor may be armed again.
+ * @accepted: the connection with socket cookie @cookie was accepted by
+ *	@worker (rewrites its owner after a migration). Any worker thread.
+ * @closed: the connection with @cookie is closed by its worker: drop its flow.
+ *	Any worker thread.
+ * @tick: housekeeping, at most once a second, from one worker's thread: age
+ *	sweep of flows.
+ * @leave: worker @worker no longer listens; its row says so already.
+ * @close: the service is gone: detach, unpin, free. Called last.
+ *
+ * Every slot must be set. Errors of @accepted, @closed and @tick are counted
+ * by the implementation and never reach the service.
+ */
+struct weir_steering_ops {
+	size_t sz;
+	const char *name;
+	unsigned int (*rows)(struct weir_steering *st);
+	int (*join)(struct weir_steering *st, unsigned int worker, int fd);
+	int (*seal)(struct weir_steering *st);
+	struct weir_worker_row *(*row)(struct weir_steering *st, unsigned int worker);
+	int (*signal_fd)(struct weir_steering *st, unsigned int worker);
+	int (*signal_take)(struct weir_steering *st, unsigned int worker,
+			   struct weir_event *out, unsigned int max);
+	void (*accepted)(struct weir_steering *st, unsigned int worker, uint64_t cookie);
+	void (*closed)(struct weir_steering *st, uint64_t cookie);
+	void (*tick)(struct weir_steering *st, uint64_t now_ns);
+	void (*leave)(struct weir_steering *st, unsigned int worker);
+	void (*close)(struct weir_steering *st);
+};
+
+/**
+ * struct weir_steering - base of every implementation
+ * @ops: its table
+ */
+struct weir_steering {
+	const struct weir_steering_ops *ops;
+};
+
+/**
+ * weir_steering_reuseport() - steering by the kernel's own SO_REUSEPORT hash
+ * @stp: where the new object goes
+ * @workers: how many workers will join, 1 to WEIR_WORKERS_MAX
+ *
+ * Rows are ordinary memory, no signals come from the kernel. The service that
+ * is opened with it takes it over and closes it.
+ *
+ * Context: Any thread.
+ * Return: 0, -EINVAL for a bad count, or -ENOMEM.
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_steering_reuseport(struct weir_steering **stp, unsigned int workers);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* WEIR_STEERING_H */
