@@ -45,7 +45,9 @@ ifeq ($(origin AR),default)
   AR := ar
 endif
 CLANG      ?= clang
-BPFTOOL    ?= bpftool
+# Debian keeps it where an ordinary user's PATH does not look.
+BPFTOOL    ?= $(firstword $(shell command -v bpftool) $(wildcard /usr/sbin/bpftool) bpftool)
+BPFTOOL    := $(BPFTOOL)
 PKG_CONFIG ?= pkg-config
 CFLAGS     ?= -O2 -g
 export CC AR CLANG BPFTOOL PKG_CONFIG WEIR_VERSION
@@ -92,6 +94,8 @@ export WEIR_CFLAGS WEIR_LDFLAGS WEIR_BPFFLAGS SAN
 WEIR_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/weir
 ktools     := $(WEIR_CACHE)/ktools
 KSELFTEST  ?= $(ktools)
+# checkpatch and kernel-doc: they came along, or lie in the same kernel tree
+kscripts   := $(if $(filter $(ktools),$(KSELFTEST)),$(ktools),$(abspath $(KSELFTEST)/../../../scripts))
 export WEIR_CACHE KSELFTEST
 
 build := -C $(objtree) -f $(srctree)/scripts/Makefile.build obj
@@ -120,18 +124,24 @@ $(ktools)/kselftest_harness.h:
 
 # --- checks ---------------------------------------------------------------
 PHONY += check check-tests check-layers check-abi check-style
-check: check-layers check-abi check-style check-tests
 
-# make runs the four in this order even with -j: the last line of "make check"
-# is the one that counts the tests.
+# All of them, whatever fails first; and the tests last, so that the last line
+# is the one that counts them.
+gates := check-layers check-abi check-style
+check: tests
+	$(Q)failed=;								\
+	for gate in $(gates); do						\
+		$(MAKE) $$gate || failed="$$failed $$gate";			\
+	done;									\
+	FAILED_GATES="$${failed# }" $(srctree)/scripts/run-tests.sh $(objtree)/tests
 check-tests: tests
 	$(Q)$(srctree)/scripts/run-tests.sh $(objtree)/tests
 check-layers:
 	$(Q)$(srctree)/scripts/check-layers.sh
-check-abi: lib $(ktools)/kselftest_harness.h
-	$(Q)$(srctree)/scripts/check-abi.sh $(objtree) $(ktools)
-check-style: $(ktools)/kselftest_harness.h
-	$(Q)$(srctree)/scripts/check-style.sh $(ktools)
+check-abi: lib $(KSELFTEST)/kselftest_harness.h
+	$(Q)$(srctree)/scripts/check-abi.sh $(objtree) $(kscripts)
+check-style: $(KSELFTEST)/kselftest_harness.h
+	$(Q)$(srctree)/scripts/check-style.sh $(kscripts)
 
 # --- what it is for -------------------------------------------------------
 PHONY += demo bench

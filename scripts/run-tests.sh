@@ -1,0 +1,168 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+# run-tests.sh - run the test programs, print one TAP stream and count tests
+#
+# usage: run-tests.sh <object tree>/tests
+#
+# Each program's TAP is indented below it as a subtest; the last line counts
+# the individual tests: "N passed, N failed, N skipped". A program that ends
+# before its plan is done fails for every test it still owed.
+#
+#	TESTS="pattern..."	run these programs (shell patterns)
+#	TEST_TIMEOUT=120	seconds for one program
+#	WEIR_SLOW=1		slow machine: ten times that (SAN=: three times)
+#	STRICT=1		a skipped test is a failure, except
+#	SKIP_OK=file		those it lists as program:test, one to a line
+#	FAILED_GATES=names	earlier checks that failed: reported here, and fail
+set -u
+
+dir=${1:?usage: $0 <object tree>/tests}
+srctree=${srctree:-$(dirname "$0")/..}
+objtree=${objtree:-$(dirname "$dir")}
+scale=1
+[ -z "${SAN-}" ] || scale=3
+[ "${WEIR_SLOW:-0}" = 0 ] || scale=10
+limit=$((${TEST_TIMEOUT:-120} * scale))
+TEST_SCALE=$scale
+export srctree objtree TEST_SCALE
+
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' HUP INT TERM
+
+wanted() {
+	[ -n "${TESTS-}" ] || return 0
+	set -f
+	for pat in $TESTS; do
+		# shellcheck disable=SC2254 # a pattern is what it is
+		case $1 in $pat | test_$pat) set +f; return 0 ;; esac
+	done
+	set +f
+	return 1
+}
+
+set --
+if [ -f "$dir/programs" ]; then
+	while read -r name; do
+		if [ -n "$name" ] && wanted "$name"; then
+			set -- "$@" "$dir/$name"
+		fi
+	done < "$dir/programs"
+fi
+for t in "$srctree"/tests/test_*.sh; do
+	name=${t##*/}
+	if [ -f "$t" ] && { wanted "$name" || wanted "${name%.sh}"; }; then
+		set -- "$@" "$t"
+	fi
+done
+
+# Reads one program's output; prints "passed failed skipped" and appends the
+# failed and skipped tests to files.
+count() {
+	awk -v name="$1" -v rc="$2" -v limit="$limit" -v failed="$tmp/failed" -v skipped="$tmp/skipped" '
+	function test_name(line) {
+		sub(/^(not )?ok *[0-9]* *-? */, "", line)
+		sub(/ *# *[Ss][Kk][Ii][Pp].*/, "", line)
+		return line
+	}
+	function reason(line) {
+		if (!sub(/.*# *[Ss][Kk][Ii][Pp][A-Za-z]*:? */, "", line) || line == "")
+			return "no reason given"
+		return line
+	}
+	function fail(n, what) {
+		bad += n
+		print name ": " what >> failed
+	}
+	/^1\.\.[0-9]+/ {
+		plan = substr($1, 4) + 0
+		planned = 1
+		if (plan == 0)
+			all_skipped = reason($0)
+	}
+	/^#.*SKIP/ || /^# *[Ss]kip/ { remark = $0 }
+	/^ok / {
+		if ($0 ~ /# *[Ss][Kk][Ii][Pp]/) {
+			skip++
+			print name ":" test_name($0) "\t" reason($0) >> skipped
+		} else {
+			pass++
+		}
+	}
+	/^not ok / { bad++; print name ":" test_name($0) >> failed }
+	END {
+		seen = pass + skip + bad
+		how = rc == 124 || rc == 137 ? "timed out after " limit " s" : \
+		      rc > 128 ? "killed by signal " rc - 128 : "exit status " rc
+		if (rc == 4 && !seen) {
+			skip++
+			print name ":all\t" (all_skipped ? all_skipped : reason(remark)) >> skipped
+		} else if (planned && seen < plan) {
+			fail(plan - seen, (plan - seen) " of " plan " tests did not finish (" how ")")
+		} else if (!seen) {
+			fail(1, "ran no test (" how ")")
+		} else if (rc != 0 && rc != 4 && !bad) {
+			fail(1, "no test failed, yet " how)
+		} else if (planned && seen > plan) {
+			fail(1, seen " tests, but " plan " were planned")
+		}
+		print pass + 0, bad + 0, skip + 0
+	}' "$tmp/out"
+}
+
+: > "$tmp/failed"
+: > "$tmp/skipped"
+passed=0 bad=0 skipped=0 n=0 status=0
+echo "TAP version 14"
+echo "1..$#"
+for t; do
+	n=$((n + 1)) name=${t##*/}
+	echo "# Subtest: $name"
+	(cd "$tmp" && exec timeout -k 5 "$limit" "$t") > "$tmp/out" 2>&1 < /dev/null
+	rc=$?
+	sed 's/^/    /' "$tmp/out"
+	# shellcheck disable=SC2046 # three numbers
+	set -- $(count "$name" $rc) "$@"
+	passed=$((passed + $1)) bad=$((bad + $2)) skipped=$((skipped + $3))
+	case $2.$1.$3 in
+	0.0.*)	echo "ok $n - $name # SKIP $3 skipped" ;;
+	0.*)	echo "ok $n - $name" ;;
+	*)	echo "not ok $n - $name" ;;
+	esac
+	shift 3
+done
+
+if [ -s "$tmp/failed" ]; then
+	status=1
+	echo "# failed:"
+	sed 's/^/#   /' "$tmp/failed"
+fi
+if [ -s "$tmp/skipped" ]; then
+	echo "# skipped:"
+	sed 's/^/#   /; s/	/: /' "$tmp/skipped"
+fi
+if [ "${STRICT:-0}" != 0 ] && [ -s "$tmp/skipped" ]; then
+	cut -f1 "$tmp/skipped" > "$tmp/names"
+	if [ -n "${SKIP_OK-}" ]; then
+		sed 's/[[:space:]]*#.*//; /^[[:space:]]*$/d' "$SKIP_OK" > "$tmp/allowed" || status=1
+		grep -vxF -f "$tmp/allowed" "$tmp/names" > "$tmp/refused"
+	else
+		cp "$tmp/names" "$tmp/refused"
+	fi
+	if [ -s "$tmp/refused" ]; then
+		status=1
+		echo "# STRICT: these must not be skipped here:"
+		sed 's/^/#   /' "$tmp/refused"
+	fi
+fi
+if [ -n "${FAILED_GATES-}" ]; then
+	status=1
+	echo "# failed before the tests: $FAILED_GATES"
+fi
+if [ $((passed + bad)) = 0 ]; then
+	status=1
+	echo "# no test ran"
+fi
+[ "$bad" = 0 ] || status=1
+echo "$passed passed, $bad failed, $skipped skipped"
+exit $status
