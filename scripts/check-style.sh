@@ -58,6 +58,7 @@ while read -r f; do
 	lines=$(wc -l < "$f")
 	[ "$lines" -le 700 ] || fail "$f: $lines lines; a file has at most 700"
 done < "$tmp/c"
+# shellcheck disable=SC2016 # awk's, not the shell's
 xargs -r awk '
 	FNR == 1 { start = 0 }
 	/^[a-zA-Z_].*[(]/ { name = $0; sub(/[(].*/, "", name); sub(/.*[ *]/, "", name) }
