@@ -33,7 +33,7 @@
 
 #define WEIR_WORKERS_MAX	64	/* rows that a steering program scans */
 #define WEIR_WORKER_NONE	0xffffffffU
-#define WEIR_RECENT_MAX		256	/* signals kept in weir_recent */
+#define WEIR_RECENT_MAX		256	/* events kept in weir_recent */
 #define WEIR_NAME_BYTES		32	/* instance name with its NUL */
 #define WEIR_BUILD_ID_BYTES	32
 
@@ -150,7 +150,7 @@ struct weir_meta {
 	__u32 row_bytes;	/* sizes as the maker knew them */
 	__u32 cfg_bytes;
 	__u32 flow_bytes;
-	__u32 signal_bytes;
+	__u32 event_bytes;
 	__u32 rung;		/* enum weir_bpf_rung of <weir/bpf.h> */
 	char name[WEIR_NAME_BYTES];
 	char build_id[WEIR_BUILD_ID_BYTES];
@@ -243,17 +243,17 @@ struct weir_flow {
 WEIR_ASSERT_SIZE(struct weir_flow, 144);
 
 /* What a signal is about. */
-enum weir_signal_kind {
-	WEIR_SIG_NONE = 0,
-	WEIR_SIG_RTT = 1,		/* smoothed RTT inflated; value, limit: us */
-	WEIR_SIG_RETRANS = 2,		/* retransmit burst; value, limit: segments */
-	WEIR_SIG_RTO = 3,		/* retransmission timeout; value: in a row */
-	WEIR_SIG_SENDQ = 4,		/* send queue; value, limit: bytes */
-	WEIR_SIG_RECVQ = 5,		/* receive queue; value, limit: bytes */
-	WEIR_SIG_ZERO_WINDOW = 6,	/* peer's window closed; value: bytes waiting */
-	WEIR_SIG_WORKER_SLOW = 7,	/* value, limit: queue delay, us */
-	WEIR_SIG_WORKER_STALE = 8,	/* value, limit: age, ns */
-	WEIR_SIG_CQ_OVERFLOW = 9,	/* value: completions */
+enum weir_event_kind {
+	WEIR_EV_NONE = 0,
+	WEIR_EV_RTT = 1,		/* smoothed RTT inflated; value, limit: us */
+	WEIR_EV_RETRANS = 2,		/* retransmit burst; value, limit: segments */
+	WEIR_EV_RTO = 3,		/* retransmission timeout; value: in a row */
+	WEIR_EV_SENDQ = 4,		/* send queue; value, limit: bytes */
+	WEIR_EV_RECVQ = 5,		/* receive queue; value, limit: bytes */
+	WEIR_EV_ZERO_WINDOW = 6,	/* peer's window closed; value: bytes waiting */
+	WEIR_EV_WORKER_SLOW = 7,	/* value, limit: queue delay, us */
+	WEIR_EV_WORKER_STALE = 8,	/* value, limit: age, ns */
+	WEIR_EV_CQ_OVERFLOW = 9,	/* value: completions */
 };
 
 enum weir_edge {
@@ -262,17 +262,17 @@ enum weir_edge {
 };
 
 /* One edge, in one form whether the kernel or the worker's loop raised it. */
-struct weir_signal {
+struct weir_event {
 	__u64 ns;
 	__u64 cookie;		/* of the connection; 0: about the worker */
 	__u64 value;		/* what was measured */
 	__u64 limit;		/* what it crossed */
-	enum weir_signal_kind kind;
+	enum weir_event_kind kind;
 	enum weir_edge edge;
 	__u32 worker;
 	__u32 seq;		/* place in weir_recent's order; 0: not from BPF */
 };
-WEIR_ASSERT_SIZE(struct weir_signal, 48);
+WEIR_ASSERT_SIZE(struct weir_event, 48);
 
 /* Counters of the telemetry on one CPU (map weir_stats, one entry). */
 struct weir_stats {
@@ -280,8 +280,8 @@ struct weir_stats {
 	__u64 flow_failed;	/* weir_flow full: connection without a row */
 	__u64 flow_closed;	/* ended by the kernel half */
 	__u64 callbacks;	/* sockops callbacks on our connections */
-	__u64 signals;		/* edges raised */
-	__u64 signal_dropped;	/* worker's ring full or absent */
+	__u64 events;		/* edges raised */
+	__u64 event_dropped;	/* worker's ring full or absent */
 	__u64 observe_dropped;	/* observers' ring full */
 	__u64 pad;
 };
