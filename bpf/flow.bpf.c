@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * flow.bpf.c - telemetry of a service's connections, and edges for its workers
+ *
+ * A sockops program on the service's cgroup. A connection is ours when its
+ * listener carries weir_own of this instance, which a child inherits; ports and
+ * addresses decide nothing, so other services, other instances and other
+ * network namespaces are never touched. Flows end in four ways, because another
+ * sockops program that runs after this one can overwrite the callback flags:
+ * the STATE callback, the inet_sock_set_state tracepoint, the worker's own
+ * close and an age sweep, the last two from user space.
+ *
+ * The RTT callback fires on ACKs: a peer that stops reading is invisible here.
+ * That edge is raised by the worker's loop.
+ */
+#include "weir.bpf.h"
+
+#define CALLBACKS	(BPF_SOCK_OPS_RTO_CB_FLAG | BPF_SOCK_OPS_RETRANS_CB_FLAG |	\
+			 BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTT_CB_FLAG)
+
+/* The few kernel fields that the sockops context does not have. */
+struct tcp_sock {
+	__u32 rcv_nxt;
+	__u32 copied_seq;
+	__u32 snd_una;
+	__u32 write_seq;
+} __attribute__((preserve_access_index));
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct weir_own);
+} weir_own SEC(".maps");
+
+struct ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct ring);
+} weir_events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 65536);
+} weir_observe SEC(".maps");
+
+/* The last events, for readers who come later: a ring buffer dumps as empty. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_RECENT_MAX);
+	__type(key, __u32);
+	__type(value, struct weir_event);
+} weir_recent SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_stats);
+} weir_stats SEC(".maps");
+
+__u32 event_seq;
+
+static __always_inline struct weir_stats *stats_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&weir_stats, &zero);
+}
+
+static __always_inline void keep(struct weir_event *event)
+{
+	__u32 slot;
+
+	event->seq = __sync_fetch_and_add(&event_seq, 1) + 1;
+	slot = event->seq % WEIR_RECENT_MAX;
+	bpf_map_update_elem(&weir_recent, &slot, event, BPF_ANY);
+}
+
+static __noinline int raise_event(struct weir_event *event)
+{
+	struct weir_stats *stats = stats_get();
+	struct weir_cfg *cfg = weir_cfg_get();
+	__u32 worker = event->worker;
+	void *ring;
+
+	if (!stats || !cfg)
+		return 0;
+	stats->events++;
+	keep(event);
+	ring = bpf_map_lookup_elem(&weir_events, &worker);
+	if (!ring || bpf_ringbuf_output(ring, event, sizeof(*event), 0))
+		stats->event_dropped++;
+	if (cfg->observers && bpf_ringbuf_output(&weir_observe, event, sizeof(*event), 0))
+		stats->observe_dropped++;
+	return 0;
+}
+
+/* Turn one edge bit of a flow on or off; the worker hears of changes only. */
+static __always_inline void flow_edge(struct weir_flow *flow, __u64 cookie, __u64 now, __u32 bit,
+				      bool on, __u64 value, __u64 limit)
+{
+	struct weir_event event = {
+		.ns = now,
+		.cookie = cookie,
+		.value = value,
+		.limit = limit,
+		.kind = bit == WEIR_FLOW_RTT ? WEIR_EV_RTT :
+			bit == WEIR_FLOW_RETRANS ? WEIR_EV_RETRANS :
+			bit == WEIR_FLOW_RTO ? WEIR_EV_RTO : WEIR_EV_SENDQ,
+		.edge = on ? WEIR_EDGE_ON : WEIR_EDGE_OFF,
+		.worker = flow->worker,
+	};
+
+	if (!!(flow->edges & bit) == on)
+		return;
+	flow->edges = on ? flow->edges | bit : flow->edges & ~bit;
+	raise_event(&event);
+}
+
+static __always_inline void flow_fill(struct weir_flow *flow, struct bpf_sock_ops *ops, __u64 now)
+{
+	flow->updated_ns = now;
+	flow->bytes_acked = ops->bytes_acked;
+	flow->bytes_received = ops->bytes_received;
+	flow->srtt_us = ops->srtt_us >> 3;	/* the kernel keeps eighths */
+	flow->rtt_min_us = ops->rtt_min;
+	flow->cwnd = ops->snd_cwnd;
+	flow->mss_bytes = ops->mss_cache;
+	flow->retrans = ops->total_retrans;
+	flow->inflight = ops->packets_out + ops->retrans_out - ops->lost_out - ops->sacked_out;
+	flow->lost = ops->lost_out;
+}
+
+/* Queue lengths are kernel memory: reading them takes CAP_PERFMON. */
+static __always_inline void flow_fill_queues(struct weir_flow *flow, struct bpf_sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (!tp)
+		return;
+	flow->sendq_bytes = tp->write_seq - tp->snd_una;
+	flow->recvq_bytes = tp->rcv_nxt - tp->copied_seq;
+}
+
+static __always_inline void flow_address(struct weir_flow *flow, struct bpf_sock_ops *ops)
+{
+	flow->family = ops->family == WEIR_FAMILY_INET6 ? WEIR_FAMILY_INET6 : WEIR_FAMILY_INET;
+	flow->local_port = ops->local_port;
+	flow->remote_port = __builtin_bswap32(ops->remote_port);
+	if (flow->family == WEIR_FAMILY_INET) {
+		flow->local_ip[0] = ops->local_ip4;
+		flow->remote_ip[0] = ops->remote_ip4;
+		return;
+	}
+	flow->local_ip[0] = ops->local_ip6[0];
+	flow->local_ip[1] = ops->local_ip6[1];
+	flow->local_ip[2] = ops->local_ip6[2];
+	flow->local_ip[3] = ops->local_ip6[3];
+	flow->remote_ip[0] = ops->remote_ip6[0];
+	flow->remote_ip[1] = ops->remote_ip6[1];
+	flow->remote_ip[2] = ops->remote_ip6[2];
+	flow->remote_ip[3] = ops->remote_ip6[3];
+}
+
+static __always_inline void flow_open(struct bpf_sock_ops *ops, __u32 worker, __u32 state,
+				      __u64 now)
+{
+	__u64 cookie = bpf_get_socket_cookie(ops);
+	struct weir_stats *stats = stats_get();
+	struct weir_flow flow = {
+		.opened_ns = now,
+		.worker = worker,
+		.state = state,
+	};
+
+	flow_fill(&flow, ops, now);
+	flow_address(&flow, ops);
+	if (!stats)
+		return;
+	if (bpf_map_update_elem(&weir_flow, &cookie, &flow, BPF_NOEXIST))
+		stats->flow_failed++;
+	else
+		stats->flow_opened++;
+}
+
+/* Flags are OR-ed to what others asked for on this socket. */
+static __always_inline void established(struct bpf_sock_ops *ops, struct bpf_sock *sk, __u64 now)
+{
+	struct weir_own *own = bpf_sk_storage_get(&weir_own, sk, NULL, 0);
+
+	if (!own)
+		return;
+	pending_add(own->worker, now);
+	flow_open(ops, own->worker, WEIR_TCP_ESTABLISHED, now);
+	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | CALLBACKS);
+}
+
+/*
+ * The flow of a callback's socket. One that the age sweep took away while its
+ * connection was merely idle comes back, unless the connection is closing.
+ */
+static __always_inline struct weir_flow *flow_find(struct bpf_sock_ops *ops, struct bpf_sock *sk,
+						   __u64 *cookie, __u64 now)
+{
+	struct weir_flow *flow;
+	struct weir_own *own;
+
+	*cookie = bpf_get_socket_cookie(ops);
+	flow = bpf_map_lookup_elem(&weir_flow, cookie);
+	if (flow || (ops->state != BPF_TCP_ESTABLISHED && ops->state != BPF_TCP_CLOSE_WAIT))
+		return flow;
+	own = bpf_sk_storage_get(&weir_own, sk, NULL, 0);
+	if (!own)
+		return NULL;
+	flow_open(ops, own->worker, ops->state, now);
+	return bpf_map_lookup_elem(&weir_flow, cookie);
+}
+
+static __always_inline void rtt_edge(struct weir_flow *flow, const struct weir_cfg *cfg,
+				     __u64 cookie, __u64 now)
+{
+	__u64 base = flow->rtt_min_us ? flow->rtt_min_us : 1;
+	__u64 on = base * cfg->rtt_on_permille / 1000;
+	__u64 off = base * cfg->rtt_off_permille / 1000;
+
+	if (on < base + cfg->rtt_floor_us)
+		on = base + cfg->rtt_floor_us;
+	if (off < base + cfg->rtt_floor_us / 2)
+		off = base + cfg->rtt_floor_us / 2;
+	if (flow->srtt_us > on)
+		flow_edge(flow, cookie, now, WEIR_FLOW_RTT, true, flow->srtt_us, on);
+	else if (flow->srtt_us < off)
+		flow_edge(flow, cookie, now, WEIR_FLOW_RTT, false, flow->srtt_us, off);
+}
+
+static __always_inline void sendq_edge(struct weir_flow *flow, const struct weir_cfg *cfg,
+				       __u64 cookie, __u64 now)
+{
+	__u64 bytes = flow->sendq_bytes;
+
+	if (bytes > cfg->sendq_high_bytes)
+		flow_edge(flow, cookie, now, WEIR_FLOW_SENDQ, true, bytes, cfg->sendq_high_bytes);
+	else if (bytes < cfg->sendq_low_bytes)
+		flow_edge(flow, cookie, now, WEIR_FLOW_SENDQ, false, bytes, cfg->sendq_low_bytes);
+}
+
+/* An ACK with a round trip: it ends a timeout, and a burst that has gone quiet. */
+static __always_inline void acked(struct bpf_sock_ops *ops, struct bpf_sock *sk, bool queues,
+				  __u64 now)
+{
+	struct weir_cfg *cfg = weir_cfg_get();
+	struct weir_flow *flow;
+	__u64 cookie;
+
+	flow = flow_find(ops, sk, &cookie, now);
+	if (!flow || !cfg)
+		return;
+	flow_edge(flow, cookie, now, WEIR_FLOW_RTO, false, 0, 0);
+	if (now - flow->updated_ns < cfg->flow_period_us * 1000ULL)
+		return;
+	flow_fill(flow, ops, now);
+	if (queues) {
+		flow_fill_queues(flow, sk);
+		sendq_edge(flow, cfg, cookie, now);
+	}
+	rtt_edge(flow, cfg, cookie, now);
+	if (now - flow->rtx_last_ns > cfg->rtx_quiet_ns)
+		flow_edge(flow, cookie, now, WEIR_FLOW_RETRANS, false, 0, cfg->rtx_burst);
+}
+
+static __always_inline void retransmitted(struct bpf_sock_ops *ops, struct bpf_sock *sk, __u64 now)
+{
+	struct weir_cfg *cfg = weir_cfg_get();
+	struct weir_flow *flow;
+	__u64 cookie;
+
+	flow = flow_find(ops, sk, &cookie, now);
+	if (!flow || !cfg)
+		return;
+	if (now - flow->rtx_mark_ns > cfg->rtx_window_ns) {
+		flow->rtx_mark_ns = now;
+		flow->rtx_mark = flow->retrans;
+	}
+	flow_fill(flow, ops, now);
+	flow->rtx_last_ns = now;
+	if (flow->retrans - flow->rtx_mark >= cfg->rtx_burst)
+		flow_edge(flow, cookie, now, WEIR_FLOW_RETRANS, true,
+			  flow->retrans - flow->rtx_mark, cfg->rtx_burst);
+}
+
+/* args[0]: timeouts in a row so far. */
+static __always_inline void timed_out(struct bpf_sock_ops *ops, struct bpf_sock *sk, __u64 now)
+{
+	__u32 before = ops->args[0];
+	struct weir_flow *flow;
+	__u64 cookie;
+
+	flow = flow_find(ops, sk, &cookie, now);
+	if (!flow)
+		return;
+	flow->rto++;
+	flow_fill(flow, ops, now);
+	flow_edge(flow, cookie, now, WEIR_FLOW_RTO, true, before + 1, 0);
+}
+
+static __always_inline void flow_close(__u64 cookie)
+{
+	struct weir_stats *stats = stats_get();
+
+	if (stats && !bpf_map_delete_elem(&weir_flow, &cookie))
+		stats->flow_closed++;
+}
+
+static __always_inline void state_changed(struct bpf_sock_ops *ops, __u64 now)
+{
+	__u64 cookie = bpf_get_socket_cookie(ops);
+	struct weir_flow *flow = bpf_map_lookup_elem(&weir_flow, &cookie);
+	__u32 state = ops->args[1];
+
+	if (!flow)
+		return;
+	flow->state = state;
+	flow->updated_ns = now;
+	if (state == BPF_TCP_CLOSE)
+		flow_close(cookie);
+}
+
+static __always_inline int sockops(struct bpf_sock_ops *ops, bool queues)
+{
+	struct weir_stats *stats;
+	struct bpf_sock *sk;
+	__u64 now;
+
+	switch (ops->op) {
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+	case BPF_SOCK_OPS_RTT_CB:
+	case BPF_SOCK_OPS_RETRANS_CB:
+	case BPF_SOCK_OPS_RTO_CB:
+	case BPF_SOCK_OPS_STATE_CB:
+		break;
+	default:
+		return 1;
+	}
+	sk = ops->sk;
+	stats = stats_get();
+	if (!sk || !stats)
+		return 1;
+	stats->callbacks++;
+	now = bpf_ktime_get_ns();
+	if (ops->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
+		established(ops, sk, now);
+	else if (ops->op == BPF_SOCK_OPS_RTT_CB)
+		acked(ops, sk, queues, now);
+	else if (ops->op == BPF_SOCK_OPS_RETRANS_CB)
+		retransmitted(ops, sk, now);
+	else if (ops->op == BPF_SOCK_OPS_RTO_CB)
+		timed_out(ops, sk, now);
+	else
+		state_changed(ops, now);
+	return 1;
+}
+
+/* The loader takes one of the two: this one where CAP_PERFMON is missing. */
+SEC("sockops")
+int weir_sockops(struct bpf_sock_ops *ops)
+{
+	return sockops(ops, false);
+}
+
+SEC("sockops")
+int weir_sockops_q(struct bpf_sock_ops *ops)
+{
+	return sockops(ops, true);
+}
+
+/* Host-wide, so the first thing is to see whether the socket is ours. */
+SEC("tp_btf/inet_sock_set_state")
+int weir_tp_state(__u64 *args)
+{
+	void *sk = (void *)args[0];
+	int state = args[2];
+
+	if (state != BPF_TCP_CLOSE || !bpf_sk_storage_get(&weir_own, sk, NULL, 0))
+		return 0;
+	flow_close(bpf_get_socket_cookie(sk));
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
