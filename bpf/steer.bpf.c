@@ -35,6 +35,14 @@ struct {
 	__type(value, struct weir_listener_row);
 } weir_listener SEC(".maps");
 
+/* Not read here: it tells other processes whose maps these are. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_meta);
+} weir_meta SEC(".maps");
+
 enum verdict {
 	USABLE,
 	HUNG,		/* serving, but without progress for stale_ns */

@@ -6,8 +6,8 @@
  * The loader gives the maps of the object loaded first to the second one, and
  * sets max_entries to the number of workers; 1 stands for "set by the loader".
  */
-#ifndef WEIR_BPF_H
-#define WEIR_BPF_H
+#ifndef BPF_WEIR_BPF_H
+#define BPF_WEIR_BPF_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -84,4 +84,4 @@ static __always_inline void pending_add(__u32 worker, __u64 now)
 	__sync_fetch_and_add(&pending->established, 1);
 }
 
-#endif /* WEIR_BPF_H */
+#endif /* BPF_WEIR_BPF_H */

@@ -136,6 +136,14 @@ WEIR_ASSERT_SIZE(struct weir_cfg, 128);
 #define WEIR_SENDQ_HIGH_BYTES	(1U << 20)
 #define WEIR_SENDQ_LOW_BYTES	(1U << 18)
 
+/* How much of the kernel half an instance got. */
+enum weir_rung {
+	WEIR_RUNG_NONE = 0,	/* no BPF: the kernel's own hash */
+	WEIR_RUNG_STEER = 1,	/* steering; no flows, no pending counts */
+	WEIR_RUNG_FLOW = 2,	/* and flows from sockops, without queue lengths */
+	WEIR_RUNG_FULL = 3,	/* and queue lengths and the state tracepoint */
+};
+
 /* Who made the maps (map weir_meta, one entry). */
 struct weir_meta {
 	__u64 magic;		/* WEIR_ABI_MAGIC, stored last */
@@ -151,7 +159,7 @@ struct weir_meta {
 	__u32 cfg_bytes;
 	__u32 flow_bytes;
 	__u32 event_bytes;
-	__u32 rung;		/* enum weir_bpf_rung of <weir/bpf.h> */
+	enum weir_rung rung;
 	char name[WEIR_NAME_BYTES];
 	char build_id[WEIR_BUILD_ID_BYTES];
 	__u32 pad[2];

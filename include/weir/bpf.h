@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * bpf.h - steering and flow telemetry in the kernel, and their instances
+ *
+ * An *instance* is one running service: its maps, programs and links, pinned
+ * under <bpffs>/weir/<name>/ and locked while the service lives. libbpf stays
+ * behind this header. See Documentation/bpf.rst for what each map holds and
+ * <weir/wire.h> for its layout.
+ *
+ * Privilege: weir_bpf_open() needs CAP_BPF, and CAP_NET_ADMIN for flows,
+ * CAP_PERFMON for queue lengths; a missing one costs a rung, not the service,
+ * except CAP_BPF. Nothing after it needs any capability: maps stay reachable
+ * through their descriptors, so a service may drop all of them once it is open,
+ * save that removing the pins again needs the right to unlink them. A view needs
+ * nothing but permission to read the pins.
+ */
+#ifndef WEIR_BPF_H
+#define WEIR_BPF_H
+
+#include <weir/steering.h>
+#include <weir/types.h>
+#include <weir/wire.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_bpf;
+struct weir_bpf_view;
+
+#define WEIR_BPF_PATH_BYTES	256
+#define WEIR_BPF_WHY_BYTES	256
+
+/**
+ * struct weir_bpf_opts - how to open an instance; zero and NULL mean default
+ * @sz: sizeof(struct weir_bpf_opts)
+ * @name: of the instance: 1 to 31 of [A-Za-z0-9_-]; default "weir"
+ * @log: where warnings go; NULL: nowhere
+ * @reason: where the reason of a failure is written, as one line; may be NULL
+ * @reason_bytes: size of @reason
+ * @policy: enum weir_policy: HASH (0), LEAST or P2C
+ * @workers: rows, 1 to WEIR_WORKERS_MAX; default 1
+ * @flows_max: connections with a flow; default 65536
+ * @ring_bytes: size of each worker's event ring: a power of two, whole pages;
+ *	default 64 KiB
+ * @flags: WEIR_BPF_NO_FLOWS
+ * @gid: group that may read the pins, when WEIR_BPF_GROUP is in @flags
+ * @stale_ns: age at which a worker counts as hung; default WEIR_STALE_NS
+ *
+ * Everything else is in struct weir_cfg, see weir_bpf_cfg().
+ */
+struct weir_bpf_opts {
+	size_t sz;
+	const char *name;
+	const struct weir_log *log;
+	char *reason;
+	size_t reason_bytes;
+	uint32_t policy;
+	uint32_t workers;
+	uint32_t flows_max;
+	uint32_t ring_bytes;
+	uint32_t flags;
+	uint32_t gid;
+	uint64_t stale_ns;
+};
+
+/* Bits of weir_bpf_opts.flags: steering alone; pins readable by gid. */
+#define WEIR_BPF_NO_FLOWS	(1U << 0)
+#define WEIR_BPF_GROUP		(1U << 1)
+
+/**
+ * struct weir_bpf_status - what an instance got, and why not more
+ * @sz: sizeof(struct weir_bpf_status)
+ * @rung: enum weir_rung
+ * @workers: rows
+ * @flow_errors: calls on the flow table that failed
+ * @flows_swept: flows removed because their connection was gone
+ * @pending_fixed: corrections of the pending counts
+ * @dir: directory of the pins
+ * @cgroup: the service's own cgroup, empty when there is none
+ * @why: why the rung is not the highest, empty when it is
+ */
+struct weir_bpf_status {
+	size_t sz;
+	uint32_t rung;
+	uint32_t workers;
+	uint64_t flow_errors;
+	uint64_t flows_swept;
+	uint64_t pending_fixed;
+	char dir[WEIR_BPF_PATH_BYTES];
+	char cgroup[WEIR_BPF_PATH_BYTES];
+	char why[WEIR_BPF_WHY_BYTES];
+};
+
+/**
+ * struct weir_bpf_instance - one entry of weir_bpf_list()
+ * @name: its name
+ * @alive: 1 while its service runs, 0 when it is stale
+ * @meta: who made it
+ */
+struct weir_bpf_instance {
+	char name[WEIR_NAME_BYTES];
+	uint32_t alive;
+	struct weir_meta meta;
+};
+
+/**
+ * struct weir_bpf_worker - everything that the maps say about one worker
+ * @row: written by the worker
+ * @pending: written by the kernel
+ * @listener: counters of steering, summed over the CPUs
+ */
+struct weir_bpf_worker {
+	struct weir_worker_row row;
+	struct weir_pending pending;
+	struct weir_listener_row listener;
+};
+
+/**
+ * struct weir_bpf_probe - one answer of weir_bpf_probes()
+ * @id: stable name, such as "bpf.steer"
+ * @gives: what needs it
+ * @ok: 1 when it is there
+ * @why: why not, or where it is
+ */
+struct weir_bpf_probe {
+	const char *id;
+	const char *gives;
+	int ok;
+	char why[WEIR_BPF_WHY_BYTES];
+};
+
+/**
+ * weir_bpf_open() - load, pin and attach an instance
+ * @bpfp: where the instance goes
+ * @opts: options; NULL for all defaults
+ *
+ * Takes the lock of the instance, removes what a dead owner of the same name
+ * left behind, loads the programs, moves this process into a cgroup of its own
+ * (so that listeners created from now on belong to it) and attaches the
+ * telemetry there. Without a cgroup2 tree or the privilege for it there is
+ * steering alone: weir_bpf_status() says so and a warning is logged.
+ *
+ * Context: Any thread; before the listeners are created. Sets libbpf's print
+ * hook for the length of the call.
+ * Return: 0; -EINVAL for a bad name or option; -EOPNOTSUPP for a policy that
+ * this version does not have; -ENODEV when no bpffs is mounted; -EPERM without
+ * CAP_BPF or when the pin directory is not safe; -EADDRINUSE when a live service
+ * has the name; -EEXIST when the directory holds something foreign; -ENOMEM; or
+ * what the kernel answered. @reason then names the thing.
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_bpf_open(struct weir_bpf **bpfp, const struct weir_bpf_opts *opts);
+
+/**
+ * weir_bpf_close() - detach, unpin, free
+ * @bpf: the instance; NULL is allowed
+ *
+ * Returns the process to the cgroup it came from. Not to be called when the
+ * instance was handed to a service as weir_bpf_steering(): the service closes it.
+ *
+ * Context: Any thread; the workers have stopped.
+ */
+WEIR_API void weir_bpf_close(struct weir_bpf *bpf);
+
+/**
+ * weir_bpf_steering() - the instance as a service wants it
+ * @bpf: the instance
+ *
+ * Context: Any thread.
+ * Return: the steering; its close() is weir_bpf_close().
+ */
+WEIR_API struct weir_steering *weir_bpf_steering(struct weir_bpf *bpf);
+
+/**
+ * weir_bpf_status() - what the instance got
+ * @bpf: the instance
+ * @status: filled in; its sz is set by the caller
+ *
+ * Context: Any thread.
+ * Return: 0, or -EINVAL when sz is too small to be one.
+ */
+WEIR_API int weir_bpf_status(struct weir_bpf *bpf, struct weir_bpf_status *status);
+
+/**
+ * weir_bpf_cfg() - the live configuration
+ * @bpf: the instance
+ *
+ * Stores take effect with the next connection or callback.
+ *
+ * Context: Any thread.
+ * Return: mapped memory, valid until the instance is closed.
+ */
+WEIR_API struct weir_cfg *weir_bpf_cfg(struct weir_bpf *bpf);
+
+/**
+ * weir_bpf_list() - find all instances
+ * @fn: called for each one; a value other than 0 ends the walk
+ * @ctx: handed to @fn
+ *
+ * Instances whose maps this process may not read are left out.
+ *
+ * Context: Any thread.
+ * Return: what @fn returned last, else 0 (also when there is no instance), or
+ * -ENODEV when no bpffs is mounted.
+ */
+WEIR_API int weir_bpf_list(int (*fn)(void *ctx, const struct weir_bpf_instance *instance),
+			   void *ctx);
+
+/**
+ * weir_bpf_clean_stale() - remove what dead owners left behind
+ * @name: the instance, or NULL for all
+ *
+ * Links are detached, pins and empty cgroups removed. A live instance is never
+ * touched.
+ *
+ * Context: Any thread.
+ * Return: how many were removed; -EINVAL for a bad name; -ENODEV when no bpffs
+ * is mounted; -EADDRINUSE when @name is alive; -ENOENT when there is none;
+ * -EEXIST when it is foreign; or why it could not be removed.
+ */
+WEIR_API int weir_bpf_clean_stale(const char *name);
+
+/**
+ * weir_bpf_view_open() - read an instance from its pins
+ * @viewp: where the view goes
+ * @name: the instance
+ *
+ * Works for any process that may read the pins, also when the owner is dead.
+ *
+ * Context: Any thread.
+ * Return: 0; -EINVAL for a bad name; -ENODEV when no bpffs is mounted; -ENOENT
+ * for no such instance; -EACCES; -EPROTO when it has another ABI; -ENOMEM.
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_bpf_view_open(struct weir_bpf_view **viewp, const char *name);
+
+/**
+ * weir_bpf_view_close() - close a view
+ * @view: the view; NULL is allowed
+ *
+ * Context: Any thread.
+ */
+WEIR_API void weir_bpf_view_close(struct weir_bpf_view *view);
+
+/**
+ * weir_bpf_view_meta() - who made the instance
+ * @view: the view
+ *
+ * Context: Any thread.
+ * Return: what weir_meta held when the view was opened.
+ */
+WEIR_API const struct weir_meta *weir_bpf_view_meta(const struct weir_bpf_view *view);
+
+/**
+ * weir_bpf_view_cfg() - read the configuration
+ * @view: the view
+ * @cfg: filled in
+ *
+ * Context: Any thread.
+ * Return: 0 or -errno.
+ */
+WEIR_API int weir_bpf_view_cfg(struct weir_bpf_view *view, struct weir_cfg *cfg);
+
+/**
+ * weir_bpf_view_worker() - read everything about one worker
+ * @view: the view
+ * @worker: which one
+ * @out: filled in
+ *
+ * Context: Any thread.
+ * Return: 0, -ENOENT beyond the last one, or -errno.
+ */
+WEIR_API int weir_bpf_view_worker(struct weir_bpf_view *view, unsigned int worker,
+				  struct weir_bpf_worker *out);
+
+/**
+ * weir_bpf_view_flows() - walk the connections
+ * @view: the view
+ * @fn: called for each one; a value other than 0 ends the walk
+ * @ctx: handed to @fn
+ *
+ * Connections that come and go during the walk may be missed or, when the one
+ * just visited goes, visited again.
+ *
+ * Context: Any thread.
+ * Return: what @fn returned last, 0, or -errno.
+ */
+WEIR_API int weir_bpf_view_flows(struct weir_bpf_view *view,
+				 int (*fn)(void *ctx, uint64_t cookie, const struct weir_flow *flow),
+				 void *ctx);
+
+/**
+ * weir_bpf_view_events() - read the last events
+ * @view: the view
+ * @out: where they go, oldest first
+ * @max: how many fit; the newest are kept
+ *
+ * Context: Any thread.
+ * Return: the count, or -errno.
+ */
+WEIR_API int weir_bpf_view_events(struct weir_bpf_view *view, struct weir_event *out,
+				  unsigned int max);
+
+/**
+ * weir_bpf_view_stats() - read the counters of the telemetry
+ * @view: the view
+ * @stats: filled in, summed over the CPUs
+ *
+ * Context: Any thread.
+ * Return: 0 or -errno.
+ */
+WEIR_API int weir_bpf_view_stats(struct weir_bpf_view *view, struct weir_stats *stats);
+
+/**
+ * weir_bpf_probes() - try every kernel feature that this library uses
+ * @fn: called with one answer at a time; a value other than 0 ends the walk
+ * @ctx: handed to @fn
+ *
+ * Nothing stays loaded, attached or pinned.
+ *
+ * Context: Any thread. Sets libbpf's print hook for the length of the call.
+ * Return: what @fn returned last, else 0.
+ */
+WEIR_API int weir_bpf_probes(int (*fn)(void *ctx, const struct weir_bpf_probe *probe), void *ctx);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* WEIR_BPF_H */
