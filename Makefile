@@ -58,7 +58,6 @@ libdir     ?= $(prefix)/lib
 includedir ?= $(prefix)/include
 mandir     ?= $(prefix)/share/man
 bashcompdir ?= $(prefix)/share/bash-completion/completions
-export DESTDIR prefix bindir libdir includedir mandir bashcompdir
 
 # Every switch there is. A misspelt one must not be taken for "default".
 switches := CONFIG_URING CONFIG_BPF CONFIG_TLS CONFIG_DEBUG
@@ -100,7 +99,7 @@ export WEIR_CACHE KSELFTEST
 
 build := -C $(objtree) -f $(srctree)/scripts/Makefile.build obj
 
-PHONY := all config configured bpf lib tools tests
+PHONY := all config configured bpf lib tools tests ktools
 all: lib bpf tools
 
 # Probes once, and again when the switches or compilers are others than last
@@ -121,6 +120,7 @@ tests: lib tools $(KSELFTEST)/kselftest_harness.h
 
 $(ktools)/kselftest_harness.h:
 	$(Q)$(srctree)/scripts/get-ktools.sh $(ktools)
+ktools: $(KSELFTEST)/kselftest_harness.h
 
 # --- checks ---------------------------------------------------------------
 PHONY += check check-tests check-layers check-abi check-style
@@ -152,6 +152,14 @@ bench: all
 
 # --- installation ---------------------------------------------------------
 PHONY += install uninstall
+# Exported here alone: a make run by a test must derive its own from prefix.
+install uninstall: export DESTDIR := $(DESTDIR)
+install uninstall: export prefix := $(prefix)
+install uninstall: export bindir := $(bindir)
+install uninstall: export libdir := $(libdir)
+install uninstall: export includedir := $(includedir)
+install uninstall: export mandir := $(mandir)
+install uninstall: export bashcompdir := $(bashcompdir)
 install uninstall: all
 	$(Q)$(MAKE) -C $(objtree) -f $(srctree)/scripts/Makefile.install $@
 
@@ -182,6 +190,7 @@ help:
 #:   install        DESTDIR= prefix= bindir= libdir= includedir= mandir=
 #:   uninstall      remove what install put there
 #:   config         probe the machine again and say what was found
+#:   ktools         fetch the kernel's test harness and checkers
 #:   clean          remove what was built
 #:
 #:   O=dir          build there instead of build/

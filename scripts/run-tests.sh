@@ -59,7 +59,7 @@ done
 # Reads one program's output; prints "passed failed skipped" and appends the
 # failed and skipped tests to files.
 count() {
-	awk -v name="$1" -v rc="$2" -v limit="$limit" -v failed="$tmp/failed" -v skipped="$tmp/skipped" '
+	awk -v name="$1" -v rc="$2" -v limit="$limit" -v took="$3" -v failed="$tmp/failed" -v skipped="$tmp/skipped" '
 	function test_name(line) {
 		sub(/^(not )?ok *[0-9]* *-? */, "", line)
 		sub(/ *# *[Ss][Kk][Ii][Pp].*/, "", line)
@@ -92,7 +92,7 @@ count() {
 	/^not ok / { bad++; print name ":" test_name($0) >> failed }
 	END {
 		seen = pass + skip + bad
-		how = rc == 124 || rc == 137 ? "timed out after " limit " s" : \
+		how = rc == 124 || (rc == 137 && took >= limit) ? "timed out after " limit " s" : \
 		      rc > 128 ? "killed by signal " rc - 128 : "exit status " rc
 		if (rc == 4 && !seen) {
 			skip++
@@ -118,11 +118,12 @@ echo "1..$#"
 for t; do
 	n=$((n + 1)) name=${t##*/}
 	echo "# Subtest: $name"
+	began=$(date +%s)
 	(cd "$tmp" && exec timeout -k 5 "$limit" "$t") > "$tmp/out" 2>&1 < /dev/null
 	rc=$?
 	sed 's/^/    /' "$tmp/out"
 	# shellcheck disable=SC2046 # three numbers
-	set -- $(count "$name" $rc) "$@"
+	set -- $(count "$name" $rc $(($(date +%s) - began))) "$@"
 	passed=$((passed + $1)) bad=$((bad + $2)) skipped=$((skipped + $3))
 	case $2.$1.$3 in
 	0.0.*)	echo "ok $n - $name # SKIP $3 skipped" ;;
