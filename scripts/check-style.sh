@@ -78,15 +78,17 @@ fi
 # Ours to decide (style.md): PREFER_KERNEL_TYPES, CAMELCASE. Meant for kernel
 # code alone: the rest.
 ignore=PREFER_KERNEL_TYPES,CAMELCASE
-ignore=$ignore,SPDX_LICENSE_TAG,PREFER_FALLTHROUGH,SPLIT_STRING,VOLATILE,CONSTANT_COMPARISON
+ignore=$ignore,SPDX_LICENSE_TAG,BIT_MACRO,PREFER_FALLTHROUGH,SPLIT_STRING,VOLATILE,CONSTANT_COMPARISON
 ignore=$ignore,AVOID_EXTERNS,NEW_TYPEDEFS,ENOSYS,PREFER_PRINTF,PREFER_SCANF,STRLCPY,STRNCPY,STRCPY
 ignore=$ignore,PREFER_ALIGNED,PREFER_PACKED,PREFER_SECTION,PREFER_DEFINED_ATTRIBUTE_MACRO
 if need perl && [ -s "$tmp/c" ]; then
-	# Without a kernel tree around it, it warns about its own $root.
-	xargs perl "$ktools/checkpatch.pl" --no-tree --strict --terse --quiet --show-types	\
-		--no-summary --max-line-length=100 --ignore "$ignore" -f			\
-		< "$tmp/c" > "$tmp/checkpatch" 2>/dev/null
+	# Outside the tree: it leaves a cache file in a git tree. Without a kernel
+	# tree around it, it warns about its own $root: dropped.
+	sed "s,^,$PWD/," "$tmp/c" | (cd "$tmp" &&
+		xargs perl "$ktools/checkpatch.pl" --no-tree --strict --terse --quiet --show-types	\
+			--no-summary --max-line-length=100 --ignore "$ignore" -f 2>/dev/null) > "$tmp/out"
 	rc=$?
+	sed "s,^$PWD/,," "$tmp/out" > "$tmp/checkpatch"
 	if [ -s "$tmp/checkpatch" ]; then
 		cat "$tmp/checkpatch" >&2
 		bad=1
