@@ -27,6 +27,7 @@ TEST_SCALE=$scale
 export srctree objtree TEST_SCALE
 
 tmp=$(mktemp -d)
+chmod 755 "$tmp"		# a test that drops its privileges stays in its directory
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' HUP INT TERM
 
@@ -119,7 +120,9 @@ for t; do
 	n=$((n + 1)) name=${t##*/}
 	echo "# Subtest: $name"
 	began=$(date +%s)
-	(cd "$tmp" && exec timeout -k 5 "$limit" "$t") > "$tmp/out" 2>&1 < /dev/null
+	rm -rf "$tmp/cwd"
+	mkdir -m 777 "$tmp/cwd"
+	(cd "$tmp/cwd" && exec timeout -k 5 "$limit" "$t") > "$tmp/out" 2>&1 < /dev/null
 	rc=$?
 	sed 's/^/    /' "$tmp/out"
 	# shellcheck disable=SC2046 # three numbers
