@@ -169,7 +169,7 @@ struct weir_op {
 	struct weir_link lib_file;
 	struct weir_link lib_queue;
 	struct weir_link lib_wheel;
-	uint64_t lib_room[2];
+	uint64_t lib_room[3];
 };
 
 WEIR_STATIC_ASSERT(sizeof(void *) != 8 || sizeof(struct weir_op) == 192,

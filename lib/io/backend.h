@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * backend.h - the line between the loop and what carries operations out
+ *
+ * Above it: budgets, deadlines, files, parking, statistics, callbacks; the same
+ * for all. Below it: io_uring, epoll, or the in-memory kernel of sim.
+ */
+#ifndef IO_BACKEND_H
+#define IO_BACKEND_H
+
+#include "io/loop.h"
+
+struct io_uring_sqe;
+
+/* What became of an op handed to a backend. */
+enum io_queued {
+	IO_QUEUED_DONE,		/* finished now, result in op->res; reap was not needed */
+	IO_QUEUED_PENDING,	/* io_event() will follow, from reap */
+};
+
+/*
+ * One row per operation, one table for every backend.
+ * @name: for people
+ * @wait: poll events to wait for after -EAGAIN; 0: never waits. For readiness
+ *	backends
+ * @flags: IO_OPF_*
+ * @prep: fill in the submission entry. For uring. NULL: the loop does it alone
+ * @try: do it now without blocking (with IO_OPF_BLOCKS: from a thread that may
+ *	block): a result >= 0, or -errno, -EAGAIN to be tried again. For
+ *	readiness backends, through loop->sys
+ */
+struct weir_op_def {
+	const char *name;
+	uint32_t wait;
+	uint32_t flags;
+	void (*prep)(struct weir_loop *loop, const struct weir_op *op,
+		     struct io_uring_sqe *sqe);
+	int (*try)(struct weir_loop *loop, struct weir_op *op, int fd);
+};
+
+enum io_op_flags {
+	IO_OPF_FILE	= 1 << 0,	/* needs an open file */
+	IO_OPF_MULTI	= 1 << 1,	/* may be multishot */
+	IO_OPF_POOL	= 1 << 2,	/* may take its buffer from a pool */
+	IO_OPF_OPENS	= 1 << 3,	/* its success is a new file */
+	IO_OPF_BLOCKS	= 1 << 4,	/* a readiness backend must offload it */
+	IO_OPF_IN	= 1 << 5,	/* its count is bytes in */
+	IO_OPF_OUT	= 1 << 6,	/* its count is bytes out */
+	IO_OPF_LOOP	= 1 << 7,	/* never reaches a backend */
+	IO_OPF_ENDS	= 1 << 8,	/* frees resources: may use the reserve */
+};
+
+extern const struct weir_op_def weir_op_defs[WEIR_OP_MAX];	/* lib/optable.c */
+
+/*
+ * The system calls that readiness backends make, and the environment of every
+ * backend. Results as the system call's, errors as -errno. fd is a descriptor,
+ * or on sim an object of its kernel.
+ */
+struct io_sys {
+	int (*socket)(struct weir_loop *loop, int family, int type);
+	int (*bind)(struct weir_loop *loop, int fd, const struct sockaddr *addr, uint32_t len);
+	int (*listen)(struct weir_loop *loop, int fd, int backlog);
+	int (*setsockopt)(struct weir_loop *loop, int fd, int level, int name,
+			  const void *value, uint32_t len);
+	int (*getsockname)(struct weir_loop *loop, int fd, struct sockaddr *addr, uint32_t *len);
+	int (*accept)(struct weir_loop *loop, int fd);
+	int (*connect)(struct weir_loop *loop, int fd, const struct sockaddr *addr, uint32_t len);
+	int (*connected)(struct weir_loop *loop, int fd);	/* SO_ERROR of a connect */
+	int (*recv)(struct weir_loop *loop, int fd, void *buf, uint32_t len, int flags);
+	int (*send)(struct weir_loop *loop, int fd, const void *buf, uint32_t len, int flags);
+	int (*poll)(struct weir_loop *loop, int fd, uint32_t events);
+	int (*shutdown)(struct weir_loop *loop, int fd, int how);
+	int (*cookie)(struct weir_loop *loop, int fd, uint64_t *cookie);
+	int (*open)(struct weir_loop *loop, const char *path, int flags, unsigned int mode);
+	int (*read)(struct weir_loop *loop, int fd, void *buf, uint32_t len, uint64_t offset);
+	int (*write)(struct weir_loop *loop, int fd, const void *buf, uint32_t len,
+		     uint64_t offset);
+	int (*close)(struct weir_loop *loop, int fd);
+	uint64_t (*now)(struct weir_loop *loop);
+	void (*entropy)(struct weir_loop *loop, void *buf, size_t len);
+};
+
+extern const struct io_sys io_sys_linux;		/* lib/io/sys.c */
+
+/*
+ * A backend. Every slot is set.
+ * @name: "uring", …
+ * @sys: its environment
+ * @fixed_files: 1 if files [0, files_max) of the table are slots that the
+ *	kernel hands out; 0 if every file has a descriptor of its own
+ * @open: loop->opts is filled in; sets loop->priv. -ENOSYS or -EPERM (or
+ *	another -errno) with loop->reason set: refused here
+ * @enable: the owner thread is known and is the caller
+ * @close: nothing is in flight any more
+ * @queue: start @op: enum io_queued, or -EAGAIN: no room, commit and retry.
+ *	Never calls io_event(). Any other failure is a DONE with op->res
+ * @commit: hand what was queued to the kernel without waiting
+ * @reap: commit, wait for something until @deadline_ns (DEADLINE_NONE: for
+ *	ever; in the past: only look), call io_parking() before it may block and
+ *	io_running() after, call io_event() for each completion. Returns how
+ *	many, or -errno if the backend is broken
+ * @cancel: @op is in flight below: make it end; its io_event() tells
+ * @adopt: descriptor @fd becomes file @file
+ * @group_open: make the pool @group known to the kernel; all buffers are free
+ * @group_close: undo that
+ * @group_put: buffer @bid is free again
+ * @group_take: a free buffer for the caller, or -ENOBUFS. (Buffers received
+ *	into come with io_event_lease().)
+ * @fd: a descriptor that polls readable when events wait, or -EOPNOTSUPP
+ */
+struct weir_backend {
+	const char *name;
+	const struct io_sys *sys;
+	int fixed_files;
+	int (*open)(struct weir_loop *loop);
+	int (*enable)(struct weir_loop *loop);
+	void (*close)(struct weir_loop *loop);
+	int (*queue)(struct weir_loop *loop, struct weir_op *op);
+	int (*commit)(struct weir_loop *loop);
+	int (*reap)(struct weir_loop *loop, uint64_t deadline_ns);
+	void (*cancel)(struct weir_loop *loop, struct weir_op *op);
+	int (*adopt)(struct weir_loop *loop, uint32_t file, int fd);
+	int (*group_open)(struct weir_loop *loop, struct io_group *group);
+	void (*group_close)(struct weir_loop *loop, struct io_group *group);
+	void (*group_put)(struct weir_loop *loop, struct io_group *group, uint32_t bid);
+	int (*group_take)(struct weir_loop *loop, struct io_group *group);
+	int (*fd)(const struct weir_loop *loop);
+};
+
+extern const struct weir_backend weir_backend_uring;
+extern const struct weir_backend weir_backend_epoll;
+extern const struct weir_backend weir_backend_sim;
+
+/*
+ * What backends call, from reap() only.
+ *
+ * io_event() - an event of @op: @res as the kernel gave it; @more: not terminal.
+ * For an accept or connect that succeeded, op->accepted is set already, by
+ * io_file_open().
+ */
+void io_event(struct weir_loop *loop, struct weir_op *op, int res, bool more);
+
+/* io_event_lease() - the same for a recv that filled buffer @bid of its pool */
+void io_event_lease(struct weir_loop *loop, struct weir_op *op, int res, uint32_t bid,
+		    bool more);
+
+/*
+ * io_event_nobufs() - a recv of @op found its pool empty. The op is no longer
+ * in flight below; it parks and is queued again when buffers are back.
+ */
+void io_event_nobufs(struct weir_loop *loop, struct weir_op *op);
+
+/*
+ * io_event_again() - the multishot @op ended below although its work goes on
+ * (completion queue pressure, a one-shot accept, …): queue it again.
+ */
+void io_event_again(struct weir_loop *loop, struct weir_op *op);
+
+/*
+ * io_event_nofile() - the accept @op found no slot or descriptor (@err is
+ * -ENFILE or -EMFILE). It is no longer in flight below; it pauses.
+ */
+void io_event_nofile(struct weir_loop *loop, struct weir_op *op, int err);
+
+void io_parking(struct weir_loop *loop);
+void io_running(struct weir_loop *loop, unsigned int events);
+
+/* io_op_of() - the op of a completion, or NULL (counted) if it is stale */
+struct weir_op *io_op_of(struct weir_loop *loop, uint32_t slot, uint32_t gen);
+
+/* io_accept_one() - must this accept be armed for a single connection? */
+bool io_accept_one(const struct weir_loop *loop, const struct weir_op *op);
+
+#endif /* IO_BACKEND_H */

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * group.c - buffers as flow control: leases out, receives parked
+ *
+ * -ENOBUFS is the normal way for an armed receive to say that the pool is
+ * empty, also when no data is there. It never reaches the user: the receive
+ * waits here until leases come back, and those that waited longest go first.
+ */
+#include <errno.h>
+
+#include "io/backend.h"
+#include "io/group.h"
+
+int group_open(struct io_group *group)
+{
+	struct weir_loop *loop = group->loop;
+	uint32_t i;
+	int err;
+
+	if (group->count > loop->opts.bufs_max - loop->bufs_used)
+		return -ENOSPC;
+	for (i = 0; i < GROUPS_MAX && loop->groups[i]; i++)
+		;
+	if (i == GROUPS_MAX)
+		return -ENOSPC;
+	group->id = i;
+	group->free = group->count;
+	group->free_min = group->count;
+	list_init(&group->waiters);
+	for (i = 0; i < group->count; i++) {
+		struct weir_lease *lease = &group->leases[i];
+
+		lease->group = group;
+		lease->data = group->slab + (size_t)i * group->buf_bytes;
+		lease->bid = i;
+	}
+	err = loop->backend->group_open(loop, group);
+	if (err)
+		return err;
+	loop->groups[group->id] = group;
+	loop->bufs_used += group->count;
+	return 0;
+}
+
+void group_close(struct io_group *group)
+{
+	struct weir_loop *loop = group->loop;
+
+	assert(list_empty(&group->waiters));
+	loop->backend->group_close(loop, group);
+	loop->groups[group->id] = NULL;
+	loop->bufs_used -= group->count;
+	group->loop = NULL;
+}
+
+struct weir_lease *group_take(struct io_group *group, uint32_t bid, uint32_t len)
+{
+	struct weir_lease *lease = &group->leases[bid];
+
+	assert(bid < group->count);
+	assert(!lease->refs);
+	assert(group->free);
+	lease->refs = 1;
+	lease->len = len;
+	group->free--;
+	if (group->free < group->free_min)
+		group->free_min = group->free;
+	return lease;
+}
+
+void lease_put(struct weir_lease *lease)
+{
+	struct io_group *group = lease->group;
+
+	if (!lease->refs)
+		base_die("weir: buffer %u of pool %u was given back twice", lease->bid, group->id);
+	if (--lease->refs)
+		return;
+	group->free++;
+	if (group->loop)
+		group->loop->backend->group_put(group->loop, group, lease->bid);
+}
+
+void group_park(struct io_group *group, struct weir_op *op)
+{
+	op->lib_state = OP_PARKED;
+	list_add_tail(&group->waiters, &op->lib_queue);
+	group->parked++;
+	group->parks++;
+	group->loop->stats.parks++;
+}
+
+bool group_admit(struct io_group *group, struct weir_op *op)
+{
+	if (group->free > group->low && list_empty(&group->waiters))
+		return true;
+	group_park(group, op);
+	return false;
+}
+
+void group_rearm(struct io_group *group)
+{
+	/* One for each buffer above the mark: each may fill one at once. */
+	uint32_t n = group->free > group->low ? group->free - group->low : 0;
+
+	while (n-- && !list_empty(&group->waiters)) {
+		struct weir_op *op = container_of(group->waiters.next, struct weir_op, lib_queue);
+
+		list_del(&op->lib_queue);
+		group->parked--;
+		group->loop->stats.rearms++;
+		op_start(group->loop, op);
+	}
+}
+
+struct io_group *group_find(const struct weir_loop *loop, const void *buf, uint32_t len)
+{
+	uintptr_t at = (uintptr_t)buf;
+	unsigned int i;
+
+	for (i = 0; i < GROUPS_MAX; i++) {
+		struct io_group *group = loop->groups[i];
+		uintptr_t slab;
+		size_t bytes;
+
+		if (!group)
+			continue;
+		slab = (uintptr_t)group->slab;
+		bytes = (size_t)group->count * group->buf_bytes;
+		if (at >= slab && at - slab < bytes && len <= bytes - (at - slab))
+			return group;
+	}
+	return NULL;
+}

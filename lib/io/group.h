@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * group.h - a pool as the loop and the backends see it: buffers by number,
+ * leases over them, receives that wait for one
+ */
+#ifndef IO_GROUP_H
+#define IO_GROUP_H
+
+#include "io/loop.h"
+
+/* A counted hold on one buffer; free (refs == 0) while the backend has it. */
+struct weir_lease {
+	struct io_group *group;
+	unsigned char *data;
+	uint32_t refs;
+	uint32_t len;		/* bytes received into it */
+	uint32_t bid;
+	uint32_t pad;
+};
+
+struct io_group {
+	struct weir_loop *loop;
+	unsigned char *slab;
+	struct weir_lease *leases;	/* one per buffer */
+	uint32_t buf_bytes;
+	uint32_t count;
+	uint32_t free;			/* with the backend: nobody holds them */
+	uint32_t free_min;
+	uint32_t low;			/* below this, nothing is armed */
+	uint32_t armed;			/* receives in flight on it */
+	uint32_t parked;
+	uint32_t id;			/* place in loop->groups: buffer group and index */
+	uint64_t parks;
+	struct weir_link waiters;	/* parked receives, by lib_queue */
+	void *priv;			/* the backend's */
+};
+
+int group_open(struct io_group *group);
+void group_close(struct io_group *group);
+
+/* group_take() - buffer @bid was filled with @len bytes: a lease with one ref */
+struct weir_lease *group_take(struct io_group *group, uint32_t bid, uint32_t len);
+
+void lease_put(struct weir_lease *lease);
+
+/* group_admit() - may a receive be armed? Else it was parked. */
+bool group_admit(struct io_group *group, struct weir_op *op);
+void group_park(struct io_group *group, struct weir_op *op);
+
+/* group_rearm() - start parked receives again, first in first out, while buffers last */
+void group_rearm(struct io_group *group);
+
+/* group_find() - the pool whose slab holds all of @buf, or NULL */
+struct io_group *group_find(const struct weir_loop *loop, const void *buf, uint32_t len);
+
+#endif /* IO_GROUP_H */

@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * loop.c - open, run, stop and close a loop
+ *
+ * A turn: dispatch what finished without the kernel, fire timers, start what
+ * waited, then one reap: submit, wait, dispatch completions.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "io/backend.h"
+#include "io/group.h"
+
+static const struct weir_backend *const backends[] = {
+#ifdef CONFIG_URING
+	&weir_backend_uring,
+#endif
+	&weir_backend_epoll,
+	&weir_backend_sim,
+};
+
+/* open */
+
+static uint32_t or_default(uint32_t value, uint32_t fallback)
+{
+	return value ? value : fallback;
+}
+
+static int read_opts(struct weir_loop *loop, const struct weir_loop_opts *given)
+{
+	struct weir_loop_opts *opts = &loop->opts;
+	int err;
+
+	err = opts_copy(opts, sizeof(*opts), given);
+	if (err)
+		return err;
+	loop->alloc = opts->alloc ? *opts->alloc : base_alloc_libc;
+	if (opts->log)
+		loop->log = *opts->log;
+	if (opts->hooks)
+		loop->hooks = *opts->hooks;
+	err = opts_copy(&loop->sim, sizeof(loop->sim), opts->sim);
+	if (err)
+		return err;
+	opts->ops_max = or_default(opts->ops_max, WEIR_LOOP_OPS_DEFAULT);
+	opts->files_max = or_default(opts->files_max, WEIR_LOOP_FILES_DEFAULT);
+	opts->bufs_max = or_default(opts->bufs_max, WEIR_LOOP_BUFS_DEFAULT);
+	opts->batch_max = or_default(opts->batch_max, 64);
+	opts->batch_wait_us = or_default(opts->batch_wait_us, 100);
+	opts->offload_threads = or_default(opts->offload_threads, 2);
+	if (opts->flags & ~(uint32_t)WEIR_LOOP_ALL || opts->pad)
+		return -EINVAL;
+	if ((uint64_t)opts->ops_max + opts->files_max + opts->bufs_max + 2 * SLOT_RESERVE >
+	    WEIR_LOOP_CQ_MAX)
+		return -EINVAL;
+	if (opts->batch_max > 4096 || opts->batch_wait_us > 1000000 ||
+	    opts->offload_threads > 64)
+		return -EINVAL;
+	return 0;
+}
+
+static int slots_open(struct weir_loop *loop)
+{
+	uint32_t i;
+
+	loop->slots_budget = loop->opts.ops_max;
+	loop->slots_max = loop->opts.ops_max + SLOT_RESERVE;
+	loop->slots = mem_get(&loop->alloc, loop->slots_max, sizeof(*loop->slots),
+			      _Alignof(struct io_slot));
+	if (!loop->slots)
+		return -ENOMEM;
+	for (i = 0; i < loop->slots_max; i++)
+		loop->slots[i].next = i + 1;
+	return 0;
+}
+
+static int try_backend(struct weir_loop *loop, const struct weir_backend *backend)
+{
+	uint32_t files = loop->opts.files_max;
+	int err;
+
+	loop->backend = backend;
+	loop->sys = backend->sys;
+	err = files_open(loop, backend->fixed_files ? files : 0, files);
+	if (err)
+		return err;
+	err = backend->open(loop);
+	if (err) {
+		files_close(loop);
+		return err;
+	}
+	loop->now_ns = loop->sys->now(loop);
+	wheel_init(&loop->wheel, loop->now_ns);
+	return 0;
+}
+
+static bool same_name(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
+static int pick_backend(struct weir_loop *loop)
+{
+	const char *name = loop->opts.backend;
+	int err = -EINVAL;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(backends); i++) {
+		if (name ? !same_name(name, backends[i]->name) :
+			   backends[i] == &weir_backend_sim)
+			continue;
+		err = try_backend(loop, backends[i]);
+		if (!err)
+			break;
+		if (name || err == -ENOMEM)
+			return err;
+		loop_log(loop, WEIR_LOG_WARN, "backend %s: refused: %s", backends[i]->name,
+			 loop->reason[0] ? loop->reason : weir_strerror(err));
+	}
+	if (err)
+		return err;
+	if (!loop->reason[0])
+		snprintf(loop->reason, sizeof(loop->reason), "%s",
+			 name ? "asked for" : "first choice");
+	loop_log(loop, WEIR_LOG_INFO, "backend %s: %s", loop->backend->name, loop->reason);
+	return 0;
+}
+
+int weir_loop_open(struct weir_loop **loopp, const struct weir_loop_opts *given)
+{
+	struct weir_alloc alloc = given && given->sz >= offsetof(struct weir_loop_opts, log) &&
+				  given->alloc ? *given->alloc : base_alloc_libc;
+	struct weir_loop *loop;
+	int err;
+
+	loop = mem_get(&alloc, 1, sizeof(*loop), _Alignof(struct weir_loop));
+	if (!loop)
+		return -ENOMEM;
+	list_init(&loop->waiting);
+	list_init(&loop->timers);
+	list_init(&loop->finished);
+	list_init(&loop->accepts);
+	err = read_opts(loop, given);
+	if (err)
+		goto free_loop;
+	err = slots_open(loop);
+	if (err)
+		goto free_loop;
+	loop->wake_fd = eventfd(0, EFD_CLOEXEC);
+	if (loop->wake_fd < 0) {
+		err = -errno;
+		goto free_slots;
+	}
+	err = pick_backend(loop);
+	if (err)
+		goto close_wake;
+	*loopp = loop;
+	return 0;
+
+close_wake:
+	close(loop->wake_fd);
+free_slots:
+	mem_put(&alloc, loop->slots, loop->slots_max, sizeof(*loop->slots));
+free_loop:
+	mem_put(&alloc, loop, 1, sizeof(*loop));
+	return err;
+}
+
+/* run */
+
+/* The first to run a loop owns it. */
+static int own(struct weir_loop *loop)
+{
+	int err;
+
+	if (loop->owned) {
+		assert_owner(loop);
+		return 0;
+	}
+	loop->owner = pthread_self();
+	loop->owned = true;
+	err = loop->backend->enable(loop);
+	if (err)
+		loop->owned = false;
+	return err;
+}
+
+void io_parking(struct weir_loop *loop)
+{
+	if (loop->hooks.parking)
+		loop->hooks.parking(loop->hooks.ctx);
+}
+
+void io_running(struct weir_loop *loop, unsigned int events)
+{
+	loop->now_ns = loop->sys->now(loop);
+	if (loop->hooks.running)
+		loop->hooks.running(loop->hooks.ctx, loop->now_ns, events);
+}
+
+static void start_parked(struct weir_loop *loop)
+{
+	unsigned int i;
+
+	op_start_waiting(loop);
+	op_retry_accepts(loop);
+	for (i = 0; i < GROUPS_MAX; i++) {
+		if (loop->groups[i] && loop->groups[i]->parked)
+			group_rearm(loop->groups[i]);
+	}
+}
+
+/* How long this turn may block: not past a timer, not if there is work. */
+static uint64_t turn_deadline(struct weir_loop *loop, uint64_t until_ns)
+{
+	uint64_t deadline = min_u64(until_ns, wheel_next_ns(&loop->wheel));
+
+	if (!list_empty(&loop->finished) || atomic_load(&loop->stop))
+		return 0;
+	if (!list_empty(&loop->accepts))
+		deadline = min_u64(deadline, loop->accept_retry_ns);
+	return deadline;
+}
+
+static int turn(struct weir_loop *loop, uint64_t until_ns)
+{
+	unsigned int events;
+	int ret;
+
+	loop->stats.turns++;
+	events = op_dispatch_finished(loop);
+	op_expire(loop);
+	start_parked(loop);
+	if (events)
+		until_ns = 0;
+	ret = loop->backend->reap(loop, turn_deadline(loop, until_ns));
+	if (ret < 0) {
+		loop_log(loop, WEIR_LOG_ERROR, "backend %s: %s", loop->backend->name,
+			 weir_strerror(ret));
+		return ret;
+	}
+	if (loop->hooks.tick)
+		loop->hooks.tick(loop->hooks.ctx);
+	return (int)events + ret;
+}
+
+static int run_begin(struct weir_loop *loop)
+{
+	int err;
+
+	if (loop->running)
+		return -EBUSY;
+	err = own(loop);
+	if (err)
+		return err;
+	loop->running = true;
+	loop->now_ns = loop->sys->now(loop);
+	return 0;
+}
+
+int weir_loop_run(struct weir_loop *loop)
+{
+	int ret;
+
+	ret = run_begin(loop);
+	if (ret)
+		return ret;
+	for (;;) {
+		if (atomic_exchange(&loop->stop, false)) {
+			ret = 0;
+			break;
+		}
+		if (op_none_left(loop)) {
+			ret = 1;
+			break;
+		}
+		ret = turn(loop, DEADLINE_NONE);
+		if (ret < 0)
+			break;
+	}
+	loop->running = false;
+	return ret;
+}
+
+int weir_loop_run_once(struct weir_loop *loop, uint64_t timeout_ns)
+{
+	int ret;
+
+	ret = run_begin(loop);
+	if (ret)
+		return ret;
+	ret = turn(loop, timeout_ns ? deadline_after(loop->now_ns, timeout_ns) : 0);
+	loop->running = false;
+	return ret;
+}
+
+int weir_loop_run_until(struct weir_loop *loop, struct weir_op *op)
+{
+	int ret;
+
+	ret = run_begin(loop);
+	if (ret)
+		return ret;
+	while (weir_op_busy(op)) {
+		if (atomic_exchange(&loop->stop, false)) {
+			ret = -EINTR;
+			break;
+		}
+		ret = turn(loop, DEADLINE_NONE);
+		if (ret < 0)
+			break;
+	}
+	loop->running = false;
+	return ret < 0 ? ret : 0;
+}
+
+void weir_loop_wake(struct weir_loop *loop)
+{
+	uint64_t one = 1;
+	int saved = errno;
+
+	/* The loop clears woken before it looks at what the waker left for it. */
+	if (!atomic_exchange(&loop->woken, true)) {
+		while (write(loop->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+			;
+	}
+	errno = saved;
+}
+
+void weir_loop_stop(struct weir_loop *loop)
+{
+	atomic_store(&loop->stop, true);
+	weir_loop_wake(loop);
+}
+
+/* close */
+
+int weir_loop_close(struct weir_loop *loop, uint64_t timeout_ns)
+{
+	struct weir_alloc alloc;
+	uint64_t until_ns;
+	uint32_t i;
+	int ret;
+
+	if (!loop)
+		return 0;
+	ret = run_begin(loop);
+	if (ret)
+		return ret;
+	loop->closing = true;
+	until_ns = deadline_after(loop->now_ns, timeout_ns);
+	while (!op_none_left(loop)) {
+		op_cancel_all(loop);
+		ret = turn(loop, until_ns);
+		if (ret < 0 || (!ret && loop->now_ns >= until_ns))
+			break;
+	}
+	loop->running = false;
+	if (!op_none_left(loop))
+		return ret < 0 ? ret : -ETIMEDOUT;
+
+	for (i = 0; i < GROUPS_MAX; i++) {
+		if (loop->groups[i])
+			group_close(loop->groups[i]);
+	}
+	files_close(loop);
+	loop->backend->close(loop);
+	close(loop->wake_fd);
+	alloc = loop->alloc;
+	mem_put(&alloc, loop->slots, loop->slots_max, sizeof(*loop->slots));
+	mem_put(&alloc, loop, 1, sizeof(*loop));
+	return 0;
+}
+
+/* getters */
+
+uint64_t weir_loop_now(const struct weir_loop *loop)
+{
+	return loop->now_ns;
+}
+
+void weir_loop_entropy(struct weir_loop *loop, void *buf, size_t len)
+{
+	assert_owner(loop);
+	loop->sys->entropy(loop, buf, len);
+}
+
+const char *weir_loop_backend(const struct weir_loop *loop)
+{
+	return loop->backend->name;
+}
+
+const char *weir_loop_reason(const struct weir_loop *loop)
+{
+	return loop->reason;
+}
+
+int weir_loop_fd(const struct weir_loop *loop)
+{
+	return loop->backend->fd(loop);
+}
+
+void weir_loop_stats(const struct weir_loop *loop, struct weir_loop_stats *stats, size_t sz)
+{
+	struct weir_loop_stats now = loop->stats;
+	struct weir_link *node;
+
+	for (node = loop->waiting.next; node != &loop->waiting; node = node->next)
+		now.waiting++;
+	now.inflight = loop->slots_used;
+	now.files = loop->files_used;
+	stats_copy(stats, sz, &now, sizeof(now));
+}

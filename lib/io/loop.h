@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * loop.h - inside of a loop, for the rooms of io and the ones above
+ */
+#ifndef IO_LOOP_H
+#define IO_LOOP_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <weir/file.h>
+#include <weir/loop.h>
+
+#include "base/base.h"
+#include "base/list.h"
+#include "io/wheel.h"
+
+struct io_group;
+struct weir_backend;
+struct io_sys;
+
+enum {
+	OP_MAGIC_IDLE		= 0x1d1e0b5e,
+	OP_MAGIC_BUSY		= 0x0b5e55ed,
+	SLOT_NONE		= UINT32_MAX,
+	SLOT_RESERVE		= 64,		/* for ops that free resources */
+	SLOT_GEN_MASK		= 0xffffff,	/* what fits in user_data */
+	GROUPS_MAX		= 8,		/* pools of one loop */
+	ACCEPT_RETRY_NS		= 20000000,	/* 20 ms: another may have freed one */
+};
+
+/* Where an op is between submit and its terminal event. */
+enum op_state {
+	OP_IDLE,
+	OP_WAITING,	/* on loop->waiting: for the budget */
+	OP_PARKED,	/* on a group's or loop->accepts: for a buffer or a file */
+	OP_TIMER,	/* on loop->timers and the wheel */
+	OP_ARMED,	/* the backend has it */
+	OP_CLOSING,	/* a close that waits for the file's other ops */
+	OP_FINISHED,	/* on loop->finished: result known, to be dispatched */
+};
+
+/* Why an op in flight was told to end. */
+enum op_end {
+	OP_END_NONE,
+	OP_END_CANCEL,
+	OP_END_DEADLINE,
+};
+
+struct io_slot {
+	struct weir_op *op;	/* or NULL: free */
+	uint32_t gen;
+	uint32_t next;		/* free list */
+};
+
+enum io_file_state {
+	IO_FILE_FREE,
+	IO_FILE_OPEN,
+	IO_FILE_CLOSING,
+};
+
+struct io_file {
+	struct weir_link ops;	/* in flight on it, by lib_file */
+	struct weir_op *closer;
+	int fd;			/* plain descriptor, or -1: a fixed slot only */
+	uint32_t gen;
+	uint32_t next;		/* free list */
+	uint8_t state;		/* enum io_file_state */
+	uint8_t armed;		/* readiness backends: poll events registered */
+	uint16_t pad;
+};
+
+struct weir_loop {
+	const struct weir_backend *backend;
+	const struct io_sys *sys;
+	void *priv;		/* the backend's */
+	uint64_t now_ns;
+	uint64_t until_ns;	/* latest moment the current turn may wait for */
+
+	struct io_slot *slots;
+	uint32_t slots_max;
+	uint32_t slot_free;
+	uint32_t slots_used;
+	uint32_t slots_budget;	/* without the reserve */
+
+	struct io_file *files;
+	uint32_t files_max;	/* of the table */
+	uint32_t files_fixed;	/* the first so many are the kernel's to hand out */
+	uint32_t files_fixed_used;
+	uint32_t files_used;
+	uint32_t file_free;	/* list of those that are ours to hand out */
+	uint32_t accepts_one;	/* accepts armed for a single connection */
+
+	struct io_group *groups[GROUPS_MAX];
+	uint32_t bufs_used;
+
+	struct wheel wheel;
+	struct weir_link waiting;
+	struct weir_link timers;	/* ops in OP_TIMER, by lib_queue */
+	struct weir_link finished;
+	struct weir_link accepts;	/* parked for a file */
+	uint64_t accept_retry_ns;
+
+	pthread_t owner;
+	bool owned;
+	bool running;		/* inside run(): its callbacks may not run or close */
+	bool closing;
+	_Atomic bool stop;
+	_Atomic bool woken;
+	int wake_fd;
+
+	struct weir_loop_opts opts;
+	struct weir_loop_hooks hooks;
+	struct weir_log log;
+	struct weir_alloc alloc;
+	struct weir_sim_opts sim;
+	struct weir_loop_stats stats;
+	char reason[160];
+};
+
+#define loop_log(loop, level, ...)	base_log(&(loop)->log, level, __VA_ARGS__)
+
+#ifdef WEIR_DEBUG
+#define assert_owner(loop) \
+	assert(!(loop)->owned || pthread_equal((loop)->owner, pthread_self()))
+#else
+#define assert_owner(loop)	((void)(loop))
+#endif
+
+/* lib/io/op.c */
+void op_finish(struct weir_loop *loop, struct weir_op *op, int res, enum weir_origin origin);
+void op_start(struct weir_loop *loop, struct weir_op *op);
+void op_end(struct weir_loop *loop, struct weir_op *op, enum op_end why);
+unsigned int op_dispatch_finished(struct weir_loop *loop);
+void op_start_waiting(struct weir_loop *loop);
+void op_expire(struct weir_loop *loop);
+void op_retry_accepts(struct weir_loop *loop);
+void op_cancel_all(struct weir_loop *loop);
+bool op_none_left(const struct weir_loop *loop);
+
+/* lib/io/files.c: the file table */
+int files_open(struct weir_loop *loop, uint32_t fixed, uint32_t plain);
+void files_close(struct weir_loop *loop);
+
+/* io_file_new() - a free entry of ours, opened with descriptor @fd; or -ENFILE */
+int io_file_new(struct weir_loop *loop, int fd, struct weir_file *filep);
+
+/* io_file_fixed() - the kernel put a new file into fixed slot @index */
+struct weir_file io_file_fixed(struct weir_loop *loop, uint32_t index);
+
+/* io_file_free() - the file is closed: its handle is stale, its place free */
+void io_file_free(struct weir_loop *loop, uint32_t index);
+
+/* io_file_room() - are there @n places for files the backend would open? */
+bool io_file_room(const struct weir_loop *loop, uint32_t n);
+
+/* io_file_get() - entry of a handle in state open, or NULL */
+static inline struct io_file *io_file_get(const struct weir_loop *loop, struct weir_file file)
+{
+	struct io_file *entry;
+
+	if (file.index >= loop->files_max)
+		return NULL;
+	entry = &loop->files[file.index];
+	return entry->gen == file.gen && entry->state == IO_FILE_OPEN ? entry : NULL;
+}
+
+#endif /* IO_LOOP_H */

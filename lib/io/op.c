@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * op.c - the life of an operation, the same on every backend
+ *
+ *	submit -> [waiting for the budget] -> [parked for a buffer or a file]
+ *	       -> armed -> event ... -> terminal event
+ *
+ * Resources (slot, place on the file's list, timer) are given back in
+ * op_release(), just before the terminal event, and nowhere else. Callbacks
+ * run in op_event() and nowhere else, and that runs from a turn of the loop.
+ */
+#include <errno.h>
+
+#include "io/backend.h"
+#include "io/group.h"
+
+static const struct weir_op_def *def_of(const struct weir_op *op)
+{
+	return &weir_op_defs[op->opcode];
+}
+
+/* A pool begins with its group; see lib/buf/pool.c. */
+static struct io_group *group_of(const struct weir_op *op)
+{
+	return (struct io_group *)(void *)op->xfer.pool;
+}
+
+static bool has_group(const struct weir_op *op)
+{
+	return op->opcode == WEIR_OP_RECV && op->xfer.pool;
+}
+
+const char *weir_op_name(unsigned int opcode)
+{
+	return opcode < WEIR_OP_MAX ? weir_op_defs[opcode].name : "?";
+}
+
+int weir_op_busy(const struct weir_op *op)
+{
+	return op->lib_magic == OP_MAGIC_BUSY;
+}
+
+/* slots: the index and generation that stand for an op in the kernel */
+
+static bool slot_get(struct weir_loop *loop, struct weir_op *op)
+{
+	uint32_t budget = def_of(op)->flags & IO_OPF_ENDS ? loop->slots_max : loop->slots_budget;
+	struct io_slot *slot;
+
+	if (op->lib_slot != SLOT_NONE)
+		return true;
+	if (loop->slots_used >= budget)
+		return false;
+	op->lib_slot = loop->slot_free;
+	slot = &loop->slots[op->lib_slot];
+	loop->slot_free = slot->next;
+	slot->op = op;
+	loop->slots_used++;
+	return true;
+}
+
+static void slot_put(struct weir_loop *loop, struct weir_op *op)
+{
+	struct io_slot *slot;
+
+	if (op->lib_slot == SLOT_NONE)
+		return;
+	slot = &loop->slots[op->lib_slot];
+	slot->op = NULL;
+	slot->gen = (slot->gen + 1) & SLOT_GEN_MASK;
+	slot->next = loop->slot_free;
+	loop->slot_free = op->lib_slot;
+	loop->slots_used--;
+	op->lib_slot = SLOT_NONE;
+}
+
+struct weir_op *io_op_of(struct weir_loop *loop, uint32_t index, uint32_t gen)
+{
+	struct io_slot *slot = &loop->slots[index];
+
+	if (index >= loop->slots_max || !slot->op || slot->gen != gen) {
+		loop->stats.stale++;
+		return NULL;
+	}
+	return slot->op;
+}
+
+/* start */
+
+static void op_queue(struct weir_loop *loop, struct weir_op *op)
+{
+	int ret;
+
+	op->lib_state = OP_ARMED;
+	while ((ret = loop->backend->queue(loop, op)) == -EAGAIN) {
+		ret = loop->backend->commit(loop);
+		if (ret < 0) {
+			op_finish(loop, op, ret, WEIR_ORIGIN_LIBRARY);
+			return;
+		}
+	}
+	if (ret == IO_QUEUED_DONE)
+		op_finish(loop, op, op->res, WEIR_ORIGIN_KERNEL);
+	else if (has_group(op))
+		group_of(op)->armed++;
+}
+
+static void op_wait(struct weir_loop *loop, struct weir_op *op)
+{
+	op->lib_state = OP_WAITING;
+	list_add_tail(&loop->waiting, &op->lib_queue);
+}
+
+static void accept_park(struct weir_loop *loop, struct weir_op *op)
+{
+	op->lib_state = OP_PARKED;
+	list_add_tail(&loop->accepts, &op->lib_queue);
+	loop->stats.accept_pauses++;
+	loop->accept_retry_ns = deadline_after(loop->now_ns, ACCEPT_RETRY_NS);
+}
+
+void op_start(struct weir_loop *loop, struct weir_op *op)
+{
+	uint32_t flags = def_of(op)->flags;
+
+	if (!loop->owned || !slot_get(loop, op)) {
+		op_wait(loop, op);
+		return;
+	}
+	if (flags & IO_OPF_OPENS && !io_file_room(loop, 1)) {
+		if (op->opcode == WEIR_OP_ACCEPT)
+			accept_park(loop, op);
+		else
+			op_finish(loop, op, -ENFILE, WEIR_ORIGIN_LIBRARY);
+		return;
+	}
+	if (has_group(op) && !group_admit(group_of(op), op))
+		return;
+	op_queue(loop, op);
+}
+
+static void timer_start(struct weir_loop *loop, struct weir_op *op)
+{
+	op->lib_state = OP_TIMER;
+	list_add_tail(&loop->timers, &op->lib_queue);
+	wheel_start(&loop->wheel, op);
+}
+
+static void close_start(struct weir_loop *loop, struct weir_op *op)
+{
+	struct io_file *entry = &loop->files[op->file.index];
+	struct weir_link *node, *next;
+
+	entry->state = IO_FILE_CLOSING;
+	entry->closer = op;
+	op->lib_state = OP_CLOSING;
+	for (node = entry->ops.next; node != &entry->ops; node = next) {
+		next = node->next;
+		op_end(loop, container_of(node, struct weir_op, lib_file), OP_END_CANCEL);
+	}
+	if (list_empty(&entry->ops))
+		op_start(loop, op);
+}
+
+static int op_check_recv(const struct weir_loop *loop, const struct weir_op *op)
+{
+	if (!op->xfer.pool != !(op->flags & WEIR_OPF_MULTISHOT))
+		return -EINVAL;
+	if (op->xfer.pool && group_of(op)->loop != loop)
+		return -EINVAL;
+	return 0;
+}
+
+static int op_check(const struct weir_loop *loop, const struct weir_op *op)
+{
+	uint32_t flags;
+
+	if (op->opcode >= WEIR_OP_MAX || op->flags & ~WEIR_OPF_ALL || op->len > INT32_MAX)
+		return -EINVAL;
+	flags = def_of(op)->flags;
+	if (op->flags & WEIR_OPF_MULTISHOT && !(flags & IO_OPF_MULTI))
+		return -EINVAL;
+	if (flags & IO_OPF_FILE && !io_file_get(loop, op->file))
+		return -EBADF;
+	if (loop->closing && !(flags & IO_OPF_ENDS))
+		return -ECANCELED;
+	return op->opcode == WEIR_OP_RECV ? op_check_recv(loop, op) : 0;
+}
+
+void weir_submit_at(struct weir_loop *loop, struct weir_op *op, const char *where)
+{
+	int err;
+
+	assert_owner(loop);
+	if (op->lib_magic == OP_MAGIC_BUSY)
+		base_die("weir: %s in flight since %s was submitted again at %s",
+			 weir_op_name(op->opcode), op->lib_where, where);
+	if (!op->done)
+		base_die("weir: %s without a callback at %s", weir_op_name(op->opcode), where);
+	op->lib_magic = OP_MAGIC_BUSY;
+	op->lib_slot = SLOT_NONE;
+	op->lib_end = OP_END_NONE;
+	op->lib_priv = 0;
+	op->lib_loop = loop;
+	op->lib_where = where;
+	op->lease = NULL;
+	list_init(&op->lib_file);
+	list_init(&op->lib_queue);
+	list_init(&op->lib_wheel);
+
+	err = op_check(loop, op);
+	if (err) {
+		op_finish(loop, op, err, WEIR_ORIGIN_LIBRARY);
+		return;
+	}
+	if (op->opcode == WEIR_OP_CLOSE) {
+		close_start(loop, op);
+		return;
+	}
+	if (op->opcode == WEIR_OP_TIMEOUT) {
+		timer_start(loop, op);
+		return;
+	}
+	if (def_of(op)->flags & IO_OPF_FILE)
+		list_add_tail(&loop->files[op->file.index].ops, &op->lib_file);
+	if (op->deadline_ns)
+		wheel_start(&loop->wheel, op);
+	if (!list_empty(&loop->waiting) && !(def_of(op)->flags & IO_OPF_ENDS))
+		op_wait(loop, op);
+	else
+		op_start(loop, op);
+}
+
+/* end */
+
+static void op_release(struct weir_loop *loop, struct weir_op *op)
+{
+	struct io_file *entry;
+
+	list_del(&op->lib_wheel);
+	slot_put(loop, op);
+	op->lib_state = OP_IDLE;
+	op->lib_magic = OP_MAGIC_IDLE;
+	if (!list_empty(&op->lib_file)) {
+		list_del(&op->lib_file);
+		entry = &loop->files[op->file.index];
+		if (entry->state == IO_FILE_CLOSING && list_empty(&entry->ops))
+			op_start(loop, entry->closer);
+	}
+	if (op->opcode == WEIR_OP_CLOSE && op->file.index < loop->files_max &&
+	    loop->files[op->file.index].closer == op)
+		io_file_free(loop, op->file.index);
+}
+
+static void op_count(struct weir_loop_stats *stats, const struct weir_op *op)
+{
+	uint32_t flags = op->opcode < WEIR_OP_MAX ? def_of(op)->flags : 0;
+
+	stats->events++;
+	stats->ops += !op->more;
+	if (op->res < 0) {
+		stats->errors += op->res != -ECANCELED && op->res != -ETIME;
+		return;
+	}
+	stats->accepts += op->opcode == WEIR_OP_ACCEPT;
+	if (flags & IO_OPF_IN && op->res) {
+		stats->recvs++;
+		stats->bytes_in += (uint32_t)op->res;
+	} else if (flags & IO_OPF_OUT && op->res) {
+		stats->sends++;
+		stats->bytes_out += (uint32_t)op->res;
+	}
+}
+
+static void op_event(struct weir_loop *loop, struct weir_op *op, int res,
+		     enum weir_origin origin, bool more)
+{
+	op->res = res;
+	op->origin = (uint8_t)origin;
+	op->more = more;
+	op_count(&loop->stats, op);
+	if (!more)
+		op_release(loop, op);
+	op->done(op);
+}
+
+void op_finish(struct weir_loop *loop, struct weir_op *op, int res, enum weir_origin origin)
+{
+	op->lib_state = OP_FINISHED;
+	op->res = res;
+	op->origin = (uint8_t)origin;
+	list_add_tail(&loop->finished, &op->lib_queue);
+}
+
+unsigned int op_dispatch_finished(struct weir_loop *loop)
+{
+	struct weir_link now;
+	unsigned int n;
+
+	/* Those that finish meanwhile wait for the next turn. */
+	list_take(&now, &loop->finished);
+	for (n = 0; !list_empty(&now); n++) {
+		struct weir_op *op = container_of(now.next, struct weir_op, lib_queue);
+
+		list_del(&op->lib_queue);
+		op_event(loop, op, op->res, op->origin, false);
+	}
+	return n;
+}
+
+/* What an op that was told to end comes to. */
+static int end_result(const struct weir_op *op, enum weir_origin *origin)
+{
+	if (op->lib_end == OP_END_DEADLINE) {
+		*origin = WEIR_ORIGIN_DEADLINE;
+		return -ETIME;
+	}
+	*origin = WEIR_ORIGIN_CANCELLED;
+	return -ECANCELED;
+}
+
+static void finish_ended(struct weir_loop *loop, struct weir_op *op)
+{
+	enum weir_origin origin;
+	int res = end_result(op, &origin);
+
+	if (op->opcode == WEIR_OP_TIMEOUT && op->lib_end == OP_END_DEADLINE) {
+		res = 0;
+		origin = WEIR_ORIGIN_KERNEL;
+	}
+	op_finish(loop, op, res, origin);
+}
+
+void op_end(struct weir_loop *loop, struct weir_op *op, enum op_end why)
+{
+	if (op->opcode == WEIR_OP_CLOSE || op->lib_end != OP_END_NONE)
+		return;
+	switch ((enum op_state)op->lib_state) {
+	case OP_PARKED:
+		if (has_group(op))
+			group_of(op)->parked--;
+		/* fall through */
+	case OP_WAITING:
+	case OP_TIMER:
+		op->lib_end = (uint8_t)why;
+		list_del(&op->lib_queue);
+		finish_ended(loop, op);
+		break;
+	case OP_ARMED:
+		op->lib_end = (uint8_t)why;
+		loop->backend->cancel(loop, op);
+		break;
+	case OP_IDLE:
+	case OP_CLOSING:
+	case OP_FINISHED:
+		break;
+	}
+}
+
+void weir_cancel(struct weir_loop *loop, struct weir_op *op)
+{
+	assert_owner(loop);
+	if (op->lib_magic == OP_MAGIC_BUSY)
+		op_end(loop, op, OP_END_CANCEL);
+}
+
+/* events from the backend */
+
+void io_event(struct weir_loop *loop, struct weir_op *op, int res, bool more)
+{
+	enum weir_origin origin = WEIR_ORIGIN_KERNEL;
+
+	if (!more && has_group(op))
+		group_of(op)->armed--;
+	if (res < 0 || !(def_of(op)->flags & IO_OPF_OPENS))
+		op->lease = NULL;
+	if (op->lib_end != OP_END_NONE && (res == -ECANCELED || res == -EINTR))
+		res = end_result(op, &origin);
+	op_event(loop, op, res, origin, more);
+}
+
+void io_event_lease(struct weir_loop *loop, struct weir_op *op, int res, uint32_t bid,
+		    bool more)
+{
+	struct weir_lease *lease = group_take(group_of(op), bid, (uint32_t)res);
+
+	op->lease = lease;
+	if (!more)
+		group_of(op)->armed--;
+	op_event(loop, op, res, WEIR_ORIGIN_KERNEL, more);
+	lease_put(lease);
+}
+
+void io_event_again(struct weir_loop *loop, struct weir_op *op)
+{
+	if (has_group(op))
+		group_of(op)->armed--;
+	op->lease = NULL;
+	loop->stats.rearms++;
+	if (op->lib_end != OP_END_NONE)
+		finish_ended(loop, op);
+	else
+		op_start(loop, op);
+}
+
+void io_event_nobufs(struct weir_loop *loop, struct weir_op *op)
+{
+	group_of(op)->armed--;
+	op->lease = NULL;
+	if (op->lib_end != OP_END_NONE)
+		finish_ended(loop, op);
+	else
+		group_park(group_of(op), op);
+}
+
+void io_event_nofile(struct weir_loop *loop, struct weir_op *op, int err)
+{
+	op->accepted = (struct weir_file){ 0, 0 };
+	op_event(loop, op, err, WEIR_ORIGIN_KERNEL, true);
+	if (op->lib_end != OP_END_NONE)
+		finish_ended(loop, op);
+	else
+		accept_park(loop, op);
+}
+
+/* once a turn */
+
+void op_start_waiting(struct weir_loop *loop)
+{
+	while (!list_empty(&loop->waiting) && loop->owned) {
+		struct weir_op *op = container_of(loop->waiting.next, struct weir_op, lib_queue);
+
+		if (!slot_get(loop, op))
+			return;
+		list_del(&op->lib_queue);
+		op_start(loop, op);
+	}
+}
+
+void op_retry_accepts(struct weir_loop *loop)
+{
+	struct weir_link parked;
+
+	if (list_empty(&loop->accepts) || loop->now_ns < loop->accept_retry_ns)
+		return;
+	list_take(&parked, &loop->accepts);
+	while (!list_empty(&parked)) {
+		struct weir_op *op = container_of(parked.next, struct weir_op, lib_queue);
+
+		list_del(&op->lib_queue);
+		loop->stats.rearms++;
+		op_start(loop, op);
+	}
+}
+
+void op_expire(struct weir_loop *loop)
+{
+	struct weir_link due;
+
+	list_init(&due);
+	wheel_expire(&loop->wheel, loop->now_ns, &due);
+	while (!list_empty(&due)) {
+		struct weir_op *op = container_of(due.next, struct weir_op, lib_wheel);
+
+		list_del(&op->lib_wheel);
+		op_end(loop, op, OP_END_DEADLINE);
+	}
+}
+
+static void cancel_list(struct weir_loop *loop, struct weir_link *head)
+{
+	struct weir_link *node, *next;
+
+	for (node = head->next; node != head; node = next) {
+		next = node->next;
+		op_end(loop, container_of(node, struct weir_op, lib_queue), OP_END_CANCEL);
+	}
+}
+
+void op_cancel_all(struct weir_loop *loop)
+{
+	uint32_t i;
+
+	cancel_list(loop, &loop->timers);
+	cancel_list(loop, &loop->waiting);
+	for (i = 0; i < loop->slots_max; i++) {
+		if (loop->slots[i].op)
+			op_end(loop, loop->slots[i].op, OP_END_CANCEL);
+	}
+}
+
+bool op_none_left(const struct weir_loop *loop)
+{
+	return !loop->slots_used && list_empty(&loop->waiting) && list_empty(&loop->timers) &&
+	       list_empty(&loop->finished);
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * ops.c - operations that are the loop's own: nop, poll
+ */
+#include "io/ops.h"
+
+#ifdef CONFIG_URING
+#include <liburing.h>
+
+void nop_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	io_uring_prep_nop(sqe);
+}
+
+void poll_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	io_uring_prep_poll_add(sqe, -1, op->poll.events);
+}
+#endif
+
+int nop_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return 0;
+}
+
+int poll_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->poll(loop, fd, op->poll.events);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * ops.h - the op families' halves of the table in lib/optable.c
+ *
+ * A prep fills in a submission entry but for the descriptor, the fixed-file
+ * flag and user_data, which are the backend's. A try does the op once without
+ * blocking. See io/backend.h.
+ */
+#ifndef IO_OPS_H
+#define IO_OPS_H
+
+#include "io/backend.h"
+
+#ifdef CONFIG_URING
+#define OP_PREP(fn)	.prep = fn
+#define OP_PREP_DECLARE(fn) \
+	void fn(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+#else
+#define OP_PREP(fn)	.prep = NULL
+#define OP_PREP_DECLARE(fn)	struct io_uring_sqe
+#endif
+#define OP_TRY_DECLARE(fn) \
+	int fn(struct weir_loop *loop, struct weir_op *op, int fd)
+
+/* lib/io/ops.c */
+OP_PREP_DECLARE(nop_prep);
+OP_TRY_DECLARE(nop_try);
+OP_PREP_DECLARE(poll_prep);
+OP_TRY_DECLARE(poll_try);
+
+/* lib/net/ops.c */
+OP_PREP_DECLARE(accept_prep);
+OP_TRY_DECLARE(accept_try);
+OP_PREP_DECLARE(connect_prep);
+OP_TRY_DECLARE(connect_try);
+OP_PREP_DECLARE(recv_prep);
+OP_TRY_DECLARE(recv_try);
+OP_PREP_DECLARE(send_prep);
+OP_TRY_DECLARE(send_try);
+OP_PREP_DECLARE(shutdown_prep);
+OP_TRY_DECLARE(shutdown_try);
+OP_PREP_DECLARE(cookie_prep);
+OP_TRY_DECLARE(cookie_try);
+
+/* lib/file/ops.c */
+OP_PREP_DECLARE(read_prep);
+OP_TRY_DECLARE(read_try);
+OP_PREP_DECLARE(write_prep);
+OP_TRY_DECLARE(write_try);
+OP_PREP_DECLARE(close_prep);
+OP_TRY_DECLARE(close_try);
+
+/* An accept that io_uring carries out for one connection only: op->lib_priv. */
+enum { ACCEPT_MULTI = 1, ACCEPT_ONE = 2 };
+
+/* A connect on its way: op->lib_priv. op->accepted is its socket. */
+enum { CONNECT_NONE, CONNECT_SOCKET, CONNECT_CONNECTING };
+
+#endif /* IO_OPS_H */

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * ready.h - operations over readiness, shared by epoll and sim
+ *
+ * An op is tried (weir_op_def.try through loop->sys). -EAGAIN leaves it on its
+ * file's list until the file becomes ready for the row's @wait events; then it
+ * is runnable, and is tried from reap. Readiness is edge-triggered: who reports
+ * it (epoll_wait, the in-memory kernel) calls ready_mark() once per edge.
+ */
+#ifndef IO_READY_H
+#define IO_READY_H
+
+#include "io/backend.h"
+
+enum {
+	READY_BURST	= 16,	/* events one op may have in one turn: fairness */
+};
+
+/*
+ * First member of the private state of each readiness backend.
+ * @runnable: ops to be tried at the next ready_run(), by lib_queue
+ * @arm: an op will wait for edges of this file: make sure they are reported.
+ *	0 or -errno
+ * @offload: carry out a blocking op elsewhere; io_event() from reap tells.
+ *	0 or -errno
+ * @offload_cancel: an offloaded op should end: -EALREADY if it runs already
+ *	(its event will come), 0 if it was removed and no event will come
+ */
+struct ready {
+	struct weir_link runnable;
+	int (*arm)(struct weir_loop *loop, uint32_t file);
+	int (*offload)(struct weir_loop *loop, struct weir_op *op);
+	int (*offload_cancel)(struct weir_loop *loop, struct weir_op *op);
+};
+
+void ready_init(struct ready *ready);
+
+/* ready_queue() - weir_backend.queue: try once, else wait; multishot is runnable */
+int ready_queue(struct weir_loop *loop, struct weir_op *op);
+
+/* ready_cancel() - weir_backend.cancel */
+void ready_cancel(struct weir_loop *loop, struct weir_op *op);
+
+/* ready_mark() - an edge: @file is ready for @events (as in poll(2)) */
+void ready_mark(struct weir_loop *loop, uint32_t file, uint32_t events);
+
+/* ready_pending() - would ready_run() do anything? */
+bool ready_pending(const struct weir_loop *loop);
+
+/* ready_run() - try what was runnable when it was called; returns events */
+unsigned int ready_run(struct weir_loop *loop);
+
+/* Buffers by number on a stack: weir_backend.group_* of readiness backends */
+int ready_group_open(struct weir_loop *loop, struct io_group *group);
+void ready_group_close(struct weir_loop *loop, struct io_group *group);
+void ready_group_put(struct weir_loop *loop, struct io_group *group, uint32_t bid);
+int ready_group_take(struct weir_loop *loop, struct io_group *group);
+
+#endif /* IO_READY_H */

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * sys.c - the system calls and the environment of a real kernel
+ *
+ * Everything that can block is asked not to, except read and write of files,
+ * which readiness backends offload.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "io/backend.h"
+
+static int result(ssize_t ret)
+{
+	return ret < 0 ? -errno : (int)ret;
+}
+
+static int sys_socket(struct weir_loop *loop, int family, int type)
+{
+	return result(socket(family, type | SOCK_CLOEXEC, 0));
+}
+
+static int sys_bind(struct weir_loop *loop, int fd, const struct sockaddr *addr, uint32_t len)
+{
+	return result(bind(fd, addr, len));
+}
+
+static int sys_listen(struct weir_loop *loop, int fd, int backlog)
+{
+	return result(listen(fd, backlog));
+}
+
+static int sys_setsockopt(struct weir_loop *loop, int fd, int level, int name,
+			  const void *value, uint32_t len)
+{
+	return result(setsockopt(fd, level, name, value, len));
+}
+
+static int sys_getsockname(struct weir_loop *loop, int fd, struct sockaddr *addr, uint32_t *len)
+{
+	socklen_t size = *len;
+	int ret = result(getsockname(fd, addr, &size));
+
+	*len = size;
+	return ret;
+}
+
+static int sys_accept(struct weir_loop *loop, int fd)
+{
+	loop->stats.syscalls++;
+	return result(accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
+}
+
+static int sys_connect(struct weir_loop *loop, int fd, const struct sockaddr *addr, uint32_t len)
+{
+	loop->stats.syscalls++;
+	return result(connect(fd, addr, len));
+}
+
+static int sys_connected(struct weir_loop *loop, int fd)
+{
+	socklen_t len = sizeof(int);
+	int err = 0;
+
+	loop->stats.syscalls++;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
+		return -errno;
+	return -err;
+}
+
+static int sys_recv(struct weir_loop *loop, int fd, void *buf, uint32_t len, int flags)
+{
+	loop->stats.syscalls++;
+	return result(recv(fd, buf, len, flags | MSG_DONTWAIT));
+}
+
+static int sys_send(struct weir_loop *loop, int fd, const void *buf, uint32_t len, int flags)
+{
+	loop->stats.syscalls++;
+	return result(send(fd, buf, len, flags | MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+static int sys_poll(struct weir_loop *loop, int fd, uint32_t events)
+{
+	struct pollfd pfd = { .fd = fd, .events = (short)events };
+	int ret;
+
+	loop->stats.syscalls++;
+	ret = poll(&pfd, 1, 0);
+	if (ret < 0)
+		return -errno;
+	return ret ? pfd.revents : -EAGAIN;
+}
+
+static int sys_shutdown(struct weir_loop *loop, int fd, int how)
+{
+	loop->stats.syscalls++;
+	return result(shutdown(fd, how));
+}
+
+static int sys_cookie(struct weir_loop *loop, int fd, uint64_t *cookie)
+{
+	socklen_t len = sizeof(*cookie);
+
+	loop->stats.syscalls++;
+	return result(getsockopt(fd, SOL_SOCKET, SO_COOKIE, cookie, &len));
+}
+
+static int sys_open(struct weir_loop *loop, const char *path, int flags, unsigned int mode)
+{
+	return result(open(path, flags, mode));
+}
+
+/* Both run on offload threads: no counters of the loop here. */
+static int sys_read(struct weir_loop *loop, int fd, void *buf, uint32_t len, uint64_t offset)
+{
+	return result(pread(fd, buf, len, (off_t)offset));
+}
+
+static int sys_write(struct weir_loop *loop, int fd, const void *buf, uint32_t len,
+		     uint64_t offset)
+{
+	return result(pwrite(fd, buf, len, (off_t)offset));
+}
+
+static int sys_close(struct weir_loop *loop, int fd)
+{
+	loop->stats.syscalls++;
+	return result(close(fd));
+}
+
+static uint64_t sys_now(struct weir_loop *loop)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+static void sys_entropy(struct weir_loop *loop, void *buf, size_t len)
+{
+	unsigned char *bytes = buf;
+
+	/* Up to 256 bytes come whole and cannot be interrupted: getrandom(2). */
+	while (len) {
+		ssize_t n = getrandom(bytes, len < 256 ? len : 256, 0);
+
+		if (n < 0)
+			base_die("weir: getrandom: %s", weir_strerror(-errno));
+		bytes += n;
+		len -= (size_t)n;
+	}
+}
+
+const struct io_sys io_sys_linux = {
+	.socket		= sys_socket,
+	.bind		= sys_bind,
+	.listen		= sys_listen,
+	.setsockopt	= sys_setsockopt,
+	.getsockname	= sys_getsockname,
+	.accept		= sys_accept,
+	.connect	= sys_connect,
+	.connected	= sys_connected,
+	.recv		= sys_recv,
+	.send		= sys_send,
+	.poll		= sys_poll,
+	.shutdown	= sys_shutdown,
+	.cookie		= sys_cookie,
+	.open		= sys_open,
+	.read		= sys_read,
+	.write		= sys_write,
+	.close		= sys_close,
+	.now		= sys_now,
+	.entropy	= sys_entropy,
+};

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * ops.c - operations on sockets: accept, connect, recv, send, shutdown, cookie
+ */
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "io/group.h"
+#include "io/ops.h"
+
+#ifdef CONFIG_URING
+#include <liburing.h>
+
+#include "io/uring_abi.h"
+
+void accept_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	if (op->lib_priv == ACCEPT_ONE)
+		io_uring_prep_accept_direct(sqe, -1, NULL, NULL, 0, IORING_FILE_INDEX_ALLOC);
+	else
+		io_uring_prep_multishot_accept_direct(sqe, -1, NULL, NULL, 0);
+}
+
+void connect_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	if (op->lib_priv == CONNECT_SOCKET)
+		io_uring_prep_socket_direct_alloc(sqe, op->connect.addr->sa_family,
+						  SOCK_STREAM, 0, 0);
+	else
+		io_uring_prep_connect(sqe, -1, op->connect.addr, op->connect.addr_len);
+}
+
+void recv_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	const struct io_group *group = (const void *)op->xfer.pool;
+
+	if (!group) {
+		io_uring_prep_recv(sqe, -1, op->xfer.buf, op->len, op->xfer.msg_flags);
+		return;
+	}
+	io_uring_prep_recv_multishot(sqe, -1, NULL, 0, op->xfer.msg_flags);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = (uint16_t)group->id;
+}
+
+void send_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	io_uring_prep_send(sqe, -1, op->xfer.buf, op->len, op->xfer.msg_flags | MSG_NOSIGNAL);
+}
+
+void shutdown_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	io_uring_prep_shutdown(sqe, -1, op->shutdown.how);
+}
+
+void cookie_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	uring_prep_getsockopt(sqe, SOL_SOCKET, SO_COOKIE, op->xfer.buf, op->len);
+}
+#endif
+
+int accept_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	int ret, err;
+
+	if (!io_file_room(loop, 1))
+		return -ENFILE;
+	ret = loop->sys->accept(loop, fd);
+	if (ret < 0)
+		return ret;
+	fd = ret;
+	err = io_file_new(loop, fd, &op->accepted);
+	if (err) {
+		loop->sys->close(loop, fd);
+		return err;
+	}
+	return 0;
+}
+
+static int connect_begin(struct weir_loop *loop, struct weir_op *op)
+{
+	int fd, err;
+
+	fd = loop->sys->socket(loop, op->connect.addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK);
+	if (fd < 0)
+		return fd;
+	err = io_file_new(loop, fd, &op->accepted);
+	if (err) {
+		loop->sys->close(loop, fd);
+		return err;
+	}
+	op->lib_priv = CONNECT_CONNECTING;
+	err = loop->sys->connect(loop, fd, op->connect.addr, op->connect.addr_len);
+	return err == -EINPROGRESS ? -EAGAIN : err;
+}
+
+/* Called again when the socket is writable; @fd is op->accepted's by then. */
+int connect_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	int err;
+
+	if (op->lib_priv == CONNECT_NONE)
+		err = connect_begin(loop, op);
+	else
+		err = loop->sys->connected(loop, fd);
+	if (!err || err == -EAGAIN || op->lib_priv == CONNECT_NONE)
+		return err;
+	loop->sys->close(loop, loop->files[op->accepted.index].fd);
+	io_file_free(loop, op->accepted.index);
+	return err;
+}
+
+int recv_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->recv(loop, fd, op->xfer.buf, op->len, op->xfer.msg_flags);
+}
+
+int send_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->send(loop, fd, op->xfer.buf, op->len, op->xfer.msg_flags);
+}
+
+int shutdown_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->shutdown(loop, fd, op->shutdown.how);
+}
+
+int cookie_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->cookie(loop, fd, op->xfer.buf);
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * optable.c - the roof over the op families: one row per operation
+ */
+#include <poll.h>
+
+#include "io/ops.h"
+
+const struct weir_op_def weir_op_defs[] = {
+	[WEIR_OP_NOP] = {
+		.name	= "nop",
+		OP_PREP(nop_prep),
+		.try	= nop_try,
+	},
+	[WEIR_OP_TIMEOUT] = {
+		.name	= "timeout",
+		.flags	= IO_OPF_LOOP,
+	},
+	[WEIR_OP_POLL] = {
+		.name	= "poll",
+		.wait	= POLLIN | POLLOUT | POLLPRI,
+		.flags	= IO_OPF_FILE,
+		OP_PREP(poll_prep),
+		.try	= poll_try,
+	},
+	[WEIR_OP_ACCEPT] = {
+		.name	= "accept",
+		.wait	= POLLIN,
+		.flags	= IO_OPF_FILE | IO_OPF_MULTI | IO_OPF_OPENS,
+		OP_PREP(accept_prep),
+		.try	= accept_try,
+	},
+	[WEIR_OP_CONNECT] = {
+		.name	= "connect",
+		.wait	= POLLOUT,
+		.flags	= IO_OPF_OPENS,
+		OP_PREP(connect_prep),
+		.try	= connect_try,
+	},
+	[WEIR_OP_RECV] = {
+		.name	= "recv",
+		.wait	= POLLIN,
+		.flags	= IO_OPF_FILE | IO_OPF_MULTI | IO_OPF_POOL | IO_OPF_IN,
+		OP_PREP(recv_prep),
+		.try	= recv_try,
+	},
+	[WEIR_OP_SEND] = {
+		.name	= "send",
+		.wait	= POLLOUT,
+		.flags	= IO_OPF_FILE | IO_OPF_OUT,
+		OP_PREP(send_prep),
+		.try	= send_try,
+	},
+	[WEIR_OP_READ] = {
+		.name	= "read",
+		.flags	= IO_OPF_FILE | IO_OPF_BLOCKS | IO_OPF_IN,
+		OP_PREP(read_prep),
+		.try	= read_try,
+	},
+	[WEIR_OP_WRITE] = {
+		.name	= "write",
+		.flags	= IO_OPF_FILE | IO_OPF_BLOCKS | IO_OPF_OUT,
+		OP_PREP(write_prep),
+		.try	= write_try,
+	},
+	[WEIR_OP_SHUTDOWN] = {
+		.name	= "shutdown",
+		.flags	= IO_OPF_FILE | IO_OPF_ENDS,
+		OP_PREP(shutdown_prep),
+		.try	= shutdown_try,
+	},
+	[WEIR_OP_COOKIE] = {
+		.name	= "cookie",
+		.flags	= IO_OPF_FILE,
+		OP_PREP(cookie_prep),
+		.try	= cookie_try,
+	},
+	[WEIR_OP_CLOSE] = {
+		.name	= "close",
+		.flags	= IO_OPF_FILE | IO_OPF_ENDS,
+		OP_PREP(close_prep),
+		.try	= close_try,
+	},
+};
+
+_Static_assert(ARRAY_SIZE(weir_op_defs) == WEIR_OP_MAX, "one row per operation");
