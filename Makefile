@@ -86,7 +86,7 @@ endif
 WEIR_CFLAGS += $(CFLAGS) $(san-flags) $(EXTRA_CFLAGS)
 WEIR_LDFLAGS := -pthread $(san-flags) $(LDFLAGS)
 multiarch := $(shell $(CC) -print-multiarch 2>/dev/null || gcc -print-multiarch 2>/dev/null)
-WEIR_BPFFLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Werror -I$(srctree)/include	\
+WEIR_BPFFLAGS := -g -O2 -target bpf -mcpu=v3 -Wall $(if $(filter 1,$(W)),-Werror) -I$(srctree)/include	\
 		 $(if $(multiarch),-I/usr/include/$(multiarch))
 export WEIR_CFLAGS WEIR_LDFLAGS WEIR_BPFFLAGS SAN
 
