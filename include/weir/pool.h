@@ -38,21 +38,23 @@ enum weir_pool_limits {
  * @sz: sizeof(struct weir_pool_opts)
  * @buf_bytes: size of each buffer, WEIR_POOL_BUF_MIN to WEIR_POOL_BUF_MAX
  * @count: buffers, 1 to WEIR_POOL_BUFS_MAX
- * @low: below this many free buffers no receive is armed; 0: an eighth
- * @pad: zero
+ * @low: with no more than this many buffers left to receive into, no receive is
+ *	armed; 0: an eighth
+ * @spare: free buffers kept aside for weir_pool_lease(), which the kernel may
+ *	not receive into; 0: a quarter; less than @count
  */
 struct weir_pool_opts {
 	size_t sz;
 	uint32_t buf_bytes;
 	uint32_t count;
 	uint32_t low;
-	uint32_t pad;
+	uint32_t spare;
 };
 
 /**
  * struct weir_pool_stats - occupancy of a pool
  * @count: buffers in all
- * @free: buffers nobody holds
+ * @free: buffers nobody holds, spare ones among them
  * @free_min: the fewest that were ever free
  * @parked: receives that wait for a buffer now
  * @parks: receives that ever waited
@@ -90,12 +92,12 @@ int weir_pool_open(struct weir_pool **poolp, struct weir_loop *loop,
 WEIR_API int weir_pool_close(struct weir_pool *pool);
 
 /**
- * weir_pool_lease() - take a free buffer
+ * weir_pool_lease() - take a spare buffer
  * @pool: the pool
  * @leasep: where the lease goes, with one reference
  *
  * Context: Owner thread.
- * Return: 0, or -ENOBUFS if none is free.
+ * Return: 0, or -ENOBUFS if none of the pool's spare buffers is free.
  */
 WEIR_API WEIR_MUST_CHECK
 int weir_pool_lease(struct weir_pool *pool, struct weir_lease **leasep);

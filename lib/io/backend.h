@@ -102,11 +102,10 @@ extern const struct io_sys io_sys_linux;		/* lib/io/sys.c */
  *	many, or -errno if the backend is broken
  * @cancel: @op is in flight below: make it end; its io_event() tells
  * @adopt: descriptor @fd becomes file @file
- * @group_open: make the pool @group known to the kernel; all buffers are free
+ * @group_open: make the pool @group known to the kernel: buffers
+ *	[spare_max, count) may be received into from now on
  * @group_close: undo that
- * @group_put: buffer @bid is free again
- * @group_take: a free buffer for the caller, or -ENOBUFS. (Buffers received
- *	into come with io_event_lease().)
+ * @group_put: buffer @bid may be received into again
  * @fd: a descriptor that polls readable when events wait, or -EOPNOTSUPP
  */
 struct weir_backend {
@@ -124,7 +123,6 @@ struct weir_backend {
 	int (*group_open)(struct weir_loop *loop, struct io_group *group);
 	void (*group_close)(struct weir_loop *loop, struct io_group *group);
 	void (*group_put)(struct weir_loop *loop, struct io_group *group, uint32_t bid);
-	int (*group_take)(struct weir_loop *loop, struct io_group *group);
 	int (*fd)(const struct weir_loop *loop);
 };
 

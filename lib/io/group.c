@@ -27,6 +27,10 @@ int group_open(struct io_group *group)
 	group->free = group->count;
 	group->free_min = group->count;
 	list_init(&group->waiters);
+	group->spares = mem_get(&loop->alloc, group->spare_max + 1, sizeof(*group->spares),
+				_Alignof(uint16_t));
+	if (!group->spares)
+		return -ENOMEM;
 	for (i = 0; i < group->count; i++) {
 		struct weir_lease *lease = &group->leases[i];
 
@@ -34,9 +38,14 @@ int group_open(struct io_group *group)
 		lease->data = group->slab + (size_t)i * group->buf_bytes;
 		lease->bid = i;
 	}
+	for (group->spare = 0; group->spare < group->spare_max; group->spare++)
+		group->spares[group->spare] = (uint16_t)group->spare;
 	err = loop->backend->group_open(loop, group);
-	if (err)
+	if (err) {
+		mem_put(&loop->alloc, group->spares, group->spare_max + 1,
+			sizeof(*group->spares));
 		return err;
+	}
 	loop->groups[group->id] = group;
 	loop->bufs_used += group->count;
 	return 0;
@@ -48,6 +57,7 @@ void group_close(struct io_group *group)
 
 	assert(list_empty(&group->waiters));
 	loop->backend->group_close(loop, group);
+	mem_put(&loop->alloc, group->spares, group->spare_max + 1, sizeof(*group->spares));
 	loop->groups[group->id] = NULL;
 	loop->bufs_used -= group->count;
 	group->loop = NULL;
@@ -77,8 +87,20 @@ void lease_put(struct weir_lease *lease)
 	if (--lease->refs)
 		return;
 	group->free++;
-	if (group->loop)
+	if (!group->loop)
+		return;
+	if (group->spare < group->spare_max)
+		group->spares[group->spare++] = (uint16_t)lease->bid;
+	else
 		group->loop->backend->group_put(group->loop, group, lease->bid);
+}
+
+int group_lease(struct io_group *group, struct weir_lease **leasep)
+{
+	if (!group->spare)
+		return -ENOBUFS;
+	*leasep = group_take(group, group->spares[--group->spare], 0);
+	return 0;
 }
 
 void group_park(struct io_group *group, struct weir_op *op)
@@ -92,7 +114,7 @@ void group_park(struct io_group *group, struct weir_op *op)
 
 bool group_admit(struct io_group *group, struct weir_op *op)
 {
-	if (group->free > group->low && list_empty(&group->waiters))
+	if (group_ready(group) > group->low && list_empty(&group->waiters))
 		return true;
 	group_park(group, op);
 	return false;
@@ -101,7 +123,8 @@ bool group_admit(struct io_group *group, struct weir_op *op)
 void group_rearm(struct io_group *group)
 {
 	/* One for each buffer above the mark: each may fill one at once. */
-	uint32_t n = group->free > group->low ? group->free - group->low : 0;
+	uint32_t ready = group_ready(group);
+	uint32_t n = ready > group->low ? ready - group->low : 0;
 
 	while (n-- && !list_empty(&group->waiters)) {
 		struct weir_op *op = container_of(group->waiters.next, struct weir_op, lib_queue);
@@ -123,7 +146,7 @@ struct io_group *group_find(const struct weir_loop *loop, const void *buf, uint3
 		uintptr_t slab;
 		size_t bytes;
 
-		if (!group)
+		if (!group || !group->fixed)
 			continue;
 		slab = (uintptr_t)group->slab;
 		bytes = (size_t)group->count * group->buf_bytes;

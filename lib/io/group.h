@@ -24,24 +24,42 @@ struct io_group {
 	struct weir_lease *leases;	/* one per buffer */
 	uint32_t buf_bytes;
 	uint32_t count;
-	uint32_t free;			/* with the backend: nobody holds them */
+	uint32_t free;			/* nobody holds them: spares, and the backend's */
 	uint32_t free_min;
-	uint32_t low;			/* below this, nothing is armed */
+	uint32_t low;			/* with no more than this, nothing is armed */
+	uint32_t spare;			/* free ones kept for group_lease(), on spares */
+	uint32_t spare_max;
 	uint32_t armed;			/* receives in flight on it */
 	uint32_t parked;
 	uint32_t id;			/* place in loop->groups: buffer group and index */
 	uint64_t parks;
+	uint16_t *spares;
+	bool fixed;			/* slab is registered as fixed buffer @id */
 	struct weir_link waiters;	/* parked receives, by lib_queue */
 	void *priv;			/* the backend's */
 };
 
+/*
+ * What the kernel may receive into cannot be taken back from it, so some
+ * buffers are kept aside for group_lease(). group_open() gives the backend
+ * buffers [spare_max, count) to receive into.
+ */
 int group_open(struct io_group *group);
 void group_close(struct io_group *group);
 
 /* group_take() - buffer @bid was filled with @len bytes: a lease with one ref */
 struct weir_lease *group_take(struct io_group *group, uint32_t bid, uint32_t len);
 
+/* group_lease() - a spare buffer for the user, or -ENOBUFS */
+int group_lease(struct io_group *group, struct weir_lease **leasep);
+
 void lease_put(struct weir_lease *lease);
+
+/* group_ready() - buffers that receives may fill */
+static inline uint32_t group_ready(const struct io_group *group)
+{
+	return group->free - group->spare;
+}
 
 /* group_admit() - may a receive be armed? Else it was parked. */
 bool group_admit(struct io_group *group, struct weir_op *op);

@@ -50,10 +50,13 @@ bool ready_pending(const struct weir_loop *loop);
 /* ready_run() - try what was runnable when it was called; returns events */
 unsigned int ready_run(struct weir_loop *loop);
 
-/* Buffers by number on a stack: weir_backend.group_* of readiness backends */
+/*
+ * Buffers by number on a stack: weir_backend.group_* of readiness backends.
+ * At ready_group_open() buffers [spare_max, count) go on it; the others are
+ * lent out by io/group.c itself.
+ */
 int ready_group_open(struct weir_loop *loop, struct io_group *group);
 void ready_group_close(struct weir_loop *loop, struct io_group *group);
 void ready_group_put(struct weir_loop *loop, struct io_group *group, uint32_t bid);
-int ready_group_take(struct weir_loop *loop, struct io_group *group);
 
 #endif /* IO_READY_H */
