@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * instance.h - the room's own view of an instance
+ *
+ * Not named bpf.h: lib is on the include path, and <bpf/bpf.h> is libbpf's.
+ */
+#ifndef BPF_INSTANCE_H
+#define BPF_INSTANCE_H
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <weir/bpf.h>
+
+#include "base/base.h"
+
+struct steer_bpf;
+struct flow_bpf;
+struct bpf_map;
+
+/* Where a failure says why, in one line. */
+struct reason {
+	char *text;
+	size_t bytes;
+};
+
+/* The two mappings of one ring buffer. */
+struct ring {
+	int fd;
+	uint32_t size;			/* of the data, a power of two */
+	_Atomic(uint64_t) *consumer;
+	const _Atomic(uint64_t) *producer;
+	const char *data;		/* mapped twice in a row */
+};
+
+/* What the library remembers of a worker. */
+struct member {
+	_Atomic(int) fd[2];		/* listeners: IPv4, IPv6; -1: none */
+	struct ring ring;
+	uint64_t established_seen;	/* at the last tick, to find one at rest */
+	uint64_t accepted_seen;
+};
+
+struct weir_bpf {
+	struct weir_steering base;
+	struct weir_bpf_opts opts;
+	const struct weir_log *log;
+	struct weir_log log_copy;
+	char name[WEIR_NAME_BYTES];
+
+	char dir[WEIR_BPF_PATH_BYTES];	/* of the pins */
+	int lock_fd;
+
+	char cgroup[WEIR_BPF_PATH_BYTES];
+	char cgroup_home[WEIR_BPF_PATH_BYTES];
+	char cgroup_self[WEIR_BPF_PATH_BYTES];	/* as /proc/self/cgroup says it */
+	int cgroup_fd;
+
+	struct steer_bpf *steer;
+	struct flow_bpf *flow;
+	enum weir_rung rung;
+	char why[WEIR_BPF_WHY_BYTES];
+
+	struct weir_worker_row *rows;
+	struct weir_pending *pending;
+	struct weir_cfg *cfg;
+	size_t rows_bytes;
+	size_t pending_bytes;
+	size_t cfg_bytes;
+
+	int flow_fd;			/* weir_flow */
+	int own_fd;			/* weir_own, -1 below WEIR_RUNG_FLOW */
+	uint32_t instance;
+	struct member *members;
+
+	int diag_fd;			/* NETLINK_SOCK_DIAG of the sweep */
+	uint64_t sweep_cookie;		/* where the sweep goes on */
+	uint64_t sweep_ns;
+	_Atomic(uint64_t) flow_errors;
+	_Atomic(uint64_t) flows_swept;
+	_Atomic(uint64_t) pending_fixed;
+};
+
+/* util.c: print a reason; returns @err, so that a failure is one line */
+int reason_set(const struct reason *reason, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void bpf_log(const struct weir_bpf *bpf, enum weir_log_level level, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Copy an options struct of any version, as every room does. */
+int opts_read(void *dst, size_t dst_bytes, const void *src);
+/* Catch what libbpf says; capture_end() returns its last warning. */
+void capture_begin(void);
+const char *capture_end(void);
+bool name_valid(const char *name);
+uint64_t clock_ns(void);
+/* Print a path; -ENAMETOOLONG when it does not fit. */
+int path_join(char *path, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* mount.c */
+int mount_bpffs(char path[static WEIR_BPF_PATH_BYTES]);
+int mount_cgroup2(char path[static WEIR_BPF_PATH_BYTES]);
+
+/* dir.c: the directory of an instance, and who holds it */
+int dir_root(char path[static WEIR_BPF_PATH_BYTES], const struct reason *reason);
+int dir_open(struct weir_bpf *bpf, const struct reason *reason);
+void dir_close(struct weir_bpf *bpf);
+
+/* pin.c: what is in it */
+int pin_all(struct weir_bpf *bpf, const struct reason *reason);
+int pin_fd(struct weir_bpf *bpf, int fd, const char *name, const struct reason *reason);
+int pin_read(const char *dir, const char *name, bool writable);
+int pin_meta(const char *dir, struct weir_meta *meta);
+uint64_t owner_start(uint32_t pid);
+bool owner_alive(const struct weir_meta *meta);
+
+/* cgroup.c */
+int cgroup_enter(struct weir_bpf *bpf, const struct reason *reason);
+void cgroup_leave(struct weir_bpf *bpf);
+void cgroup_remove_stale(const char *name);
+
+/* load.c: the steering programs and the mapped arrays */
+int steer_load(struct weir_bpf *bpf, const struct reason *reason);
+void steer_unload(struct weir_bpf *bpf);
+int steer_prog_fd(const struct weir_bpf *bpf);
+int steer_socks_fd(const struct weir_bpf *bpf, bool v6);
+
+/* telemetry.c: the flow programs, their cgroup and rings; falls to lower rungs */
+void flow_load(struct weir_bpf *bpf);
+void flow_unload(struct weir_bpf *bpf);
+
+/* ring.c */
+int ring_open(struct ring *ring, const char *name, uint32_t size);
+void ring_close(struct ring *ring);
+unsigned int ring_take(struct ring *ring, struct weir_event *out, unsigned int max);
+
+/* steering.c */
+extern const struct weir_steering_ops bpf_steering_ops;
+
+/* sweep.c */
+void sweep_tick(struct weir_bpf *bpf, uint64_t now);
+void pending_tick(struct weir_bpf *bpf);
+int sock_gone(int diag_fd, uint64_t cookie, const struct weir_flow *flow);
+int sock_diag_open(void);
+
+#endif /* BPF_INSTANCE_H */

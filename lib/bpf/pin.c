@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * pin.c - what is in the directory of an instance
+ *
+ * The mode of a pin is the only guard of what it pins: the kernel asks for no
+ * capability from a process that opens one that it may read.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "flow.skel.h"
+#include "steer.skel.h"
+
+#include "bpf/instance.h"
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE		71
+#endif
+
+int pin_fd(struct weir_bpf *bpf, int fd, const char *name, const struct reason *reason)
+{
+	bool group = bpf->opts.flags & WEIR_BPF_GROUP;
+	char path[WEIR_BPF_PATH_BYTES];
+	int err;
+
+	err = path_join(path, "%s/%s", bpf->dir, name);
+	if (err)
+		return err;
+	if (bpf_obj_pin(fd, path))
+		return reason_set(reason, -errno, "cannot pin %s: %s", path, strerror(errno));
+	if (chown(path, -1, group ? bpf->opts.gid : getegid()) || chmod(path, group ? 0640 : 0600))
+		return reason_set(reason, -errno, "cannot set the mode of %s: %s", path,
+				  strerror(errno));
+	return 0;
+}
+
+/* Readers with a group-readable pin may not open it for writing. */
+int pin_read(const char *dir, const char *name, bool writable)
+{
+	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = writable ? 0 : BPF_F_RDONLY);
+	char path[WEIR_BPF_PATH_BYTES];
+	int fd, err;
+
+	err = path_join(path, "%s/%s", dir, name);
+	if (err)
+		return err;
+	fd = bpf_obj_get_opts(path, &opts);
+	return fd < 0 ? -errno : fd;
+}
+
+static uint64_t netns_cookie(void)
+{
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return 0;
+	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len))
+		cookie = 0;
+	close(fd);
+	return cookie;
+}
+
+/* The tag is the kernel's hash of the program that really runs. */
+static void build_id(const struct weir_bpf *bpf, char text[static WEIR_BUILD_ID_BYTES])
+{
+	struct bpf_prog_info info = {};
+	uint32_t i, len = sizeof(info);
+
+	memset(text, 0, WEIR_BUILD_ID_BYTES);
+	if (bpf_obj_get_info_by_fd(steer_prog_fd(bpf), &info, &len))
+		return;
+	for (i = 0; i < sizeof(info.tag); i++) {
+		text[2 * i] = "0123456789abcdef"[info.tag[i] >> 4];
+		text[2 * i + 1] = "0123456789abcdef"[info.tag[i] & 15];
+	}
+}
+
+static int meta_write(struct weir_bpf *bpf)
+{
+	struct weir_meta meta = {
+		.magic = WEIR_ABI_MAGIC,
+		.netns_cookie = netns_cookie(),
+		.owner_start = owner_start(getpid()),
+		.opened_ns = clock_ns(),
+		.abi_major = WEIR_ABI_MAJOR,
+		.abi_minor = WEIR_ABI_MINOR,
+		.owner_pid = getpid(),
+		.instance = bpf->instance,
+		.workers_max = bpf->opts.workers,
+		.row_bytes = sizeof(struct weir_worker_row),
+		.cfg_bytes = sizeof(struct weir_cfg),
+		.flow_bytes = sizeof(struct weir_flow),
+		.event_bytes = sizeof(struct weir_event),
+		.rung = bpf->rung,
+	};
+	uint32_t zero = 0;
+
+	strcpy(meta.name, bpf->name);
+	build_id(bpf, meta.build_id);
+	return bpf_map_update_elem(bpf_map__fd(bpf->steer->maps.weir_meta), &zero, &meta, BPF_ANY);
+}
+
+/* All maps of an object, but for libbpf's own and those pinned already. */
+static int pin_maps(struct weir_bpf *bpf, struct bpf_object *object,
+		    const struct bpf_object *before, const struct reason *reason)
+{
+	struct bpf_map *map;
+	const char *name;
+	int err = 0;
+
+	bpf_object__for_each_map(map, object) {
+		name = bpf_map__name(map);
+		if (bpf_map__is_internal(map) || !strcmp(name, "weir_meta"))
+			continue;
+		if (before && bpf_object__find_map_by_name(before, name))
+			continue;
+		err = pin_fd(bpf, bpf_map__fd(map), name, reason);
+		if (err)
+			break;
+	}
+	return err;
+}
+
+static int pin_progs(struct weir_bpf *bpf, struct bpf_object *object, const struct reason *reason)
+{
+	struct bpf_program *prog;
+	int err = 0;
+
+	bpf_object__for_each_program(prog, object) {
+		if (bpf_program__fd(prog) < 0)
+			continue;	/* not of this rung */
+		err = pin_fd(bpf, bpf_program__fd(prog), bpf_program__name(prog), reason);
+		if (err)
+			break;
+	}
+	return err;
+}
+
+static int pin_flow(struct weir_bpf *bpf, const struct reason *reason)
+{
+	struct flow_bpf *flow = bpf->flow;
+	struct bpf_link *ops = flow->links.weir_sockops ?: flow->links.weir_sockops_q;
+	int err;
+
+	err = pin_maps(bpf, flow->obj, bpf->steer->obj, reason);
+	if (!err)
+		err = pin_progs(bpf, flow->obj, reason);
+	if (!err)
+		err = pin_fd(bpf, bpf_link__fd(ops), "weir_link_ops", reason);
+	if (!err && flow->links.weir_tp_state)
+		err = pin_fd(bpf, bpf_link__fd(flow->links.weir_tp_state), "weir_link_state",
+			     reason);
+	return err;
+}
+
+int pin_all(struct weir_bpf *bpf, const struct reason *reason)
+{
+	int err;
+
+	err = meta_write(bpf);
+	if (err)
+		return reason_set(reason, err, "cannot write weir_meta: %s", strerror(-err));
+	err = pin_fd(bpf, bpf_map__fd(bpf->steer->maps.weir_meta), "weir_meta", reason);
+	if (!err)
+		err = pin_maps(bpf, bpf->steer->obj, NULL, reason);
+	if (!err)
+		err = pin_progs(bpf, bpf->steer->obj, reason);
+	if (!err && bpf->flow)
+		err = pin_flow(bpf, reason);
+	return err;
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * steering.c - an instance as <weir/steering.h> wants it
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "base/list.h"
+#include "bpf/instance.h"
+
+static struct weir_bpf *to_bpf(struct weir_steering *st)
+{
+	return container_of(st, struct weir_bpf, base);
+}
+
+static unsigned int bpf_rows(struct weir_steering *st)
+{
+	return to_bpf(st)->opts.workers;
+}
+
+static int sock_int(int fd, int level, int option, int *value)
+{
+	socklen_t len = sizeof(*value);
+
+	return getsockopt(fd, level, option, value, &len) ? -errno : 0;
+}
+
+/*
+ * A connection that is moved takes what it got from its old listener to the
+ * new one: where these differ, the kernel's documentation warns of crashes.
+ */
+static int options_same(int fd, int other)
+{
+	static const struct {
+		int level, option;
+	} must[] = {
+		{ IPPROTO_TCP, TCP_SAVE_SYN },
+		{ IPPROTO_TCP, TCP_DEFER_ACCEPT },
+		{ IPPROTO_TCP, TCP_FASTOPEN },
+		{ SOL_SOCKET, SO_REUSEPORT },
+	};
+	int one, two, err;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(must); i++) {
+		err = sock_int(fd, must[i].level, must[i].option, &one);
+		if (!err)
+			err = sock_int(other, must[i].level, must[i].option, &two);
+		if (err)
+			return err;
+		if (one != two)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+/* The first listener of a family, or -1. */
+static int group_fd(const struct weir_bpf *bpf, bool v6)
+{
+	uint32_t i;
+
+	for (i = 0; i < bpf->opts.workers; i++) {
+		if (bpf->members[i].fd[v6] >= 0)
+			return bpf->members[i].fd[v6];
+	}
+	return -1;
+}
+
+static int own_set(struct weir_bpf *bpf, unsigned int worker, int fd)
+{
+	struct weir_own own = {
+		.instance = bpf->instance,
+		.worker = worker,
+		.epoch = bpf->rows[worker].epoch,
+	};
+
+	if (bpf->own_fd < 0)
+		return 0;
+	return bpf_map_update_elem(bpf->own_fd, &fd, &own, BPF_ANY);
+}
+
+static int bpf_join(struct weir_steering *st, unsigned int worker, int fd)
+{
+	struct weir_bpf *bpf = to_bpf(st);
+	socklen_t len = sizeof(uint64_t);
+	uint64_t cookie, value = fd;
+	int domain, first, err;
+	bool v6;
+
+	if (worker >= bpf->opts.workers || fd < 0)
+		return -EINVAL;
+	err = sock_int(fd, SOL_SOCKET, SO_DOMAIN, &domain);
+	if (err)
+		return err;
+	if (domain != AF_INET && domain != AF_INET6)
+		return -EAFNOSUPPORT;
+	v6 = domain == AF_INET6;
+	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len))
+		return -errno;
+	first = group_fd(bpf, v6);
+	err = first < 0 ? 0 : options_same(fd, first);
+	if (!err)
+		err = own_set(bpf, worker, fd);
+	if (!err)
+		err = bpf_map_update_elem(steer_socks_fd(bpf, v6), &worker, &value, BPF_ANY);
+	if (err)
+		return err;
+	bpf->members[worker].fd[v6] = fd;
+	bpf->rows[worker].cookie = cookie;
+	return 0;
+}
+
+/* Once per group, through any of its listeners: the last one to attach wins. */
+static int bpf_seal(struct weir_steering *st)
+{
+	struct weir_bpf *bpf = to_bpf(st);
+	int v6, fd, prog = steer_prog_fd(bpf);
+
+	for (v6 = 0; v6 < 2; v6++) {
+		fd = group_fd(bpf, v6);
+		if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &prog,
+					  sizeof(prog)))
+			return -errno;
+	}
+	return 0;
+}
+
+static struct weir_worker_row *bpf_row(struct weir_steering *st, unsigned int worker)
+{
+	struct weir_bpf *bpf = to_bpf(st);
+
+	return worker < bpf->opts.workers ? &bpf->rows[worker] : NULL;
+}
+
+static int bpf_signal_fd(struct weir_steering *st, unsigned int worker)
+{
+	struct weir_bpf *bpf = to_bpf(st);
+
+	if (worker >= bpf->opts.workers)
+		return -EINVAL;
+	return bpf->flow ? bpf->members[worker].ring.fd : -EOPNOTSUPP;
+}
+
+static int bpf_signal_take(struct weir_steering *st, unsigned int worker, struct weir_event *out,
+			   unsigned int max)
+{
+	struct weir_bpf *bpf = to_bpf(st);
+
+	if (worker >= bpf->opts.workers)
+		return -EINVAL;
+	return bpf->flow ? (int)ring_take(&bpf->members[worker].ring, out, max) : 0;
+}
+
+/*
+ * Nothing to do: the flow names the worker that will accept already. It was
+ * counted for the listener that its last packet met, and the migrate hook
+ * renames it when it moves on; a request that moves before it is established
+ * becomes the child of the new listener and inherits its storage.
+ */
+static void bpf_accepted(struct weir_steering *st, unsigned int worker, uint64_t cookie)
+{
+	(void)st;
+	(void)worker;
+	(void)cookie;
+}
+
+static void bpf_closed(struct weir_steering *st, uint64_t cookie)
+{
+	struct weir_bpf *bpf = to_bpf(st);
+	int err;
+
+	if (!bpf->flow)
+		return;
+	err = bpf_map_delete_elem(bpf->flow_fd, &cookie);
+	if (err && err != -ENOENT)
+		atomic_fetch_add(&bpf->flow_errors, 1);
+}
+
+static void bpf_tick(struct weir_steering *st, uint64_t now_ns)
+{
+	struct weir_bpf *bpf = to_bpf(st);
+
+	if (!bpf->flow)
+		return;
+	pending_tick(bpf);
+	sweep_tick(bpf, now_ns);
+}
+
+static void bpf_leave(struct weir_steering *st, unsigned int worker)
+{
+	struct weir_bpf *bpf = to_bpf(st);
+	int v6;
+
+	if (worker >= bpf->opts.workers)
+		return;
+	for (v6 = 0; v6 < 2; v6++) {
+		bpf->members[worker].fd[v6] = -1;
+		/* The kernel has done it already when the listener was closed. */
+		bpf_map_delete_elem(steer_socks_fd(bpf, v6), &worker);
+	}
+}
+
+static void bpf_close(struct weir_steering *st)
+{
+	weir_bpf_close(to_bpf(st));
+}
+
+const struct weir_steering_ops bpf_steering_ops = {
+	.sz		= sizeof(struct weir_steering_ops),
+	.name		= "bpf",
+	.rows		= bpf_rows,
+	.join		= bpf_join,
+	.seal		= bpf_seal,
+	.row		= bpf_row,
+	.signal_fd	= bpf_signal_fd,
+	.signal_take	= bpf_signal_take,
+	.accepted	= bpf_accepted,
+	.closed		= bpf_closed,
+	.tick		= bpf_tick,
+	.leave		= bpf_leave,
+	.close		= bpf_close,
+};

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * view.c - read an instance from its pins
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "bpf/instance.h"
+
+enum view_map {
+	VIEW_WORKER,
+	VIEW_CFG,
+	VIEW_PENDING,
+	VIEW_LISTENER,
+	VIEW_FLOW,
+	VIEW_RECENT,	/* from here on: absent on the steering rung */
+	VIEW_STATS,
+	VIEW_MAX,
+};
+
+static const char *const view_names[] = {
+	[VIEW_WORKER]	= "weir_worker",
+	[VIEW_CFG]	= "weir_cfg",
+	[VIEW_PENDING]	= "weir_pending",
+	[VIEW_LISTENER]	= "weir_listener",
+	[VIEW_FLOW]	= "weir_flow",
+	[VIEW_RECENT]	= "weir_recent",
+	[VIEW_STATS]	= "weir_stats",
+};
+_Static_assert(ARRAY_SIZE(view_names) == VIEW_MAX, "one name per map");
+
+struct weir_bpf_view {
+	struct weir_meta meta;
+	int fd[VIEW_MAX];
+	int cpus;
+};
+
+static bool meta_fits(const struct weir_meta *meta)
+{
+	return meta->abi_major == WEIR_ABI_MAJOR &&
+	       meta->row_bytes == sizeof(struct weir_worker_row) &&
+	       meta->cfg_bytes == sizeof(struct weir_cfg) &&
+	       meta->flow_bytes == sizeof(struct weir_flow) &&
+	       meta->event_bytes == sizeof(struct weir_event);
+}
+
+static int view_maps(struct weir_bpf_view *view, const char *dir)
+{
+	int i;
+
+	for (i = 0; i < VIEW_MAX; i++) {
+		view->fd[i] = pin_read(dir, view_names[i], false);
+		if (view->fd[i] < 0 && (view->fd[i] != -ENOENT || i < VIEW_RECENT))
+			return view->fd[i];
+	}
+	return 0;
+}
+
+int weir_bpf_view_open(struct weir_bpf_view **viewp, const char *name)
+{
+	char dir[WEIR_BPF_PATH_BYTES], root[WEIR_BPF_PATH_BYTES];
+	struct weir_bpf_view *view;
+	int i, err;
+
+	if (!name || !name_valid(name))
+		return -EINVAL;
+	err = dir_root(root, NULL);
+	if (!err)
+		err = path_join(dir, "%s/%s", root, name);
+	if (err)
+		return err;
+	view = calloc(1, sizeof(*view));
+	if (!view)
+		return -ENOMEM;
+	for (i = 0; i < VIEW_MAX; i++)
+		view->fd[i] = -1;
+	view->cpus = libbpf_num_possible_cpus();
+	err = view->cpus < 0 ? view->cpus : pin_meta(dir, &view->meta);
+	if (!err && !meta_fits(&view->meta))
+		err = -EPROTO;
+	if (!err)
+		err = view_maps(view, dir);
+	if (err) {
+		weir_bpf_view_close(view);
+		return err;
+	}
+	*viewp = view;
+	return 0;
+}
+
+void weir_bpf_view_close(struct weir_bpf_view *view)
+{
+	int i;
+
+	if (!view)
+		return;
+	for (i = 0; i < VIEW_MAX; i++) {
+		if (view->fd[i] >= 0)
+			close(view->fd[i]);
+	}
+	free(view);
+}
+
+const struct weir_meta *weir_bpf_view_meta(const struct weir_bpf_view *view)
+{
+	return &view->meta;
+}
+
+int weir_bpf_view_cfg(struct weir_bpf_view *view, struct weir_cfg *cfg)
+{
+	uint32_t zero = 0;
+
+	return bpf_map_lookup_elem(view->fd[VIEW_CFG], &zero, cfg);
+}
+
+/* Sum the @words counters of a per-CPU entry over the CPUs. */
+static int percpu_sum(const struct weir_bpf_view *view, enum view_map map, uint32_t key,
+		      uint64_t *sum, size_t words)
+{
+	uint64_t *values;
+	size_t i;
+	int err;
+
+	values = calloc(view->cpus, words * sizeof(*values));
+	if (!values)
+		return -ENOMEM;
+	err = bpf_map_lookup_elem(view->fd[map], &key, values);
+	memset(sum, 0, words * sizeof(*sum));
+	for (i = 0; !err && i < view->cpus * words; i++)
+		sum[i % words] += values[i];
+	free(values);
+	return err;
+}
+
+int weir_bpf_view_worker(struct weir_bpf_view *view, unsigned int worker,
+			 struct weir_bpf_worker *out)
+{
+	uint64_t counters[sizeof(out->listener) / sizeof(uint64_t)];
+	struct weir_bpf_worker read;
+	uint32_t key = worker;
+	int err;
+
+	err = bpf_map_lookup_elem(view->fd[VIEW_WORKER], &key, &read.row);
+	if (!err)
+		err = bpf_map_lookup_elem(view->fd[VIEW_PENDING], &key, &read.pending);
+	if (!err)
+		err = percpu_sum(view, VIEW_LISTENER, key, counters, ARRAY_SIZE(counters));
+	if (err)
+		return err;
+	memcpy(&read.listener, counters, sizeof(read.listener));
+	*out = read;
+	return 0;
+}
+
+int weir_bpf_view_flows(struct weir_bpf_view *view,
+			int (*fn)(void *ctx, uint64_t cookie, const struct weir_flow *flow),
+			void *ctx)
+{
+	uint64_t cookie = 0, next, left = UINT64_MAX;
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
+	struct weir_flow flow;
+	int err;
+
+	/* A key that vanishes restarts the walk, so the walk has a limit. */
+	err = bpf_obj_get_info_by_fd(view->fd[VIEW_FLOW], &info, &len);
+	if (err)
+		return err;
+	left = 2ULL * info.max_entries;
+	while (left-- && !bpf_map_get_next_key(view->fd[VIEW_FLOW], cookie ? &cookie : NULL,
+					       &next)) {
+		cookie = next;
+		if (bpf_map_lookup_elem(view->fd[VIEW_FLOW], &cookie, &flow))
+			continue;
+		err = fn(ctx, cookie, &flow);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int by_seq(const void *one, const void *two)
+{
+	const struct weir_event *a = one, *b = two;
+
+	return (int32_t)(a->seq - b->seq);
+}
+
+int weir_bpf_view_events(struct weir_bpf_view *view, struct weir_event *out, unsigned int max)
+{
+	struct weir_event *all;
+	unsigned int count = 0;
+	uint32_t slot;
+	int err;
+
+	if (view->fd[VIEW_RECENT] < 0)
+		return 0;
+	all = calloc(WEIR_RECENT_MAX, sizeof(*all));
+	if (!all)
+		return -ENOMEM;
+	for (slot = 0; slot < WEIR_RECENT_MAX; slot++) {
+		err = bpf_map_lookup_elem(view->fd[VIEW_RECENT], &slot, &all[count]);
+		if (err) {
+			free(all);
+			return err;
+		}
+		if (all[count].seq)
+			count++;
+	}
+	qsort(all, count, sizeof(*all), by_seq);
+	if (count < max)
+		max = count;
+	memcpy(out, all + count - max, max * sizeof(*out));
+	free(all);
+	return max;
+}
+
+int weir_bpf_view_stats(struct weir_bpf_view *view, struct weir_stats *stats)
+{
+	uint64_t counters[sizeof(*stats) / sizeof(uint64_t)] = {};
+	int err = 0;
+
+	if (view->fd[VIEW_STATS] >= 0)
+		err = percpu_sum(view, VIEW_STATS, 0, counters, ARRAY_SIZE(counters));
+	if (err)
+		return err;
+	memcpy(stats, counters, sizeof(*stats));
+	return 0;
+}
