@@ -141,7 +141,7 @@ check-layers:
 check-abi: lib $(KSELFTEST)/kselftest_harness.h
 	$(Q)$(srctree)/scripts/check-abi.sh $(objtree) $(kscripts)
 check-style: $(KSELFTEST)/kselftest_harness.h
-	$(Q)$(srctree)/scripts/check-style.sh $(kscripts)
+	$(Q)$(srctree)/scripts/check-style.sh $(kscripts) $(FILES)
 
 # --- what it is for -------------------------------------------------------
 PHONY += demo bench
@@ -160,7 +160,9 @@ install uninstall: export libdir := $(libdir)
 install uninstall: export includedir := $(includedir)
 install uninstall: export mandir := $(mandir)
 install uninstall: export bashcompdir := $(bashcompdir)
-install uninstall: all
+install: all
+uninstall: configured
+install uninstall:
 	$(Q)$(MAKE) -C $(objtree) -f $(srctree)/scripts/Makefile.install $@
 
 PHONY += clean help version
@@ -185,7 +187,7 @@ help:
 #:   check-tests      the tests;            TESTS=pattern picks, STRICT=1 refuses skips
 #:   check-layers     includes point down
 #:   check-abi        version scripts, exported symbols and documentation agree
-#:   check-style      checkpatch, codespell, shellcheck, kernel-doc, sizes
+#:   check-style      checkpatch, codespell, shellcheck, kernel-doc, sizes;  FILES=
 #:   bench          build, then measure against the hand-written peers
 #:   install        DESTDIR= prefix= bindir= libdir= includedir= mandir=
 #:   uninstall      remove what install put there
