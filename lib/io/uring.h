@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * uring.h - private state of the uring backend
+ */
+#ifndef IO_URING_H
+#define IO_URING_H
+
+#include "io/backend.h"
+#include "io/uring_abi.h"
+
+struct uring {
+	struct io_uring ring;
+	uint64_t wake_count;		/* where the wake descriptor is read into */
+	uint32_t features;
+	uint32_t inline_ops;		/* queued ops that likely end at submission */
+	uint32_t recent;		/* events last turn, those ops not counted */
+	bool enabled;
+	bool deferred;			/* DEFER_TASKRUN */
+};
+
+static inline struct uring *uring_of(const struct weir_loop *loop)
+{
+	return loop->priv;
+}
+
+/* lib/io/uring_setup.c */
+int uring_open(struct weir_loop *loop);
+int uring_enable(struct weir_loop *loop);
+void uring_close(struct weir_loop *loop);
+
+/* lib/io/uring_group.c */
+int uring_group_open(struct weir_loop *loop, struct io_group *group);
+void uring_group_close(struct weir_loop *loop, struct io_group *group);
+void uring_group_put(struct weir_loop *loop, struct io_group *group, uint32_t bid);
+
+#endif /* IO_URING_H */

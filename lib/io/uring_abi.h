@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * uring_abi.h - what the kernel has and liburing 2.3 has not
+ *
+ * Values are the kernel's ABI (include/uapi/linux/io_uring.h of 6.18); the
+ * names differ so that newer headers do not clash. Whether a feature is there
+ * is told by the ring's feature bits or by trying, never by a version.
+ */
+#ifndef IO_URING_ABI_H
+#define IO_URING_ABI_H
+
+#include <liburing.h>
+#include <stddef.h>
+
+enum {
+	URING_ENTER_NO_IOWAIT		= 1U << 7,	/* 6.15 */
+	URING_FEAT_MIN_TIMEOUT		= 1U << 15,	/* 6.12 */
+	URING_FEAT_NO_IOWAIT		= 1U << 17,	/* 6.15 */
+	URING_SINGLE_ISSUER		= 1U << 12,	/* 6.0 */
+	URING_DEFER_TASKRUN		= 1U << 13,	/* 6.1 */
+	URING_OP_URING_CMD		= 46,
+	URING_SOCKET_GETSOCKOPT		= 2,		/* 6.7 */
+	URING_REGISTER_ENABLE_RINGS	= 12,
+};
+
+/* struct io_uring_getevents_arg; min_wait_usec was padding before 6.12. */
+struct uring_wait_arg {
+	uint64_t sigmask;
+	uint32_t sigmask_sz;
+	uint32_t min_wait_usec;
+	uint64_t ts;
+};
+
+_Static_assert(sizeof(struct uring_wait_arg) == sizeof(struct io_uring_getevents_arg),
+	       "the kernel's struct io_uring_getevents_arg");
+
+/* SOCKET_URING_OP_GETSOCKOPT: level and optname stand in addr, optval in addr3. */
+static inline void uring_prep_getsockopt(struct io_uring_sqe *sqe, int level, int name,
+					 void *value, uint32_t len)
+{
+	io_uring_prep_rw(URING_OP_URING_CMD, sqe, -1, NULL, 0, 0);
+	sqe->off = URING_SOCKET_GETSOCKOPT;
+	sqe->addr = (uint32_t)level | (uint64_t)(uint32_t)name << 32;
+	sqe->file_index = len;
+	sqe->addr3 = (uint64_t)(uintptr_t)value;
+}
+
+#endif /* IO_URING_ABI_H */

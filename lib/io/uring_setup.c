@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * uring_setup.c - make a ring, or say precisely why it is refused
+ *
+ * The ring is made disabled. Its owner, the thread that runs the loop first,
+ * registers the ring's own descriptor and enables it: SINGLE_ISSUER and the
+ * registered descriptor belong to one task.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "io/group.h"
+#include "io/uring.h"
+
+enum {
+	SQ_ENTRIES_MAX	= 1024,		/* a fuller turn is submitted in parts */
+};
+
+/* From best to least: with DEFER_TASKRUN completions run when we ask, no sooner. */
+static const uint32_t setup_flags[] = {
+	URING_SINGLE_ISSUER | URING_DEFER_TASKRUN,
+	IORING_SETUP_COOP_TASKRUN,
+};
+
+static int read_number(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	int value = -1;
+
+	if (!file)
+		return -1;
+	if (fscanf(file, "%d", &value) != 1)
+		value = -1;
+	fclose(file);
+	return value;
+}
+
+static void refused(struct weir_loop *loop, int err)
+{
+	int disabled = read_number("/proc/sys/kernel/io_uring_disabled");
+	const char *why = "";
+
+	if (err == -ENOMEM)
+		why = " (RLIMIT_MEMLOCK?)";
+	else if (disabled > 0)
+		why = disabled == 1 ? " (sysctl kernel.io_uring_disabled = 1, no CAP_SYS_ADMIN)" :
+				      " (sysctl kernel.io_uring_disabled = 2)";
+	else if (err == -EPERM || err == -EACCES)
+		why = " (a seccomp filter or security module)";
+	else if (err == -ENOSYS)
+		why = " (a seccomp filter, or a kernel without io_uring)";
+	snprintf(loop->reason, sizeof(loop->reason), "io_uring_setup: %s%s",
+		 weir_strerror(err), why);
+}
+
+static int ring_open(struct weir_loop *loop, struct uring *u)
+{
+	const struct weir_loop_opts *opts = &loop->opts;
+	uint32_t sq = min_u32(round_up_pow2(opts->ops_max), SQ_ENTRIES_MAX);
+	int err = -EINVAL;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(setup_flags) && err == -EINVAL; i++) {
+		struct io_uring_params params = { 0 };
+
+		params.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_SUBMIT_ALL |
+			       IORING_SETUP_CQSIZE | setup_flags[i];
+		params.cq_entries = round_up_pow2(opts->ops_max + opts->files_max +
+						  opts->bufs_max + 2 * SLOT_RESERVE);
+		err = io_uring_queue_init_params(sq, &u->ring, &params);
+		u->features = params.features;
+		u->deferred = setup_flags[i] & URING_DEFER_TASKRUN;
+	}
+	if (err) {
+		refused(loop, err);
+		return err;
+	}
+	if (!u->deferred)
+		loop_log(loop, WEIR_LOG_WARN, "uring: no DEFER_TASKRUN here: the kernel accepts "
+			 "for a hung worker, rescue: off");
+	return 0;
+}
+
+static int tables_open(struct weir_loop *loop, struct uring *u)
+{
+	struct rlimit limit;
+	int err;
+
+	err = io_uring_register_files_sparse(&u->ring, loop->files_fixed);
+	if (err) {
+		getrlimit(RLIMIT_NOFILE, &limit);
+		snprintf(loop->reason, sizeof(loop->reason),
+			 "registered-file table of %u: %s (RLIMIT_NOFILE is %llu)",
+			 loop->files_fixed, weir_strerror(err),
+			 (unsigned long long)limit.rlim_cur);
+		return err;
+	}
+	err = io_uring_register_buffers_sparse(&u->ring, GROUPS_MAX);
+	if (err)
+		snprintf(loop->reason, sizeof(loop->reason), "registered-buffer table: %s",
+			 weir_strerror(err));
+	return err;
+}
+
+int uring_open(struct weir_loop *loop)
+{
+	struct uring *u;
+	int err;
+
+	u = mem_get(&loop->alloc, 1, sizeof(*u), _Alignof(struct uring));
+	if (!u)
+		return -ENOMEM;
+	err = ring_open(loop, u);
+	if (err)
+		goto free_state;
+	if (!(u->features & IORING_FEAT_EXT_ARG)) {
+		err = -ENOSYS;
+		snprintf(loop->reason, sizeof(loop->reason), "io_uring here is too old: no "
+			 "waiting with a timeout (IORING_FEAT_EXT_ARG)");
+		goto exit_ring;
+	}
+	err = tables_open(loop, u);
+	if (err)
+		goto exit_ring;
+	if (!(u->features & URING_FEAT_MIN_TIMEOUT))
+		loop_log(loop, WEIR_LOG_INFO, "uring: no minimum wait here, batching: off");
+	loop->priv = u;
+	return 0;
+
+exit_ring:
+	io_uring_queue_exit(&u->ring);
+free_state:
+	mem_put(&loop->alloc, u, 1, sizeof(*u));
+	return err;
+}
+
+int uring_enable(struct weir_loop *loop)
+{
+	struct uring *u = uring_of(loop);
+	int err;
+
+	/* Saves a reference count per call; without it the plain one serves. */
+	err = io_uring_register_ring_fd(&u->ring);
+	if (err < 0)
+		loop_log(loop, WEIR_LOG_INFO, "uring: ring descriptor not registered: %s",
+			 weir_strerror(err));
+	/* io_uring_enable_rings() is not exported by the shared liburing 2.3. */
+	err = io_uring_register(u->ring.ring_fd, URING_REGISTER_ENABLE_RINGS, NULL, 0);
+	if (err < 0)
+		return err;
+	u->enabled = true;
+	return 0;
+}
+
+void uring_close(struct weir_loop *loop)
+{
+	struct uring *u = uring_of(loop);
+
+	io_uring_queue_exit(&u->ring);
+	mem_put(&loop->alloc, u, 1, sizeof(*u));
+	loop->priv = NULL;
+}
