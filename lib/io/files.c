@@ -56,6 +56,7 @@ static struct weir_file entry_open(struct weir_loop *loop, uint32_t index, int f
 	entry->state = IO_FILE_OPEN;
 	entry->fd = fd;
 	entry->armed = 0;
+	entry->hints = 0;
 	entry->closer = NULL;
 	loop->files_used++;
 	return (struct weir_file){ .index = index, .gen = entry->gen };

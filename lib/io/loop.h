@@ -67,7 +67,7 @@ struct io_file {
 	uint32_t next;		/* free list */
 	uint8_t state;		/* enum io_file_state */
 	uint8_t armed;		/* readiness backends: poll events registered */
-	uint16_t pad;
+	uint16_t hints;		/* readiness backends: enum ready_hints */
 };
 
 struct weir_loop {

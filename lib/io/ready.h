@@ -17,17 +17,30 @@ enum {
 };
 
 /*
+ * io_file.hints. HINT_STREAM: TCP, where a short receive leaves nothing behind,
+ * so that it need not be tried again before the next edge. HINT_MORE: an end, an
+ * error or urgent data was reported, and would be missed by that.
+ */
+enum ready_hints {
+	READY_HINT_STREAM	= 1 << 0,
+	READY_HINT_MORE		= 1 << 1,
+	READY_HINT_OWN		= 1 << 8,	/* this bit and higher: the backend's */
+};
+
+/*
  * First member of the private state of each readiness backend.
  * @runnable: ops to be tried at the next ready_run(), by lib_queue
  * @arm: an op will wait for edges of this file: make sure they are reported.
  *	0 or -errno
  * @offload: carry out a blocking op elsewhere; io_event() from reap tells.
- *	0 or -errno
+ *	0 or -errno; -EAGAIN: this file never blocks, try it as any other op
  * @offload_cancel: an offloaded op should end: -EALREADY if it runs already
  *	(its event will come), 0 if it was removed and no event will come
+ * @short_drains: HINT_STREAM may be given to the sockets of a connect
  */
 struct ready {
 	struct weir_link runnable;
+	bool short_drains;
 	int (*arm)(struct weir_loop *loop, uint32_t file);
 	int (*offload)(struct weir_loop *loop, struct weir_op *op);
 	int (*offload_cancel)(struct weir_loop *loop, struct weir_op *op);

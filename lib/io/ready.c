@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * ready.c - operations over readiness
+ *
+ * An armed op is in one of three places: on ready->runnable (by lib_queue), at
+ * an offload thread (lib_priv says so), or nowhere but its file's list, which
+ * means that it met -EAGAIN and waits for an edge. An edge that comes between
+ * the -EAGAIN and the wait is not lost: the file is registered, or is being
+ * registered, and that reports what is ready already.
+ *
+ * Callbacks run inside io_event(). An op is gone after its terminal event; after
+ * any other it is still ours, but may have been cancelled, and is on the runnable
+ * list then.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "io/group.h"
+#include "io/ops.h"
+#include "io/ready.h"
+
+/* op->lib_priv of a row with IO_OPF_BLOCKS */
+enum { READY_HERE, READY_OFFLOADED };
+
+struct ready_group {
+	uint32_t top;
+	uint32_t bids[];
+};
+
+static struct ready *ready_of(const struct weir_loop *loop)
+{
+	return loop->priv;
+}
+
+static const struct weir_op_def *def_of(const struct weir_op *op)
+{
+	return &weir_op_defs[op->opcode];
+}
+
+static bool offloaded(const struct weir_op *op)
+{
+	return def_of(op)->flags & IO_OPF_BLOCKS && op->lib_priv == READY_OFFLOADED;
+}
+
+/* The file an op works on, or NULL. A connect's is the socket it has made. */
+static struct io_file *file_of(const struct weir_loop *loop, const struct weir_op *op)
+{
+	if (def_of(op)->flags & IO_OPF_FILE)
+		return &loop->files[op->file.index];
+	if (op->opcode == WEIR_OP_CONNECT && op->lib_priv == CONNECT_CONNECTING)
+		return &loop->files[op->accepted.index];
+	return NULL;
+}
+
+static uint32_t wait_of(const struct weir_op *op)
+{
+	const struct weir_op_def *def = def_of(op);
+
+	/* A poll looks for itself. */
+	if (op->opcode == WEIR_OP_POLL)
+		return UINT32_MAX;
+	if (def->wait)
+		return def->wait;
+	return def->flags & IO_OPF_IN ? POLLIN : POLLOUT;
+}
+
+void ready_init(struct ready *ready)
+{
+	list_init(&ready->runnable);
+}
+
+bool ready_pending(const struct weir_loop *loop)
+{
+	return !list_empty(&ready_of(loop)->runnable);
+}
+
+static void make_runnable(struct weir_loop *loop, struct weir_op *op)
+{
+	list_add_tail(&ready_of(loop)->runnable, &op->lib_queue);
+}
+
+void ready_mark(struct weir_loop *loop, uint32_t file, uint32_t events)
+{
+	struct io_file *entry = &loop->files[file];
+	struct weir_link *node;
+
+	if (events & (POLLHUP | POLLRDHUP | POLLERR | POLLPRI)) {
+		entry->hints |= READY_HINT_MORE;
+		events |= POLLIN;
+	}
+	if (events & (POLLHUP | POLLERR))
+		events |= POLLOUT;
+	for (node = entry->ops.next; node != &entry->ops; node = node->next) {
+		struct weir_op *op = container_of(node, struct weir_op, lib_file);
+
+		if (op->lib_state == OP_ARMED && !offloaded(op) &&
+		    list_empty(&op->lib_queue) && wait_of(op) & events)
+			make_runnable(loop, op);
+	}
+}
+
+/* Leave @op on its file's list until the file becomes ready. */
+static int wait_ready(struct weir_loop *loop, struct weir_op *op)
+{
+	struct io_file *entry = file_of(loop, op);
+
+	if (!entry)
+		return -EINVAL;
+	if (!(def_of(op)->flags & IO_OPF_FILE))
+		list_add_tail(&entry->ops, &op->lib_file);
+	return ready_of(loop)->arm(loop, (uint32_t)(entry - loop->files));
+}
+
+/*
+ * A connect is on the list of its new socket only while it waits: who ends it
+ * frees that file, and op_release() would take it for one of the op's own.
+ */
+static int try_op(struct weir_loop *loop, struct weir_op *op)
+{
+	const struct weir_op_def *def = def_of(op);
+	struct io_file *entry = file_of(loop, op);
+
+	if (!(def->flags & IO_OPF_FILE))
+		list_del(&op->lib_file);
+	return def->try(loop, op, entry ? entry->fd : -1);
+}
+
+/* An op ends here before its time: what it opened is undone. */
+static void abandon(struct weir_loop *loop, struct weir_op *op)
+{
+	if (op->opcode != WEIR_OP_CONNECT || op->lib_priv != CONNECT_CONNECTING)
+		return;
+	list_del(&op->lib_file);
+	loop->sys->close(loop, loop->files[op->accepted.index].fd);
+	io_file_free(loop, op->accepted.index);
+	op->lib_priv = CONNECT_NONE;
+}
+
+/* Try, and wait if that is what it takes: -EAGAIN if @op waits now. */
+static int try_or_wait(struct weir_loop *loop, struct weir_op *op)
+{
+	int res, err;
+
+	res = try_op(loop, op);
+	if (res == -EAGAIN) {
+		err = wait_ready(loop, op);
+		if (!err)
+			return -EAGAIN;
+		abandon(loop, op);
+		res = err;
+	}
+	if (res >= 0 && op->opcode == WEIR_OP_CONNECT && ready_of(loop)->short_drains &&
+	    op->connect.addr->sa_family != AF_UNIX)
+		loop->files[op->accepted.index].hints |= READY_HINT_STREAM;
+	return res;
+}
+
+int ready_queue(struct weir_loop *loop, struct weir_op *op)
+{
+	int err;
+
+	/* These may have events that are not terminal: from reap alone. */
+	if (op->opcode == WEIR_OP_ACCEPT || op->flags & WEIR_OPF_MULTISHOT) {
+		make_runnable(loop, op);
+		return IO_QUEUED_PENDING;
+	}
+	if (def_of(op)->flags & IO_OPF_BLOCKS) {
+		err = ready_of(loop)->offload(loop, op);
+		if (!err) {
+			op->lib_priv = READY_OFFLOADED;
+			return IO_QUEUED_PENDING;
+		}
+		if (err != -EAGAIN) {
+			op->res = err;
+			return IO_QUEUED_DONE;
+		}
+	}
+	op->res = try_or_wait(loop, op);
+	if (op->res == -EAGAIN)
+		return IO_QUEUED_PENDING;
+	if (op->res < 0)
+		op->lease = NULL;
+	return IO_QUEUED_DONE;
+}
+
+void ready_cancel(struct weir_loop *loop, struct weir_op *op)
+{
+	if (offloaded(op)) {
+		if (ready_of(loop)->offload_cancel(loop, op))
+			return;
+		op->lib_priv = READY_HERE;
+	}
+	/* op->lib_end tells ready_run() what to do with it. */
+	if (list_empty(&op->lib_queue))
+		make_runnable(loop, op);
+}
+
+/* Did the callback that ran just now cancel its own @op? */
+static bool was_cancelled(const struct weir_op *op)
+{
+	return !list_empty(&op->lib_queue);
+}
+
+/* Buffers by number: last in, first out, for the cache's sake. */
+
+static struct ready_group *stack_of(const struct io_group *group)
+{
+	return group->priv;
+}
+
+static size_t stack_bytes(const struct io_group *group)
+{
+	return sizeof(struct ready_group) + (size_t)group->count * sizeof(uint32_t);
+}
+
+int ready_group_open(struct weir_loop *loop, struct io_group *group)
+{
+	struct ready_group *stack;
+	uint32_t bid;
+
+	stack = mem_get(&loop->alloc, 1, stack_bytes(group), _Alignof(struct ready_group));
+	if (!stack)
+		return -ENOMEM;
+	group->priv = stack;
+	for (bid = group->count; bid-- > group->spare_max;)
+		stack->bids[stack->top++] = bid;
+	return 0;
+}
+
+void ready_group_close(struct weir_loop *loop, struct io_group *group)
+{
+	mem_put(&loop->alloc, group->priv, 1, stack_bytes(group));
+	group->priv = NULL;
+}
+
+void ready_group_put(struct weir_loop *loop, struct io_group *group, uint32_t bid)
+{
+	struct ready_group *stack = stack_of(group);
+
+	assert(stack->top < group->count);
+	stack->bids[stack->top++] = bid;
+}
+
+static int buffer_take(struct io_group *group)
+{
+	struct ready_group *stack = stack_of(group);
+
+	return stack->top ? (int)stack->bids[--stack->top] : -ENOBUFS;
+}
+
+static unsigned int run_once(struct weir_loop *loop, struct weir_op *op)
+{
+	int res = try_or_wait(loop, op);
+
+	if (res == -EAGAIN)
+		return 0;
+	io_event(loop, op, res, false);
+	return 1;
+}
+
+static unsigned int run_accept(struct weir_loop *loop, struct weir_op *op)
+{
+	unsigned int n;
+
+	for (n = 0; n < READY_BURST; n++) {
+		int res = try_or_wait(loop, op);
+
+		if (res == -EAGAIN)
+			return n;
+		if (res == -ENFILE || res == -EMFILE) {
+			io_event_nofile(loop, op, res);
+			return n + 1;
+		}
+		if (res >= 0)
+			loop->files[op->accepted.index].hints |=
+				file_of(loop, op)->hints & READY_HINT_STREAM;
+		if (res < 0 || !(op->flags & WEIR_OPF_MULTISHOT)) {
+			io_event(loop, op, res, false);
+			return n + 1;
+		}
+		io_event(loop, op, res, true);
+		if (was_cancelled(op))
+			return n + 1;
+	}
+	make_runnable(loop, op);
+	return n;
+}
+
+/* Nothing came: the buffer goes back, the op waits or ends. */
+static unsigned int recv_nothing(struct weir_loop *loop, struct weir_op *op, int res)
+{
+	if (res == -EAGAIN) {
+		res = wait_ready(loop, op);
+		if (!res)
+			return 0;
+	}
+	io_event(loop, op, res, false);
+	return 1;
+}
+
+static unsigned int run_recv_pool(struct weir_loop *loop, struct weir_op *op)
+{
+	struct io_group *group = (struct io_group *)(void *)op->xfer.pool;
+	const struct io_file *entry = file_of(loop, op);
+	unsigned int n;
+
+	for (n = 0; n < READY_BURST; n++) {
+		bool drained;
+		int bid, res;
+
+		bid = buffer_take(group);
+		if (bid < 0) {
+			io_event_nobufs(loop, op);
+			return n;
+		}
+		res = loop->sys->recv(loop, entry->fd, group->leases[bid].data, group->buf_bytes,
+				      op->xfer.msg_flags);
+		if (res <= 0) {
+			ready_group_put(loop, group, (uint32_t)bid);
+			return n + recv_nothing(loop, op, res);
+		}
+		drained = (uint32_t)res < group->buf_bytes &&
+			  (entry->hints & (READY_HINT_STREAM | READY_HINT_MORE)) ==
+			  READY_HINT_STREAM;
+		io_event_lease(loop, op, res, (uint32_t)bid, true);
+		if (was_cancelled(op))
+			return n + 1;
+		if (drained)
+			return n + 1 + recv_nothing(loop, op, -EAGAIN);
+	}
+	make_runnable(loop, op);
+	return n;
+}
+
+static unsigned int run_op(struct weir_loop *loop, struct weir_op *op)
+{
+	if (op->lib_end != OP_END_NONE) {
+		abandon(loop, op);
+		io_event(loop, op, -ECANCELED, false);
+		return 1;
+	}
+	if (op->opcode == WEIR_OP_ACCEPT)
+		return run_accept(loop, op);
+	if (op->flags & WEIR_OPF_MULTISHOT)
+		return run_recv_pool(loop, op);
+	return run_once(loop, op);
+}
+
+unsigned int ready_run(struct weir_loop *loop)
+{
+	unsigned int events = 0;
+	struct weir_link now;
+
+	/* Those that become runnable meanwhile wait for the next run. */
+	list_take(&now, &ready_of(loop)->runnable);
+	while (!list_empty(&now)) {
+		struct weir_op *op = container_of(now.next, struct weir_op, lib_queue);
+
+		list_del(&op->lib_queue);
+		events += run_op(loop, op);
+	}
+	return events;
+}
