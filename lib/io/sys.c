@@ -117,16 +117,23 @@ static int sys_open(struct weir_loop *loop, const char *path, int flags, unsigne
 	return result(open(path, flags, mode));
 }
 
-/* Both run on offload threads: no counters of the loop here. */
+/*
+ * Both run on offload threads: no counters of the loop here. What cannot seek
+ * has no offsets: as with io_uring they do not matter.
+ */
 static int sys_read(struct weir_loop *loop, int fd, void *buf, uint32_t len, uint64_t offset)
 {
-	return result(pread(fd, buf, len, (off_t)offset));
+	int ret = result(pread(fd, buf, len, (off_t)offset));
+
+	return ret == -ESPIPE ? result(read(fd, buf, len)) : ret;
 }
 
 static int sys_write(struct weir_loop *loop, int fd, const void *buf, uint32_t len,
 		     uint64_t offset)
 {
-	return result(pwrite(fd, buf, len, (off_t)offset));
+	int ret = result(pwrite(fd, buf, len, (off_t)offset));
+
+	return ret == -ESPIPE ? result(write(fd, buf, len)) : ret;
 }
 
 static int sys_close(struct weir_loop *loop, int fd)
