@@ -115,7 +115,7 @@ int steer_load(struct weir_bpf *bpf, const struct reason *reason)
 	if (!err)
 		err = steer_bpf__load(bpf->steer);
 	said = capture_end();
-	if (err == -EPERM || err == -EACCES)
+	if (err == -EPERM)
 		return reason_set(reason, -EPERM, "the kernel refused BPF: CAP_BPF is needed (%s)",
 				  said);
 	if (err)

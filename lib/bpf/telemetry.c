@@ -77,18 +77,16 @@ static int flow_try(struct weir_bpf *bpf, const struct attempt *attempt)
 
 static int flow_open(struct weir_bpf *bpf, const struct reason *reason)
 {
-	const char *said;
+	const char *said = "";
+	int err = -EINVAL;
 	size_t i;
-	int err = 0;
 
-	capture_begin();
-	for (i = 0; i < ARRAY_SIZE(attempts); i++) {
+	for (i = 0; err && i < ARRAY_SIZE(attempts); i++) {
+		capture_begin();
 		err = flow_try(bpf, &attempts[i]);
-		if (!err)
-			break;
+		said = capture_end();
 	}
-	said = capture_end();
-	if (err == -EPERM || err == -EACCES)
+	if (err == -EPERM)
 		return reason_set(reason, err, "no flows: CAP_NET_ADMIN is needed (%s)", said);
 	if (err)
 		return reason_set(reason, err, "no flows: cannot load: %s (%s)", strerror(-err),

@@ -71,8 +71,8 @@ static int capture_line(enum libbpf_print_level level, const char *fmt, va_list 
 
 	if (!pthread_equal(pthread_self(), capture_owner))
 		return capture_before ? capture_before(level, fmt, ap) : 0;
-	if (level != LIBBPF_WARN)
-		return 0;
+	if (level != LIBBPF_WARN || capture_text[0])
+		return 0;	/* the first one names the program, later ones repeat */
 	vsnprintf(capture_text, sizeof(capture_text), fmt, ap);
 	len = strcspn(capture_text, "\n");
 	capture_text[len] = '\0';

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_bpf_flow.c - flows and events from the running kernel
+ */
+#define _GNU_SOURCE
+#include "bpf_service.h"
+
+TEST_F(bpf, flow_shows_the_connection)
+{
+	struct sockaddr_in addr;
+	socklen_t len = sizeof(addr);
+	int client, server;
+	struct flows flows;
+	char text[1000] = "";
+
+	ASSERT_EQ(0, service_open(&self->s, "", 2, WEIR_POLICY_LEAST, FOREVER_NS, AF_INET));
+	row(&self->s, 0)->inflight = 3;
+	weir_bpf_cfg(self->s.bpf)->flow_period_us = 0;
+	client = connect_to(&self->s);
+	ASSERT_EQ(1, accept_any(&self->s, &server));
+	ASSERT_EQ(0, getsockname(client, (struct sockaddr *)&addr, &len));
+	ASSERT_EQ(1000, send(client, text, 1000, 0));
+	ASSERT_EQ(1000, recv(server, text, 1000, MSG_WAITALL));
+	ASSERT_EQ(500, send(server, text, 500, 0));
+	ASSERT_EQ(500, recv(client, text, 500, MSG_WAITALL));
+	ASSERT_EQ(0, flows_read(&self->s, &flows));
+	ASSERT_EQ(1, flows.count);
+	EXPECT_EQ(1, flows.last.worker);
+	EXPECT_EQ(WEIR_TCP_ESTABLISHED, flows.last.state);
+	EXPECT_EQ(WEIR_FAMILY_INET, flows.last.family);
+	EXPECT_EQ(self->s.port, flows.last.local_port);
+	EXPECT_EQ(ntohs(addr.sin_port), flows.last.remote_port);
+	EXPECT_EQ(htonl(INADDR_LOOPBACK), flows.last.remote_ip[0]);
+	EXPECT_LE(1000, flows.last.bytes_received);
+	EXPECT_LT(0, flows.last.cwnd);
+	EXPECT_LT(0, flows.last.srtt_us);
+	EXPECT_GT(1000000, flows.last.srtt_us);
+}
+
+/* Only the STATE callback is left without CAP_PERFMON. */
+TEST_F(bpf, flow_ends_by_callback)
+{
+	struct weir_bpf_status status = { .sz = sizeof(status) };
+	int client, server;
+
+	ASSERT_EQ(0, caps_keep(1ULL << CAP_BPF | 1ULL << CAP_NET_ADMIN |
+			       1ULL << CAP_DAC_OVERRIDE | 1ULL << CAP_CHOWN));
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET))
+		TH_LOG("%s", self->s.reason);
+	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
+	EXPECT_EQ(WEIR_RUNG_FLOW, status.rung) TH_LOG("%s", status.why);
+	EXPECT_NE(NULL, strstr(status.why, "CAP_PERFMON"));
+	client = connect_to(&self->s);
+	ASSERT_EQ(0, accept_any(&self->s, &server));
+	EXPECT_EQ(1, flows_settle(&self->s, 1));
+	close(client);
+	close(server);
+	EXPECT_EQ(0, flows_settle(&self->s, 0));
+}
+
+/* A sockops program after ours that clears the callback flags of every socket. */
+static int flags_clearer(const char *cgroup)
+{
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 2 },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_sock_ops_cb_flags_set },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 1 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int prog, dir, err;
+
+	prog = bpf_prog_load(BPF_PROG_TYPE_SOCK_OPS, "clear", "GPL", insns, 4, NULL);
+	dir = open(cgroup, O_RDONLY | O_CLOEXEC);
+	if (prog < 0 || dir < 0)
+		return -errno;
+	err = bpf_prog_attach(prog, dir, BPF_CGROUP_SOCK_OPS, BPF_F_ALLOW_MULTI);
+	close(dir);
+	close(prog);
+	return err;
+}
+
+TEST_F(bpf, flow_ends_by_tracepoint)
+{
+	struct weir_bpf_status status = { .sz = sizeof(status) };
+	int client, server;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
+	if (status.rung != WEIR_RUNG_FULL)
+		SKIP(return, "%s", status.why);
+	ASSERT_EQ(0, flags_clearer(status.cgroup));
+	client = connect_to(&self->s);
+	ASSERT_EQ(0, accept_any(&self->s, &server));
+	EXPECT_EQ(1, flows_settle(&self->s, 1));
+	close(client);
+	close(server);
+	EXPECT_EQ(0, flows_settle(&self->s, 0));
+}
+
+TEST_F(bpf, flow_ends_by_the_worker)
+{
+	int client, server;
+	struct flows flows;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	client = connect_to(&self->s);
+	ASSERT_EQ(0, accept_any(&self->s, &server));
+	ASSERT_EQ(0, flows_read(&self->s, &flows));
+	ASSERT_EQ(1, flows.count);
+	self->s.st->ops->closed(self->s.st, flows.cookie);
+	EXPECT_EQ(0, flows_settle(&self->s, 0));
+	close(client);
+}
+
+/* An idle connection is as old as a dead one, and stays. */
+TEST_F(bpf, flow_ends_by_age)
+{
+	struct weir_bpf_status status = { .sz = sizeof(status) };
+	struct weir_flow dead;
+	char path[512];
+	uint64_t cookie;
+	struct flows flows;
+	int fd, client;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	client = connect_to(&self->s);
+	ASSERT_LE(0, client);
+	ASSERT_EQ(0, flows_read(&self->s, &flows));
+	ASSERT_EQ(1, flows.count);
+	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
+	snprintf(path, sizeof(path), "%s/weir_flow", status.dir);
+	fd = bpf_obj_get(path);
+	ASSERT_LE(0, fd);
+	dead = flows.last;
+	cookie = flows.cookie + 1000000;	/* same addresses, another socket */
+	ASSERT_EQ(0, bpf_map_update_elem(fd, &cookie, &dead, BPF_ANY));
+	EXPECT_EQ(2, flows_settle(&self->s, 2));
+	self->s.st->ops->tick(self->s.st, now_ns());
+	EXPECT_EQ(2, flows_settle(&self->s, 2));
+	weir_bpf_cfg(self->s.bpf)->flow_age_ns = 1;
+	self->s.st->ops->tick(self->s.st, now_ns());
+	ASSERT_EQ(0, flows_read(&self->s, &flows));
+	EXPECT_EQ(1, flows.count);
+	EXPECT_NE(cookie, flows.cookie);
+	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
+	EXPECT_EQ(1, status.flows_swept);
+}
+
+TEST_F(bpf, full_flow_table_is_counted)
+{
+	struct weir_bpf_opts opts = { .sz = sizeof(opts), .flows_max = 4 };
+	struct weir_bpf_view *view;
+	struct weir_stats stats;
+	int i, fd;
+
+	snprintf(self->s.name, sizeof(self->s.name), "test-%d", getppid());
+	opts.name = self->s.name;
+	ASSERT_EQ(0, weir_bpf_open(&self->s.bpf, &opts));
+	self->s.st = weir_bpf_steering(self->s.bpf);
+	self->s.family = AF_INET;
+	fd = listen_on(AF_INET, &self->s.port);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, self->s.st->ops->join(self->s.st, 0, fd));
+	for (i = 0; i < 40; i++)
+		ASSERT_LE(0, connect_to(&self->s));
+	ASSERT_EQ(0, weir_bpf_view_open(&view, self->s.name));
+	ASSERT_EQ(0, weir_bpf_view_stats(view, &stats));
+	weir_bpf_view_close(view);
+	EXPECT_LT(0, stats.flow_failed);
+	EXPECT_EQ(40, stats.flow_opened + stats.flow_failed);
+}
+
+TEST_F(bpf, drifted_count_is_put_right)
+{
+	struct weir_bpf_status status = { .sz = sizeof(status) };
+	struct weir_bpf_worker worker;
+	int client, server;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	client = connect_to(&self->s);
+	ASSERT_EQ(0, accept_any(&self->s, &server));
+	row(&self->s, 0)->accepted = 0;		/* as if it had been lost on the way */
+	self->s.st->ops->tick(self->s.st, now_ns());
+	self->s.st->ops->tick(self->s.st, now_ns());
+	ASSERT_EQ(0, worker_read(&self->s, 0, &worker));
+	EXPECT_EQ(1, worker.pending.unaccepted);
+	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
+	EXPECT_EQ(1, status.pending_fixed);
+	close(client);
+}
+
+static unsigned int event_bit(enum weir_event_kind kind, enum weir_edge edge)
+{
+	return 1U << (2 * kind + edge);
+}
+
+/* Take events until all of @want were seen; what was seen. */
+static unsigned int wait_events(const struct service *s, unsigned int want, uint64_t cookie)
+{
+	struct pollfd pfd = { .fd = s->st->ops->signal_fd(s->st, 0), .events = POLLIN };
+	unsigned int i, seen = 0;
+	struct weir_event event;
+	int count;
+
+	for (i = 0; i < 64 && (seen & want) != want; i++) {
+		count = s->st->ops->signal_take(s->st, 0, &event, 1);
+		if (count == 0 && poll(&pfd, 1, WAIT_MS) != 1)
+			break;
+		if (count == 1 && event.cookie == cookie && event.ns <= now_ns())
+			seen |= event_bit(event.kind, event.edge);
+	}
+	return seen;
+}
+
+/* The client's filter drops all that comes: no ACK, so the server times out. */
+TEST_F(bpf, events_reach_the_worker)
+{
+	const unsigned int on = event_bit(WEIR_EV_RTO, WEIR_EDGE_ON) |
+				event_bit(WEIR_EV_RETRANS, WEIR_EDGE_ON);
+	const unsigned int off = event_bit(WEIR_EV_RTO, WEIR_EDGE_OFF) |
+				 event_bit(WEIR_EV_RETRANS, WEIR_EDGE_OFF);
+	struct sock_filter drop = { .code = BPF_RET | BPF_K };
+	struct sock_fprog filter = { .len = 1, .filter = &drop };
+	struct weir_event recent[8];
+	struct weir_bpf_view *view;
+	int client, server, i;
+	struct flows flows;
+	char text[64] = "";
+
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	weir_bpf_cfg(self->s.bpf)->rtx_burst = 1;
+	weir_bpf_cfg(self->s.bpf)->rtx_quiet_ns = 1;
+	weir_bpf_cfg(self->s.bpf)->flow_period_us = 0;
+	client = connect_to(&self->s);
+	ASSERT_EQ(0, accept_any(&self->s, &server));
+	ASSERT_EQ(0, flows_read(&self->s, &flows));
+	ASSERT_EQ(0, setsockopt(client, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)));
+	ASSERT_EQ(64, send(server, text, 64, 0));
+	EXPECT_EQ(on, wait_events(&self->s, on, flows.cookie));
+	ASSERT_EQ(0, flows_read(&self->s, &flows));
+	EXPECT_EQ(WEIR_FLOW_RTO, flows.last.edges & WEIR_FLOW_RTO);
+	EXPECT_LT(0, flows.last.rto);
+	ASSERT_EQ(0, setsockopt(client, SOL_SOCKET, SO_DETACH_FILTER, &filter, sizeof(filter)));
+	ASSERT_EQ(64, recv(client, text, 64, MSG_WAITALL));
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(64, send(server, text, 64, 0));
+		ASSERT_EQ(64, recv(client, text, 64, MSG_WAITALL));
+	}
+	EXPECT_EQ(off, wait_events(&self->s, off, flows.cookie));
+	ASSERT_EQ(0, weir_bpf_view_open(&view, self->s.name));
+	ASSERT_EQ(4, weir_bpf_view_events(view, recent, 8));
+	weir_bpf_view_close(view);
+	for (i = 1; i < 4; i++)
+		EXPECT_EQ(recent[i - 1].seq + 1, recent[i].seq);
+}
+
+/* Any round trip counts as inflated here: the edge is what is looked at. */
+TEST_F(bpf, inflated_rtt_is_an_edge)
+{
+	const unsigned int on = event_bit(WEIR_EV_RTT, WEIR_EDGE_ON);
+	const unsigned int off = event_bit(WEIR_EV_RTT, WEIR_EDGE_OFF);
+	struct weir_cfg *cfg;
+	int client, server, i;
+	struct flows flows;
+	char byte = 0;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	cfg = weir_bpf_cfg(self->s.bpf);
+	cfg->flow_period_us = 0;
+	cfg->rtt_floor_us = 0;
+	cfg->rtt_on_permille = 0;
+	cfg->rtt_off_permille = 0;
+	client = connect_to(&self->s);
+	ASSERT_EQ(0, accept_any(&self->s, &server));
+	ASSERT_EQ(0, flows_read(&self->s, &flows));
+	for (i = 0; i < 20; i++) {
+		ASSERT_EQ(1, send(server, &byte, 1, 0));
+		ASSERT_EQ(1, recv(client, &byte, 1, 0));
+		ASSERT_EQ(1, send(client, &byte, 1, 0));
+		ASSERT_EQ(1, recv(server, &byte, 1, 0));
+	}
+	EXPECT_EQ(on, wait_events(&self->s, on, flows.cookie));
+	cfg->rtt_floor_us = 10000000;
+	ASSERT_EQ(1, send(server, &byte, 1, 0));
+	ASSERT_EQ(1, recv(client, &byte, 1, 0));
+	ASSERT_EQ(1, send(client, &byte, 1, 0));
+	EXPECT_EQ(off, wait_events(&self->s, off, flows.cookie));
+	ASSERT_EQ(0, flows_read(&self->s, &flows));
+	EXPECT_EQ(0, flows.last.edges & WEIR_FLOW_RTT);
+}
+
+TEST_F(bpf, instances_are_apart)
+{
+	struct flows flows;
+	unsigned int got[WORKERS];
+	int client, server;
+
+	ASSERT_EQ(0, service_open(&self->s, "-a", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	ASSERT_EQ(0, service_open(&self->other, "-b", 2, WEIR_POLICY_LEAST, 0, AF_INET));
+	client = connect_to(&self->s);
+	ASSERT_EQ(0, accept_any(&self->s, &server));
+	ASSERT_EQ(0, flows_read(&self->s, &flows));
+	EXPECT_EQ(1, flows.count);
+	ASSERT_EQ(0, flows_read(&self->other, &flows));
+	EXPECT_EQ(0, flows.count);
+	ASSERT_EQ(0, spread(&self->other, 5, got));
+	ASSERT_EQ(0, flows_read(&self->s, &flows));
+	EXPECT_EQ(1, flows.count);
+	close(client);
+}
+
+TEST_HARNESS_MAIN
