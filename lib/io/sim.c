@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * sim.c - the backend that is a kernel in memory
+ *
+ * Time is virtual: it stands still while anything can run, and then jumps to
+ * the next event or deadline. A delayed op is not tried before its time, so
+ * completions come in an order that only the seed decides. From there on it is
+ * an op over readiness like any other: see ready.c.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/list.h"
+#include "io/sim.h"
+
+enum {
+	STUCK_LINES	= 8,	/* ops that a stuck loop names */
+};
+
+/* environment */
+
+static uint64_t sim_now(struct weir_loop *loop)
+{
+	return sim_of(loop)->now_ns;
+}
+
+static void sim_entropy(struct weir_loop *loop, void *buf, size_t len)
+{
+	unsigned char *bytes = buf;
+
+	while (len) {
+		uint64_t word = sim_random(&sim_of(loop)->entropy);
+		size_t n = len < sizeof(word) ? len : sizeof(word);
+
+		memcpy(bytes, &word, n);
+		bytes += n;
+		len -= n;
+	}
+}
+
+/* open and close */
+
+static int check_opts(const struct weir_sim_opts *opts)
+{
+	if (opts->delay_max_ns > SIM_DELAY_MAX_S * NSEC_PER_SEC || opts->short_permille > 1000 ||
+	    opts->error_permille > 1000 || opts->socket_bytes > SIM_SOCKET_BYTES_MAX)
+		return -EINVAL;
+	return 0;
+}
+
+static void sim_free(struct sim *sim)
+{
+	struct weir_loop *loop = sim->loop;
+
+	sim_files_close(sim);
+	sim_events_close(sim);
+	sim_objs_close(sim);
+	mem_put(&loop->alloc, sim, 1, sizeof(*sim));
+	loop->priv = NULL;
+}
+
+/* The disk is a thread of its own to an op: it is tried when that is through. */
+static int sim_offload(struct weir_loop *loop, struct weir_op *op)
+{
+	struct sim *sim = sim_of(loop);
+	struct sim_obj *obj = sim_obj_of(sim, loop->files[op->file.index].fd);
+
+	if (!obj || obj->state != SIM_FILE)
+		return -EAGAIN;
+	sim_event_add(sim, op->lib_slot, SIM_DUE_DISK,
+		      sim->now_ns + SIM_DISK_NS + sim_delay(sim));
+	return 0;
+}
+
+static int sim_offload_cancel(struct weir_loop *loop, struct weir_op *op)
+{
+	sim_event_del(sim_of(loop), op->lib_slot);
+	return 0;
+}
+
+static int sim_backend_open(struct weir_loop *loop)
+{
+	struct sim *sim;
+	int err;
+
+	err = check_opts(&loop->sim);
+	if (err)
+		return err;
+	sim = mem_get(&loop->alloc, 1, sizeof(*sim), _Alignof(struct sim));
+	if (!sim)
+		return -ENOMEM;
+	loop->priv = sim;
+	sim->loop = loop;
+	sim->now_ns = SIM_EPOCH_NS;
+	sim->faults = loop->opts.seed;
+	sim->entropy = ~loop->opts.seed;
+	sim->socket_bytes = loop->sim.socket_bytes ? loop->sim.socket_bytes : SIM_SOCKET_BYTES;
+	list_init(&sim->delayed);
+	ready_init(&sim->ready);
+	sim->ready.arm = sim_obj_arm;
+	sim->ready.offload = sim_offload;
+	sim->ready.offload_cancel = sim_offload_cancel;
+	sim->ready.short_drains = true;
+	err = sim_objs_open(sim);
+	if (!err)
+		err = sim_events_open(sim);
+	if (!err)
+		err = sim_files_open(sim);
+	if (err) {
+		sim_free(sim);
+		return err;
+	}
+	sim->port = (uint32_t)sim_choose(sim, SIM_PORT_LAST - SIM_PORT_FIRST + 1);
+	return 0;
+}
+
+static int sim_enable(struct weir_loop *loop)
+{
+	return 0;
+}
+
+static void sim_backend_close(struct weir_loop *loop)
+{
+	struct sim *sim = sim_of(loop);
+
+	if (sim->objs_used || sim->embryos)
+		loop_log(loop, WEIR_LOG_WARN, "backend sim: %u sockets or files never closed",
+			 sim->objs_used + sim->embryos);
+	sim_free(sim);
+}
+
+/* ops */
+
+static int sim_queue(struct weir_loop *loop, struct weir_op *op)
+{
+	struct sim *sim = sim_of(loop);
+	uint64_t delay = sim_delay(sim);
+
+	if (!delay)
+		return ready_queue(loop, op);
+	/* On a list, or an edge of its file would have it tried at once. */
+	list_add_tail(&sim->delayed, &op->lib_queue);
+	sim_event_add(sim, op->lib_slot, SIM_DUE_TRY, sim->now_ns + delay);
+	return IO_QUEUED_PENDING;
+}
+
+static int sim_commit(struct weir_loop *loop)
+{
+	return 0;
+}
+
+static void sim_cancel(struct weir_loop *loop, struct weir_op *op)
+{
+	struct sim *sim = sim_of(loop);
+
+	if (!sim_event_queued(sim, op->lib_slot) ||
+	    sim->nodes[op->lib_slot].due != SIM_DUE_TRY) {
+		ready_cancel(loop, op);
+		return;
+	}
+	sim_event_del(sim, op->lib_slot);
+	sim_event_add(sim, op->lib_slot, SIM_DUE_CANCELLED, sim->now_ns);
+}
+
+static unsigned int op_due(struct weir_loop *loop, struct weir_op *op, enum sim_due due)
+{
+	list_del(&op->lib_queue);
+	if (due == SIM_DUE_CANCELLED) {
+		io_event(loop, op, -ECANCELED, false);
+		return 1;
+	}
+	if (due == SIM_DUE_DISK) {
+		int fd = loop->files[op->file.index].fd;
+
+		io_event(loop, op, weir_op_defs[op->opcode].try(loop, op, fd), false);
+		return 1;
+	}
+	if (ready_queue(loop, op) != IO_QUEUED_DONE)
+		return 0;
+	io_event(loop, op, op->res, false);
+	return 1;
+}
+
+/* turn */
+
+/* What was due before: what this causes comes later, even if at the same time. */
+static unsigned int run_due(struct weir_loop *loop)
+{
+	struct sim *sim = sim_of(loop);
+	uint64_t seq = sim->seq;
+	unsigned int events = 0;
+	uint32_t node;
+
+	while ((node = sim_event_pop(sim, seq)) != SIM_NONE) {
+		if (node >= loop->slots_max)
+			sim_obj_due(sim, &sim->objs[node - loop->slots_max]);
+		else
+			events += op_due(loop, loop->slots[node].op, sim->nodes[node].due);
+	}
+	return events;
+}
+
+/* Run what can run now: edges make ops runnable, and ops make edges. */
+static unsigned int run_now(struct weir_loop *loop)
+{
+	struct sim *sim = sim_of(loop);
+	unsigned int events;
+
+	do {
+		events = run_due(loop);
+		events += ready_run(loop);
+	} while (!events && !ready_pending(loop) && list_empty(&loop->finished) &&
+		 sim_event_next_ns(sim) <= sim->now_ns);
+	return events;
+}
+
+static bool was_woken(struct weir_loop *loop)
+{
+	uint64_t count;
+	ssize_t ret;
+
+	if (!atomic_load(&loop->woken))
+		return false;
+	ret = read(loop->wake_fd, &count, sizeof(count));
+	(void)ret;	/* interrupted: it stays readable, which nobody here minds */
+	/* After the read: a wake in between would be eaten, and none come again. */
+	atomic_store(&loop->woken, false);
+	return true;
+}
+
+/* Nothing will ever happen again in a world that has only this loop. */
+static int stuck(struct weir_loop *loop)
+{
+	unsigned int lines = 0;
+	uint32_t i;
+
+	for (i = 0; i < loop->slots_max && lines < STUCK_LINES; i++) {
+		const struct weir_op *op = loop->slots[i].op;
+
+		if (!op)
+			continue;
+		lines++;
+		loop_log(loop, WEIR_LOG_ERROR, "backend sim: nothing can end the %s of %s",
+			 weir_op_name(op->opcode), op->lib_where);
+	}
+	return -EDEADLK;
+}
+
+static int sim_reap(struct weir_loop *loop, uint64_t deadline_ns)
+{
+	struct sim *sim = sim_of(loop);
+	unsigned int events;
+	uint64_t next_ns;
+
+	events = run_now(loop);
+	if (was_woken(loop) || events || ready_pending(loop) || !list_empty(&loop->finished) ||
+	    deadline_ns <= sim->now_ns)
+		return (int)events;
+	next_ns = min_u64(deadline_ns, sim_event_next_ns(sim));
+	if (next_ns == DEADLINE_NONE)
+		return stuck(loop);
+	io_parking(loop);
+	sim->now_ns = next_ns;
+	io_running(loop, sim_event_count(sim));
+	return (int)run_now(loop);
+}
+
+/* Sockets that were made here may enter the table; real descriptors may not. */
+static int sim_adopt(struct weir_loop *loop, uint32_t file, int fd)
+{
+	if (!sim_obj_of(sim_of(loop), fd))
+		return -EOPNOTSUPP;
+	loop->files[file].hints |= READY_HINT_STREAM;
+	return 0;
+}
+
+static int sim_fd(const struct weir_loop *loop)
+{
+	return -EOPNOTSUPP;
+}
+
+static const struct io_sys io_sys_sim = {
+	.socket		= sim_socket,
+	.bind		= sim_bind,
+	.listen		= sim_listen,
+	.setsockopt	= sim_setsockopt,
+	.getsockname	= sim_getsockname,
+	.accept		= sim_accept,
+	.connect	= sim_connect,
+	.connected	= sim_connected,
+	.recv		= sim_recv,
+	.send		= sim_send,
+	.poll		= sim_poll,
+	.shutdown	= sim_shutdown,
+	.cookie		= sim_cookie,
+	.open		= sim_open,
+	.read		= sim_read,
+	.write		= sim_write,
+	.close		= sim_close,
+	.now		= sim_now,
+	.entropy	= sim_entropy,
+};
+
+const struct weir_backend weir_backend_sim = {
+	.name		= "sim",
+	.sys		= &io_sys_sim,
+	.fixed_files	= 0,
+	.open		= sim_backend_open,
+	.enable		= sim_enable,
+	.close		= sim_backend_close,
+	.queue		= sim_queue,
+	.commit		= sim_commit,
+	.reap		= sim_reap,
+	.cancel		= sim_cancel,
+	.adopt		= sim_adopt,
+	.group_open	= ready_group_open,
+	.group_close	= ready_group_close,
+	.group_put	= ready_group_put,
+	.fd		= sim_fd,
+};

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * sim.h - inside of the in-memory kernel: one per loop, no thread, no system
+ * call on the I/O path, and nothing that two runs with one seed could see
+ * differently
+ */
+#ifndef IO_SIM_H
+#define IO_SIM_H
+
+#include "io/backend.h"
+#include "io/ready.h"
+
+struct sockaddr;
+
+enum {
+	SIM_NONE		= UINT32_MAX,
+	/* Descriptors begin here, so that a real system call refuses one that strays. */
+	SIM_FD_BASE		= 1 << 20,
+	SIM_SOCKET_BYTES	= 1 << 16,
+	SIM_SOCKET_BYTES_MAX	= 1 << 24,
+	SIM_BACKLOG_MAX		= 4096,		/* net.core.somaxconn */
+	SIM_PORT_FIRST		= 32768,	/* net.ipv4.ip_local_port_range */
+	SIM_PORT_LAST		= 60999,
+	SIM_SPARE		= 16,		/* objects on their way into the file table */
+	SIM_INODES		= 32,
+	SIM_INODE_BYTES		= 8 << 20,
+	SIM_NAME_BYTES		= 256,
+	SIM_DISK_NS		= 50000,	/* of each read and write: 50 us */
+	SIM_DELAY_MAX_S		= 3600,
+};
+
+/* The clock begins at a time that no deadline of "never" or "at once" equals. */
+#define SIM_EPOCH_NS		(1000 * NSEC_PER_SEC)
+
+/* What an entry of the event queue is due for. */
+enum sim_due {
+	SIM_DUE_TRY,		/* an op: its delay is over */
+	SIM_DUE_DISK,		/* an op: the disk is done with it */
+	SIM_DUE_CANCELLED,	/* an op: cancelled during its delay */
+	SIM_DUE_OBJ,		/* an object: tell its readiness, or go on with its connect */
+};
+
+/*
+ * An entry of the event queue. There is one for each slot of the loop, by
+ * op->lib_slot, and then one for each object: it is never full.
+ */
+struct sim_node {
+	uint64_t when_ns;
+	uint64_t seq;		/* first in first out at the same instant */
+	uint32_t at;		/* place in the heap, or SIM_NONE */
+	uint32_t due;		/* enum sim_due */
+};
+
+/* An address as a name. IPv4 is mapped into IPv6, as in RFC 4291, 2.5.5.2. */
+struct sim_addr {
+	uint8_t ip[16];
+	uint16_t port;
+	uint16_t family;	/* as it was given */
+};
+
+enum sim_state {
+	SIM_FREE,
+	SIM_FILE,
+	SIM_NEW,		/* a socket, perhaps bound */
+	SIM_LISTEN,
+	SIM_SYN,		/* connecting */
+	SIM_OPEN,		/* connected; the peer may be gone */
+	SIM_DEAD,		/* reset, or the connect failed */
+};
+
+struct sim_inode {
+	char name[SIM_NAME_BYTES];
+	unsigned char *data;
+	uint64_t size;
+};
+
+/*
+ * A file or a stream socket. A socket has one ring: what it received and has
+ * not read. What it sends goes straight into its peer's.
+ */
+struct sim_obj {
+	uint8_t state;		/* enum sim_state */
+	bool armed;		/* somebody waits, or waited, for edges of it */
+	bool embryo;		/* in an accept queue */
+	bool named;
+	bool reuse_addr;
+	bool reuse_port;
+	bool v6only;
+	bool linger0;		/* SO_LINGER of zero: closing resets */
+	bool fin;		/* the peer sends no more */
+	bool rd_shut;
+	bool wr_shut;
+	bool nospace;		/* a send found the peer's ring full */
+	int32_t err;		/* SO_ERROR: positive */
+	uint32_t file;		/* index in the loop's table, once armed */
+	uint32_t peer;		/* or SIM_NONE */
+	uint32_t next;		/* free list */
+	uint32_t head;		/* of the ring */
+	uint32_t len;
+	uint32_t queued;	/* of a listener */
+	uint32_t backlog;
+	struct sim_addr local;
+	struct sim_addr remote;
+	uint64_t cookie;
+	struct weir_link name;	/* on sim->names */
+	struct weir_link wait;	/* on sim->syns, or on a listener's queue */
+	struct weir_link queue;	/* of a listener: embryos, first come first */
+	struct sim_inode *inode;
+	int flags;		/* of open(2) */
+};
+
+struct sim {
+	struct ready ready;	/* first: see ready.h */
+	struct weir_loop *loop;
+	struct weir_link delayed;	/* ops not tried yet, by lib_queue */
+	uint64_t now_ns;
+	uint64_t faults;	/* state of the generator of delays, cuts, errors, choices */
+	uint64_t entropy;	/* and of what the program draws: neither shifts the other */
+
+	struct sim_node *nodes;
+	uint32_t nodes_max;
+	uint32_t *heap;
+	uint32_t heap_len;
+	uint64_t seq;
+
+	struct sim_obj *objs;
+	uint32_t objs_max;
+	uint32_t obj_free;
+	uint32_t objs_used;	/* embryos are not counted */
+	uint32_t embryos;
+	uint64_t cookies;
+	uint32_t port;		/* the next ephemeral one */
+	struct weir_link names;	/* bound sockets */
+	struct weir_link syns;	/* connects under way */
+
+	unsigned char *rings;	/* objs_max times socket_bytes */
+	uint32_t socket_bytes;
+	struct sim_inode *inodes;
+	unsigned char *disk;	/* SIM_INODES times SIM_INODE_BYTES */
+};
+
+static inline struct sim *sim_of(const struct weir_loop *loop)
+{
+	return loop->priv;
+}
+
+/* lib/io/sim_event.c: the event queue, and chance */
+int sim_events_open(struct sim *sim);
+void sim_events_close(struct sim *sim);
+void sim_event_add(struct sim *sim, uint32_t node, enum sim_due due, uint64_t when_ns);
+void sim_event_del(struct sim *sim, uint32_t node);
+bool sim_event_queued(const struct sim *sim, uint32_t node);
+uint64_t sim_event_next_ns(const struct sim *sim);
+
+/* sim_event_pop() - an entry due now that was added before @seq; or SIM_NONE */
+uint32_t sim_event_pop(struct sim *sim, uint64_t seq);
+
+/* sim_event_count() - how many are due now */
+unsigned int sim_event_count(const struct sim *sim);
+
+/* sim_random() - the next of the generator whose state is @state */
+uint64_t sim_random(uint64_t *state);
+
+/* sim_choose() - one of [0, @n), @n > 0 */
+uint64_t sim_choose(struct sim *sim, uint64_t n);
+uint64_t sim_delay(struct sim *sim);
+
+/* sim_cut() - how much of @len a transfer moves: all, or by chance less but not 0 */
+uint32_t sim_cut(struct sim *sim, uint32_t len);
+
+/* sim_fault() - by chance an error that fits @opcode, as -errno; else 0 */
+int sim_fault(struct sim *sim, enum weir_opcode opcode);
+
+/* lib/io/sim_obj.c: objects by descriptor, and their edges */
+int sim_objs_open(struct sim *sim);
+void sim_objs_close(struct sim *sim);
+struct sim_obj *sim_obj_new(struct sim *sim, enum sim_state state, bool embryo);
+void sim_obj_put(struct sim *sim, struct sim_obj *obj);
+struct sim_obj *sim_obj_of(struct sim *sim, int fd);
+uint32_t sim_obj_index(const struct sim *sim, const struct sim_obj *obj);
+int sim_obj_fd(const struct sim *sim, const struct sim_obj *obj);
+uint32_t sim_obj_node(const struct sim *sim, const struct sim_obj *obj);
+int sim_obj_arm(struct weir_loop *loop, uint32_t file);
+
+/* sim_obj_room() - may the program have one more? */
+bool sim_obj_room(const struct sim *sim);
+
+/* sim_obj_adopt() - @obj leaves the accept queue: it is the program's */
+void sim_obj_adopt(struct sim *sim, struct sim_obj *obj);
+int sim_close(struct weir_loop *loop, int fd);
+
+/* sim_edge() - @obj may be ready for more than before: tell, after a delay */
+void sim_edge(struct sim *sim, struct sim_obj *obj);
+
+/* sim_obj_due() - the delay of an edge or of a connect is over */
+void sim_obj_due(struct sim *sim, struct sim_obj *obj);
+
+/* lib/io/sim_addr.c: names of sockets */
+int sim_addr_read(struct sim_addr *to, const struct sockaddr *addr, uint32_t len);
+int sim_addr_write(const struct sim_addr *from, struct sockaddr *addr, uint32_t *len);
+void sim_addr_any(struct sim_addr *addr, uint16_t family);
+void sim_addr_local(struct sim_addr *addr);
+int sim_bind_name(struct sim *sim, struct sim_obj *obj, const struct sim_addr *addr);
+bool sim_name_taken(const struct sim *sim, const struct sim_obj *obj,
+		    const struct sim_addr *addr, bool listening);
+uint16_t sim_port_new(struct sim *sim);
+
+/* sim_listener() - who gets a connect to @addr, or NULL */
+struct sim_obj *sim_listener(struct sim *sim, const struct sim_addr *addr);
+
+/* lib/io/sim_net.c and sim_conn.c: sockets */
+int sim_socket(struct weir_loop *loop, int family, int type);
+int sim_bind(struct weir_loop *loop, int fd, const struct sockaddr *addr, uint32_t len);
+int sim_listen(struct weir_loop *loop, int fd, int backlog);
+int sim_setsockopt(struct weir_loop *loop, int fd, int level, int name,
+		   const void *value, uint32_t len);
+int sim_getsockname(struct weir_loop *loop, int fd, struct sockaddr *addr, uint32_t *len);
+int sim_accept(struct weir_loop *loop, int fd);
+int sim_connect(struct weir_loop *loop, int fd, const struct sockaddr *addr, uint32_t len);
+int sim_connected(struct weir_loop *loop, int fd);
+int sim_recv(struct weir_loop *loop, int fd, void *buf, uint32_t len, int flags);
+int sim_send(struct weir_loop *loop, int fd, const void *buf, uint32_t len, int flags);
+int sim_poll(struct weir_loop *loop, int fd, uint32_t events);
+int sim_shutdown(struct weir_loop *loop, int fd, int how);
+int sim_cookie(struct weir_loop *loop, int fd, uint64_t *cookie);
+
+/* sim_poll_mask() - what poll(2) would say */
+uint32_t sim_poll_mask(const struct sim *sim, const struct sim_obj *obj);
+
+/* sim_handshake() - go on with a connect; false: no room at the listener yet */
+bool sim_handshake(struct sim *sim, struct sim_obj *obj);
+
+/* sim_retry_syns() - there may be room now, or no listener any more */
+void sim_retry_syns(struct sim *sim);
+
+/* sim_listen_end() - refuse those that wait in the queue of @obj */
+void sim_listen_end(struct sim *sim, struct sim_obj *obj);
+
+/* sim_reset() - the connection of @obj breaks; its peer learns -ECONNRESET */
+void sim_reset(struct sim *sim, struct sim_obj *obj);
+
+/* sim_hang_up() - @obj is about to go away: FIN, or reset if bytes are lost */
+void sim_hang_up(struct sim *sim, struct sim_obj *obj);
+
+/* lib/io/sim_file.c: files */
+int sim_files_open(struct sim *sim);
+void sim_files_close(struct sim *sim);
+int sim_open(struct weir_loop *loop, const char *path, int flags, unsigned int mode);
+int sim_read(struct weir_loop *loop, int fd, void *buf, uint32_t len, uint64_t offset);
+int sim_write(struct weir_loop *loop, int fd, const void *buf, uint32_t len, uint64_t offset);
+
+#endif /* IO_SIM_H */
