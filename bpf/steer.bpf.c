@@ -277,29 +277,34 @@ static __always_inline __u32 worker_of(struct choice *c, __u64 cookie)
 }
 
 /*
- * A connection that was counted for one worker goes to another. Its flow tells
- * whose it was; one without a flow (the map was full) was counted all the same,
- * for the worker of the listener it waits in. A request that is not established
- * yet was never counted.
+ * For whom a connection was counted. Its flow tells; one without a flow (the map
+ * was full) was counted all the same, for the worker of the listener it waits
+ * in. A request that is not established yet was never counted.
  */
+static __always_inline __u32 counted_for(struct sk_reuseport_md *md, struct bpf_sock *child,
+					 struct choice *c, const struct weir_cfg *cfg,
+					 const struct weir_flow *flow)
+{
+	if (flow)
+		return flow->worker;
+	if (!(cfg->flags & WEIR_CFG_PENDING))
+		return WEIR_WORKER_NONE;
+	if (child->state == WEIR_TCP_NEW_SYN_RECV || child->state == WEIR_TCP_SYN_RECV)
+		return WEIR_WORKER_NONE;
+	return worker_of(c, bpf_get_socket_cookie(md->sk));
+}
+
+/* A connection goes from one listener's queue to another's: so does its count. */
 static __always_inline void moved(struct sk_reuseport_md *md, struct bpf_sock *child,
 				  struct choice *c, const struct weir_cfg *cfg, __u32 to)
 {
 	__u64 cookie = bpf_get_socket_cookie(child);
 	struct weir_flow *flow = bpf_map_lookup_elem(&weir_flow, &cookie);
-	struct weir_pending *pending;
-	__u32 from;
+	__u32 from = counted_for(md, child, c, cfg, flow);
+	struct weir_pending *pending = bpf_map_lookup_elem(&weir_pending, &from);
 
-	if (flow) {
-		from = flow->worker;
+	if (flow)
 		flow->worker = to;
-	} else if (!(cfg->flags & WEIR_CFG_PENDING) || child->state == WEIR_TCP_NEW_SYN_RECV ||
-		   child->state == WEIR_TCP_SYN_RECV) {
-		return;
-	} else {
-		from = worker_of(c, bpf_get_socket_cookie(md->sk));
-	}
-	pending = bpf_map_lookup_elem(&weir_pending, &from);
 	if (!pending || from == to)
 		return;
 	__sync_fetch_and_add(&pending->established, -1);

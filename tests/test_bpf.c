@@ -173,4 +173,34 @@ TEST_F(bpf, migration_keeps_connections)
 	EXPECT_EQ(1, flows.last.worker);
 }
 
+/* Without a flow the old worker is found by its listener's cookie. */
+TEST_F(bpf, migration_moves_counts_without_flows)
+{
+	struct weir_bpf_status status = { .sz = sizeof(status) };
+	struct weir_bpf_worker worker;
+	struct flows flows;
+	char path[512];
+	int i, map;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 3, WEIR_POLICY_LEAST, FOREVER_NS, AF_INET));
+	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
+	snprintf(path, sizeof(path), "%s/weir_flow", status.dir);
+	map = bpf_obj_get(path);
+	ASSERT_LE(0, map);
+	row(&self->s, 0)->state = WEIR_DRAIN;
+	row(&self->s, 2)->state = WEIR_DRAIN;
+	for (i = 0; i < 5; i++) {
+		ASSERT_LE(0, connect_to(&self->s));
+		ASSERT_EQ(0, flows_read(&self->s, &flows));
+		ASSERT_EQ(0, bpf_map_delete_elem(map, &flows.cookie));
+	}
+	row(&self->s, 2)->state = WEIR_PARKED;
+	ASSERT_EQ(0, shutdown(self->s.fd[1], SHUT_RDWR));
+	ASSERT_EQ(0, worker_read(&self->s, 1, &worker));
+	EXPECT_EQ(0, worker.pending.established);
+	EXPECT_LT(0, worker.listener.select_err);
+	ASSERT_EQ(0, worker_read(&self->s, 2, &worker));
+	EXPECT_EQ(5, worker.pending.established);
+}
+
 TEST_HARNESS_MAIN

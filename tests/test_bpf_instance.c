@@ -22,7 +22,7 @@ TEST_F(bpf, pins_are_private)
 	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
 	ASSERT_EQ(0, stat(status.dir, &st));
 	EXPECT_EQ(0700, st.st_mode & 07777);
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		snprintf(path, sizeof(path), "%s/%s", status.dir, names[i]);
 		ASSERT_EQ(0, stat(path, &st)) TH_LOG("%s", path);
 		EXPECT_EQ(0600, st.st_mode & 07777) TH_LOG("%s", path);
@@ -179,7 +179,7 @@ TEST_F(bpf, bad_options_are_refused)
 	struct weir_bpf *bpf = NULL;
 	size_t i;
 
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		opts.name = names[i];
 		self->s.reason[0] = '\0';
 		EXPECT_EQ(-EINVAL, weir_bpf_open(&bpf, &opts)) TH_LOG("\"%s\"", names[i]);

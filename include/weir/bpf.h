@@ -287,7 +287,8 @@ WEIR_API int weir_bpf_view_worker(struct weir_bpf_view *view, unsigned int worke
  * Return: what @fn returned last, 0, or -errno.
  */
 WEIR_API int weir_bpf_view_flows(struct weir_bpf_view *view,
-				 int (*fn)(void *ctx, uint64_t cookie, const struct weir_flow *flow),
+				 int (*fn)(void *ctx, uint64_t cookie,
+					   const struct weir_flow *flow),
 				 void *ctx);
 
 /**

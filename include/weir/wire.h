@@ -67,6 +67,7 @@ struct weir_worker_row {
 	__u32 pid;		/* thread id */
 	__u32 pad[3];
 } WEIR_CACHE_ALIGNED;
+
 WEIR_ASSERT_SIZE(struct weir_worker_row, 64);
 
 /*
@@ -83,6 +84,7 @@ struct weir_pending {
 	__s64 unaccepted;
 	__u64 pad[4];
 } WEIR_CACHE_ALIGNED;
+
 WEIR_ASSERT_SIZE(struct weir_pending, 64);
 
 /* How a new connection finds its worker. */
@@ -119,6 +121,7 @@ struct weir_cfg {
 	__u32 sendq_low_bytes;	/* and off */
 	__u32 pad[9];
 };
+
 WEIR_ASSERT_SIZE(struct weir_cfg, 128);
 
 /* Defaults of struct weir_cfg, the constants of the law. */
@@ -164,6 +167,7 @@ struct weir_meta {
 	char build_id[WEIR_BUILD_ID_BYTES];
 	__u32 pad[2];
 };
+
 WEIR_ASSERT_SIZE(struct weir_meta, 144);
 
 /* Storage on a listener, inherited by its children (map weir_own). */
@@ -173,6 +177,7 @@ struct weir_own {
 	__u32 epoch;
 	__u32 pad;
 };
+
 WEIR_ASSERT_SIZE(struct weir_own, 16);
 
 /* Counters of one worker on one CPU (map weir_listener). */
@@ -186,6 +191,7 @@ struct weir_listener_row {
 	__u64 migrated;		/* connections moved here from another listener */
 	__u64 pad;
 };
+
 WEIR_ASSERT_SIZE(struct weir_listener_row, 64);
 
 /* Same values as the kernel's TCP states, with names for bpftool. */
@@ -248,6 +254,7 @@ struct weir_flow {
 	__u16 local_port;	/* host order */
 	__u16 remote_port;
 };
+
 WEIR_ASSERT_SIZE(struct weir_flow, 144);
 
 /* What a signal is about. */
@@ -280,6 +287,7 @@ struct weir_event {
 	__u32 worker;
 	__u32 seq;		/* place in weir_recent's order; 0: not from BPF */
 };
+
 WEIR_ASSERT_SIZE(struct weir_event, 48);
 
 /* Counters of the telemetry on one CPU (map weir_stats, one entry). */
@@ -293,6 +301,7 @@ struct weir_stats {
 	__u64 observe_dropped;	/* observers' ring full */
 	__u64 pad;
 };
+
 WEIR_ASSERT_SIZE(struct weir_stats, 64);
 
 #endif /* WEIR_WIRE_H */

@@ -32,8 +32,8 @@ int dir_root(char path[static WEIR_BPF_PATH_BYTES], const struct reason *reason)
 
 	err = mount_bpffs(mount);
 	if (err)
-		return reason_set(reason, err, "bpffs is not mounted; mount -t bpf bpf "
-				  "/sys/fs/bpf");
+		return reason_set(reason, err, "bpffs is not mounted; mount -t bpf "
+				  "bpf /sys/fs/bpf");
 	return path_join(path, "%s/weir", mount);
 }
 

@@ -27,16 +27,16 @@ struct reason {
 
 /* The two mappings of one ring buffer. */
 struct ring {
-	int fd;
-	uint32_t size;			/* of the data, a power of two */
-	_Atomic(uint64_t) *consumer;
-	const _Atomic(uint64_t) *producer;
+	_Atomic uint64_t *consumer;
+	const _Atomic uint64_t *producer;
 	const char *data;		/* mapped twice in a row */
+	uint32_t size;			/* of the data, a power of two */
+	int fd;
 };
 
 /* What the library remembers of a worker. */
 struct member {
-	_Atomic(int) fd[2];		/* listeners: IPv4, IPv6; -1: none */
+	_Atomic int fd[2];		/* listeners: IPv4, IPv6; -1: none */
 	struct ring ring;
 	uint64_t established_seen;	/* at the last tick, to find one at rest */
 	uint64_t accepted_seen;
@@ -77,9 +77,9 @@ struct weir_bpf {
 	int diag_fd;			/* NETLINK_SOCK_DIAG of the sweep */
 	uint64_t sweep_cookie;		/* where the sweep goes on */
 	uint64_t sweep_ns;
-	_Atomic(uint64_t) flow_errors;
-	_Atomic(uint64_t) flows_swept;
-	_Atomic(uint64_t) pending_fixed;
+	_Atomic uint64_t flow_errors;
+	_Atomic uint64_t flows_swept;
+	_Atomic uint64_t pending_fixed;
 };
 
 /* util.c: print a reason; returns @err, so that a failure is one line */

@@ -17,6 +17,7 @@
 #include "bpf/instance.h"
 
 #define MOUNTINFO	"/proc/self/mountinfo"
+#define BLANKS		"\t\n "
 
 /* mountinfo writes blanks in paths as \040 and so on. */
 static void unescape(char *path)
@@ -40,14 +41,14 @@ static bool mount_parse(char *line, const char *type, char *path)
 	char *field, *save = NULL, *point = NULL;
 	int i;
 
-	for (i = 1, field = strtok_r(line, " \n", &save); field;
-	     i++, field = strtok_r(NULL, " \n", &save)) {
+	for (i = 1, field = strtok_r(line, BLANKS, &save); field;
+	     i++, field = strtok_r(NULL, BLANKS, &save)) {
 		if (i == 5)
 			point = field;
 		if (i > 6 && !strcmp(field, "-"))
 			break;
 	}
-	field = strtok_r(NULL, " \n", &save);
+	field = strtok_r(NULL, BLANKS, &save);
 	if (!field || !point || strcmp(field, type))
 		return false;
 	unescape(point);

@@ -70,7 +70,7 @@ void ring_close(struct ring *ring)
 /* Length of the record at @pos, or 0: none there yet, or still being written. */
 static uint32_t ring_record(const struct ring *ring, uint64_t pos)
 {
-	const _Atomic(uint32_t) *header;
+	const _Atomic uint32_t *header;
 	uint32_t len;
 
 	if (pos == atomic_load_explicit(ring->producer, memory_order_acquire))

@@ -97,8 +97,8 @@ const char *capture_end(void)
 
 bool name_valid(const char *name)
 {
-	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				      "0123456789_-";
+	static const char allowed[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
 	size_t len = strlen(name);
 
 	return len >= 1 && len < WEIR_NAME_BYTES && strspn(name, allowed) == len;

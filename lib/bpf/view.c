@@ -32,6 +32,7 @@ static const char *const view_names[] = {
 	[VIEW_RECENT]	= "weir_recent",
 	[VIEW_STATS]	= "weir_stats",
 };
+
 _Static_assert(ARRAY_SIZE(view_names) == VIEW_MAX, "one name per map");
 
 struct weir_bpf_view {
