@@ -12,46 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/echo_bench.h"
 #include "bench/server.h"
-#include "json.h"
-#include "load.h"
 
-#define ROUNDS_MAX	100
 #define PATH_MAX_BYTES	512
 #define SEC_NS		1000000000.0
-
-enum suite {
-	SUITE_MANY,		/* many connections: cost of a request */
-	SUITE_ONE,		/* one connection: latency */
-};
-
-enum what {
-	WHAT_CPU,		/* of the server, ns per request */
-	WHAT_SYSCALLS,		/* of the server, per request */
-	WHAT_RATE,		/* requests per second */
-	WHAT_P50,		/* ns, at the client */
-	WHAT_P99,
-	WHAT_CLIENT_CPU,
-	WHAT_MAX,
-};
-
-static const char *const what_names[WHAT_MAX] = {
-	[WHAT_CPU]		= "cpu_ns_per_request",
-	[WHAT_SYSCALLS]		= "syscalls_per_request",
-	[WHAT_RATE]		= "requests_per_second",
-	[WHAT_P50]		= "p50_ns",
-	[WHAT_P99]		= "p99_ns",
-	[WHAT_CLIENT_CPU]	= "client_cpu_ns_per_request",
-};
-
-struct contender {
-	const char *name;
-	enum suite suite;
-	bool weir;
-	bool no_batch;
-	const char *program;
-	double sample[ROUNDS_MAX][WHAT_MAX];
-};
 
 static struct contender contenders[] = {
 	{ .name = "weir", .suite = SUITE_MANY, .weir = true },
@@ -65,34 +30,6 @@ static struct contender contenders[] = {
 
 #define CONTENDERS	((int)(sizeof(contenders) / sizeof(contenders[0])))
 
-/* The project's limits, and the ratio or difference each one is about. */
-static const struct limit {
-	const char *text;
-	const char *subject;
-	const char *base;	/* NULL: the figure itself */
-	enum what what;
-	bool difference;
-	double max;
-} limits[] = {
-	{ "CPU per request / peer_uring", "weir", "peer_uring", WHAT_CPU, false, 1.05 },
-	{ "CPU per request / peer_epoll", "weir", "peer_epoll", WHAT_CPU, false, 0.90 },
-	{ "system calls per request", "weir", NULL, WHAT_SYSCALLS, false, 0.03 },
-	{ "p50 over no batching, ns", "weir-1", "weir-1-no-batch", WHAT_P50, true, 5000 },
-	{ "peer_uring / peer_epoll, CPU", "peer_uring", "peer_epoll", WHAT_CPU, false, 1 },
-};
-
-#define LIMITS	(sizeof(limits) / sizeof(limits[0]))
-
-struct bench {
-	const char *weir;	/* program; NULL: only the peers */
-	const char *peers;	/* directory */
-	const char *out;	/* directory */
-	const char *server_cpu;
-	int rounds;
-	struct load_opts load;
-	struct load_result res;
-};
-
 static _Noreturn void die(const char *what, int err)
 {
 	fprintf(stderr, "echo_bench: %s: %s\n", what, strerror(-err));
@@ -102,6 +39,15 @@ static _Noreturn void die(const char *what, int err)
 static bool enabled(const struct bench *b, const struct contender *c)
 {
 	return !c->weir || b->weir;
+}
+
+struct contender *contender_next(const struct bench *b, const struct contender *c)
+{
+	int i = c ? (int)(c - contenders) + 1 : 0;
+
+	while (i < CONTENDERS && !enabled(b, &contenders[i]))
+		i++;
+	return i < CONTENDERS ? &contenders[i] : NULL;
 }
 
 static void server_args(const struct bench *b, const struct contender *c, char *path,
@@ -184,168 +130,6 @@ static void measure(struct bench *b, struct contender *c, int round)
 		c->sample[round][WHAT_SYSCALLS], c->sample[round][WHAT_RATE]);
 }
 
-struct spread {
-	double min;
-	double median;
-	double max;
-};
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static struct spread spread_of(double *values, int n)
-{
-	struct spread s;
-
-	qsort(values, (size_t)n, sizeof(*values), compare);
-	s.min = values[0];
-	s.max = values[n - 1];
-	s.median = n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-	return s;
-}
-
-static struct spread figure(const struct bench *b, const struct contender *c, enum what what)
-{
-	double values[ROUNDS_MAX];
-	int i;
-
-	for (i = 0; i < b->rounds; i++)
-		values[i] = c->sample[i][what];
-	return spread_of(values, b->rounds);
-}
-
-static const struct contender *find(const struct bench *b, const char *name)
-{
-	int i;
-
-	for (i = 0; i < CONTENDERS; i++)
-		if (!strcmp(contenders[i].name, name))
-			return enabled(b, &contenders[i]) ? &contenders[i] : NULL;
-	return NULL;
-}
-
-/* Returns false when one side was not measured. */
-static bool judge(const struct bench *b, const struct limit *limit, struct spread *s)
-{
-	const struct contender *subject = find(b, limit->subject);
-	const struct contender *base = limit->base ? find(b, limit->base) : NULL;
-	double values[ROUNDS_MAX];
-	int i;
-
-	if (!subject || (limit->base && !base))
-		return false;
-	for (i = 0; i < b->rounds; i++) {
-		values[i] = subject->sample[i][limit->what];
-		if (base && limit->difference)
-			values[i] -= base->sample[i][limit->what];
-		else if (base)
-			values[i] /= base->sample[i][limit->what];
-	}
-	*s = spread_of(values, b->rounds);
-	return true;
-}
-
-static void print_table(const struct bench *b, FILE *out)
-{
-	const struct contender *c;
-	struct spread s;
-	size_t i;
-
-	fprintf(out, "Echo, %u bytes, closed loop, server on CPU %s, client on CPU %d, %d rounds, medians\n",
-		b->load.size_bytes, b->server_cpu, b->load.cpu, b->rounds);
-	fprintf(out, "%-16s %6s %12s %14s %12s %11s %11s\n", "server", "conns", "cpu ns/req",
-		"syscalls/req", "requests/s", "p50 us", "p99 us");
-	for (c = contenders; c < contenders + CONTENDERS; c++) {
-		if (!enabled(b, c))
-			continue;
-		fprintf(out, "%-16s %6u %12.0f %14.4f %12.0f %11.1f %11.1f\n", c->name,
-			c->suite == SUITE_ONE ? 1 : b->load.connections,
-			figure(b, c, WHAT_CPU).median, figure(b, c, WHAT_SYSCALLS).median,
-			figure(b, c, WHAT_RATE).median, figure(b, c, WHAT_P50).median / 1e3,
-			figure(b, c, WHAT_P99).median / 1e3);
-	}
-	fprintf(out, "\n%-32s %9s %9s %9s %9s\n", "within a round", "min", "median", "max",
-		"limit");
-	for (i = 0; i < LIMITS; i++)
-		if (judge(b, &limits[i], &s))
-			fprintf(out, "%-32s %9.3f %9.3f %9.3f %9.2f  %s\n", limits[i].text, s.min,
-				s.median, s.max, limits[i].max,
-				s.median <= limits[i].max ? "met" : "missed");
-}
-
-static void json_spread(struct json *j, const char *name, struct spread s)
-{
-	json_object(j, name);
-	json_double(j, "min", s.min);
-	json_double(j, "median", s.median);
-	json_double(j, "max", s.max);
-	json_end_object(j);
-}
-
-static void json_contender(const struct bench *b, struct json *j, const struct contender *c)
-{
-	enum what w;
-	int i;
-
-	json_object(j, c->name);
-	json_u64(j, "connections", c->suite == SUITE_ONE ? 1 : b->load.connections);
-	for (w = 0; w < WHAT_MAX; w++) {
-		json_spread(j, what_names[w], figure(b, c, w));
-	}
-	json_array(j, "rounds");
-	for (i = 0; i < b->rounds; i++) {
-		json_object(j, NULL);
-		for (w = 0; w < WHAT_MAX; w++)
-			json_double(j, what_names[w], c->sample[i][w]);
-		json_end_object(j);
-	}
-	json_end_array(j);
-	json_end_object(j);
-}
-
-static void json_limits(const struct bench *b, struct json *j)
-{
-	struct spread s;
-	size_t i;
-
-	json_array(j, "limits");
-	for (i = 0; i < LIMITS; i++) {
-		if (!judge(b, &limits[i], &s))
-			continue;
-		json_object(j, NULL);
-		json_string(j, "text", limits[i].text);
-		json_double(j, "limit", limits[i].max);
-		json_spread(j, "measured", s);
-		json_bool(j, "met", s.median <= limits[i].max);
-		json_end_object(j);
-	}
-	json_end_array(j);
-}
-
-static int print_json(const struct bench *b, FILE *out)
-{
-	const struct contender *c;
-	struct json j;
-
-	json_init(&j, out, true);
-	json_object(&j, NULL);
-	json_u64(&j, "size_bytes", b->load.size_bytes);
-	json_u64(&j, "rounds", (uint64_t)b->rounds);
-	json_u64(&j, "duration_ns", b->load.duration_ns);
-	json_object(&j, "servers");
-	for (c = contenders; c < contenders + CONTENDERS; c++)
-		if (enabled(b, c))
-			json_contender(b, &j, c);
-	json_end_object(&j);
-	json_limits(b, &j);
-	json_end_object(&j);
-	return json_fini(&j);
-}
-
 static void write_file(const struct bench *b, const char *name, bool json)
 {
 	char path[PATH_MAX_BYTES];
@@ -357,9 +141,9 @@ static void write_file(const struct bench *b, const char *name, bool json)
 	if (!out)
 		die(path, -errno);
 	if (json)
-		err = print_json(b, out);
+		err = report_json(b, out);
 	else
-		print_table(b, out);
+		report_table(b, out);
 	if (fclose(out) || err)
 		die(path, -EIO);
 }
@@ -462,6 +246,6 @@ int main(int argc, char **argv)
 	}
 	write_file(&b, "echo.txt", false);
 	write_file(&b, "echo.json", true);
-	print_table(&b, stdout);
+	report_table(&b, stdout);
 	return fflush(stdout) ? 1 : 0;
 }
