@@ -268,6 +268,18 @@ TEST_F(bpf, missing_capability_is_named)
 	EXPECT_NE(NULL, strstr(self->s.reason, "CAP_BPF"));
 }
 
+TEST_F(bpf, nobody_is_told_what_is_missing)
+{
+	struct weir_bpf_opts opts = {
+		.sz = sizeof(opts), .reason = self->s.reason,
+		.reason_bytes = sizeof(self->s.reason),
+	};
+
+	ASSERT_EQ(0, setresuid(65534, 65534, 65534));
+	EXPECT_EQ(-EPERM, weir_bpf_open(&self->s.bpf, &opts));
+	EXPECT_NE(NULL, strstr(self->s.reason, "CAP_BPF")) TH_LOG("%s", self->s.reason);
+}
+
 static int probe_seen(void *ctx, const struct weir_bpf_probe *probe)
 {
 	unsigned int *yes = ctx;

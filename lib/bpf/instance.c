@@ -103,10 +103,11 @@ int weir_bpf_open(struct weir_bpf **bpfp, const struct weir_bpf_opts *opts)
 	bpf = instance_new(&known);
 	if (!bpf)
 		return -ENOMEM;
-	err = dir_open(bpf, &reason);
-	if (err)
-		goto free_bpf;
+	/* First, since what the unprivileged want to hear is which privilege. */
 	err = steer_load(bpf, &reason);
+	if (err)
+		goto unload;
+	err = dir_open(bpf, &reason);
 	if (err)
 		goto unload;
 	flow_load(bpf);
@@ -118,10 +119,9 @@ int weir_bpf_open(struct weir_bpf **bpfp, const struct weir_bpf_opts *opts)
 
 unload_flow:
 	flow_unload(bpf);
+	dir_close(bpf);
 unload:
 	steer_unload(bpf);
-	dir_close(bpf);
-free_bpf:
 	instance_free(bpf);
 	return err;
 }
