@@ -63,12 +63,13 @@ WEIR_API int weir_addr_format(const struct weir_addr *addr, char *text, size_t s
  * struct weir_listener_opts - how to listen
  * @sz: sizeof(struct weir_listener_opts)
  * @addr: where; port 0 is replaced by the one the kernel chose, explicitly
- * @accepted: a connection has come: @file is the caller's to close
+ * @accepted: a connection has come: @file is the caller's to close. Called
+ *	until the listener is gone, so that no client is accepted and dropped
  * @failed: accepting paused for a reason (-EMFILE, -ENFILE, …); it goes on by
  *	itself. NULL for none
  * @ctx: handed to both
  * @backlog: of listen(2); default 4096, cut by net.core.somaxconn
- * @reuseport: set SO_REUSEPORT
+ * @reuseport: 1: set SO_REUSEPORT
  */
 struct weir_listener_opts {
 	size_t sz;
@@ -91,8 +92,10 @@ struct weir_listener_opts {
  * listener bound to port 0 changes its port on shutdown and listen.
  *
  * Context: Owner thread.
- * Return: 0; -EADDRINUSE if the port is taken, or taken by a socket without
- * SO_REUSEPORT; -ENFILE; or another -errno of socket, bind, listen.
+ * Return: 0; -EINVAL without an address or callback; -EAFNOSUPPORT for what is
+ * neither IPv4 nor IPv6; -EADDRINUSE if the port is taken, or taken by a socket
+ * without SO_REUSEPORT; -ENFILE; -ENOMEM; or another -errno of socket, bind,
+ * listen.
  */
 WEIR_API WEIR_MUST_CHECK
 int weir_listener_open(struct weir_listener **listenerp, struct weir_loop *loop,
@@ -101,6 +104,9 @@ int weir_listener_open(struct weir_listener **listenerp, struct weir_loop *loop,
 /**
  * weir_listener_start() - begin to accept
  * @listener: a listener
+ *
+ * Accepting goes on until the listener is closed. Whatever else ends it, the
+ * listener takes it up again, after a failure that repeats itself in 10 ms.
  *
  * Context: Owner thread.
  */
@@ -126,12 +132,14 @@ WEIR_API int weir_listener_fd(const struct weir_listener *listener);
 
 /**
  * weir_listener_close() - stop accepting and close
- * @listener: a listener
+ * @listener: a listener, or NULL
  * @closed: called when it is gone and its memory was freed; NULL for none
  * @ctx: handed to @closed
  *
  * Connections in its accept queue are reset by the kernel unless another
- * listener of the group takes them over.
+ * listener of the group takes them over. What was accepted already still comes
+ * to accepted(), before @closed. To be called before weir_loop_close(), which
+ * waits for it.
  *
  * Context: Owner thread.
  */
@@ -141,11 +149,16 @@ WEIR_API void weir_listener_close(struct weir_listener *listener, void (*closed)
 /**
  * struct weir_conn_ops - what a connection tells its user
  * @data: bytes came; @lease is borrowed for the call (weir_lease_get() keeps
- *	it). NULL @lease: the peer has finished sending
+ *	it). NULL @lease: the peer has finished sending; what is to be sent can
+ *	still be sent, and the user closes. Nothing comes after
+ *	weir_conn_close()
  * @drain: the send queue fell to the low mark after it had reached the high
- *	one, or after a send was cut short. NULL for none
+ *	one, or there is room after a send was cut short. Once for each time.
+ *	NULL for none
  * @closed: the connection is over, @err is 0 or the -errno that ended it; the
  *	memory is gone when this returns
+ *
+ * Each may call any function of the connection.
  *
  * Context of all: owner thread, from weir_loop_run() and its kin.
  */
@@ -160,8 +173,9 @@ struct weir_conn_ops {
  * @sz: sizeof(struct weir_conn_opts)
  * @ops: callbacks
  * @ctx: see weir_conn_ctx()
- * @pool: where received bytes go and copied sends come from
- * @low_bytes: low mark of the send queue; default 16 KiB
+ * @pool: of the same loop; where received bytes go and copied sends come from
+ * @low_bytes: low mark of the send queue; default 16 KiB, at most a quarter of
+ *	the high one
  * @high_bytes: high mark of the send queue; default 64 KiB
  * @linger_ns: how long a close may take to drain and to see the peer's end;
  *	default 5 s
@@ -184,10 +198,12 @@ struct weir_conn_opts {
  * @opts: options
  *
  * Starts receiving. Allocates; a service keeps its connections in a slab
- * instead.
+ * instead. Connections are to be closed or aborted before their loop, which
+ * waits for them, and their pool.
  *
  * Context: Owner thread.
- * Return: 0, -EBADF for a stale @file, -EINVAL for bad marks, -ENOMEM.
+ * Return: 0, -EBADF for a stale @file, -EINVAL for bad marks, a pool of another
+ * loop or no data() or closed(), -ENOMEM. On failure @file stays the caller's.
  */
 WEIR_API WEIR_MUST_CHECK
 int weir_conn_open(struct weir_conn **connp, struct weir_loop *loop, struct weir_file file,
@@ -204,7 +220,7 @@ int weir_conn_open(struct weir_conn **connp, struct weir_loop *loop, struct weir
  *
  * Context: Owner thread.
  * Return: bytes taken, 0 to @len; -EPIPE if the connection is closing or its
- * peer is gone.
+ * peer is gone, and closed() will come.
  */
 WEIR_API WEIR_MUST_CHECK
 int weir_conn_send(struct weir_conn *conn, const void *buf, uint32_t len);
@@ -221,7 +237,8 @@ int weir_conn_send(struct weir_conn *conn, const void *buf, uint32_t len);
  * Context: Owner thread.
  * Return: 0; 1 if the queue is now at or above the high mark: pause; -EINVAL
  * for bytes outside the lease; -EPIPE as weir_conn_send(); -ENOBUFS if the
- * queue has no entry left.
+ * queue has no entry left (all queues over one pool share two for each of its
+ * buffers; one in front is always free), then drain() is called.
  */
 WEIR_API WEIR_MUST_CHECK
 int weir_conn_send_lease(struct weir_conn *conn, struct weir_lease *lease,
@@ -231,8 +248,9 @@ int weir_conn_send_lease(struct weir_conn *conn, struct weir_lease *lease,
  * weir_conn_pause() - stop receiving
  * @conn: the connection
  *
- * Events already under way may still come. The receive window closes behind
- * them and the peer slows down.
+ * Events already under way may still come, no byte is lost. The receive window
+ * closes behind them and the peer slows down. While paused, neither the peer's
+ * end nor a reset is noticed but by a send that fails.
  *
  * Context: Owner thread.
  */
@@ -250,8 +268,9 @@ WEIR_API void weir_conn_resume(struct weir_conn *conn);
  * weir_conn_close() - drain, shut down, linger to the peer's end, close
  * @conn: the connection
  *
- * Bounded by linger_ns. closed() is called when it is over. Closing twice is
- * harmless.
+ * Received bytes are dropped from here on, also when receiving was paused.
+ * Bounded by linger_ns: closed() is then told -ETIME. Closing twice is harmless,
+ * and abort may follow close.
  *
  * Context: Owner thread.
  */
@@ -261,6 +280,9 @@ WEIR_API void weir_conn_close(struct weir_conn *conn);
  * weir_conn_abort() - close now, dropping what is queued
  * @conn: the connection
  * @err: what closed() is told, 0 or a negative errno value
+ *
+ * Only the first abort counts. The peer sees a reset if it sent bytes that were
+ * not received, else an end of file after what the kernel had taken.
  *
  * Context: Owner thread.
  */

@@ -39,7 +39,7 @@ enum weir_pool_limits {
  * @buf_bytes: size of each buffer, WEIR_POOL_BUF_MIN to WEIR_POOL_BUF_MAX
  * @count: buffers, 1 to WEIR_POOL_BUFS_MAX
  * @low: with no more than this many buffers left to receive into, no receive is
- *	armed; 0: an eighth
+ *	armed; less than @count without @spare; 0: an eighth
  * @spare: free buffers kept aside for weir_pool_lease(), which the kernel may
  *	not receive into; 0: a quarter; less than @count
  */
@@ -85,6 +85,8 @@ int weir_pool_open(struct weir_pool **poolp, struct weir_loop *loop,
 /**
  * weir_pool_close() - unregister and free a pool
  * @pool: the pool, or NULL
+ *
+ * May follow weir_loop_close() too.
  *
  * Context: Owner thread.
  * Return: 0, or -EBUSY while a lease is out or a receive is armed on it.

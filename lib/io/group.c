@@ -89,10 +89,13 @@ void lease_put(struct weir_lease *lease)
 	group->free++;
 	if (!group->loop)
 		return;
-	if (group->spare < group->spare_max)
-		group->spares[group->spare++] = (uint16_t)lease->bid;
-	else
+	if (group->spare == group->spare_max) {
 		group->loop->backend->group_put(group->loop, group, lease->bid);
+		return;
+	}
+	group->spares[group->spare++] = (uint16_t)lease->bid;
+	if (group->spare_freed)
+		group->spare_freed(group);
 }
 
 int group_lease(struct io_group *group, struct weir_lease **leasep)

@@ -36,6 +36,7 @@ struct io_group {
 	uint16_t *spares;
 	bool fixed;			/* slab is registered as fixed buffer @id */
 	struct weir_link waiters;	/* parked receives, by lib_queue */
+	void (*spare_freed)(struct io_group *group);	/* set while someone waits for one */
 	void *priv;			/* the backend's */
 };
 

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * listener.c - bind, listen, accept for ever, close
+ *
+ * The accept is armed again whenever it ends, whatever ended it: a listener
+ * that was shut down and listens again (a rescue) ends it with -EINVAL. Only
+ * when it fails twice with no connection in between does it pause.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <weir/net.h>
+
+#include "io/backend.h"
+
+enum {
+	BACKLOG_DEFAULT	= 4096,
+	PORT_TRIES	= 16,
+	RETRY_NS	= 10000000,	/* 10 ms */
+};
+
+struct weir_listener {
+	struct weir_loop *loop;
+	struct weir_file file;
+	struct weir_addr addr;
+	struct weir_listener_opts opts;
+	void (*closed)(void *ctx);
+	void *closed_ctx;
+	uint32_t burst;
+	uint32_t failures;	/* in a row */
+	bool closing;
+	bool gone;		/* the close has ended */
+	struct weir_op accept;
+	struct weir_op retry;
+	struct weir_op close;
+};
+
+/* open */
+
+static int set_options(struct weir_loop *loop, int fd, bool reuseport)
+{
+	static const struct {
+		int level, name;
+	} options[] = {
+		{ SOL_SOCKET, SO_REUSEADDR },
+		{ IPPROTO_TCP, TCP_NODELAY },
+		{ SOL_SOCKET, SO_REUSEPORT },
+	};
+	size_t n = ARRAY_SIZE(options) - !reuseport;
+	int on = 1, err = 0;
+	size_t i;
+
+	for (i = 0; i < n && !err; i++)
+		err = loop->sys->setsockopt(loop, fd, options[i].level, options[i].name, &on,
+					    sizeof(on));
+	return err;
+}
+
+/* A socket bound to @addr, which may be told the port it got. */
+static int bind_socket(struct weir_loop *loop, struct weir_addr *addr, bool reuseport)
+{
+	int fd, err;
+
+	fd = loop->sys->socket(loop, addr->ss.ss_family, SOCK_STREAM);
+	if (fd < 0)
+		return fd;
+	err = set_options(loop, fd, reuseport);
+	if (!err)
+		err = loop->sys->bind(loop, fd, (const struct sockaddr *)&addr->ss, addr->len);
+	if (!err)
+		err = loop->sys->getsockname(loop, fd, (struct sockaddr *)&addr->ss, &addr->len);
+	if (!err)
+		return fd;
+	loop->sys->close(loop, fd);
+	return err;
+}
+
+static bool port_is_zero(const struct weir_addr *addr)
+{
+	/* The port lies at the same place in both families. */
+	return !((const struct sockaddr_in *)&addr->ss)->sin_port;
+}
+
+/*
+ * Bound to an explicit port, always: one that the kernel chose is lost on
+ * shutdown and listen. Another may take the port in between: then once more.
+ */
+static int bind_listener(struct weir_loop *loop, struct weir_addr *addr, bool reuseport)
+{
+	struct weir_addr found;
+	int tries, fd;
+
+	if (!port_is_zero(addr))
+		return bind_socket(loop, addr, reuseport);
+	for (tries = 0; tries < PORT_TRIES; tries++) {
+		found = *addr;
+		fd = bind_socket(loop, &found, false);
+		if (fd < 0)
+			return fd;
+		loop->sys->close(loop, fd);
+		fd = bind_socket(loop, &found, reuseport);
+		if (fd != -EADDRINUSE) {
+			*addr = found;
+			return fd;
+		}
+	}
+	return -EADDRINUSE;
+}
+
+/* What the kernel cuts a backlog to; 0 if it does not say. */
+static uint32_t somaxconn(const struct weir_loop *loop)
+{
+	unsigned long value;
+	char text[16];
+	ssize_t len;
+	int fd;
+
+	if (loop->sys != &io_sys_linux)
+		return 0;
+	fd = open("/proc/sys/net/core/somaxconn", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	len = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (len <= 0)
+		return 0;
+	text[len] = '\0';
+	value = strtoul(text, NULL, 10);
+	return value > INT32_MAX ? INT32_MAX : (uint32_t)value;
+}
+
+static int read_opts(struct weir_listener_opts *opts, struct weir_addr *addr,
+		     const struct weir_listener_opts *given)
+{
+	int err;
+
+	err = opts_copy(opts, sizeof(*opts), given);
+	if (err)
+		return err;
+	if (!opts->addr || !opts->accepted || opts->reuseport > 1 || opts->backlog > INT32_MAX)
+		return -EINVAL;
+	if (opts->addr->ss.ss_family != AF_INET && opts->addr->ss.ss_family != AF_INET6)
+		return -EAFNOSUPPORT;
+	*addr = *opts->addr;
+	opts->addr = NULL;
+	if (!opts->backlog)
+		opts->backlog = BACKLOG_DEFAULT;
+	return 0;
+}
+
+/* Into the loop's table. Sim has no descriptors that could be adopted. */
+static int own_socket(struct weir_loop *loop, int fd, struct weir_file *filep)
+{
+	int err;
+
+	err = io_file_new(loop, fd, filep);
+	if (err || loop->sys != &io_sys_linux)
+		return err;
+	err = loop->backend->adopt(loop, filep->index, fd);
+	if (err)
+		io_file_free(loop, filep->index);
+	return err;
+}
+
+int weir_listener_open(struct weir_listener **listenerp, struct weir_loop *loop,
+		       const struct weir_listener_opts *given)
+{
+	struct weir_listener *listener;
+	uint32_t limit = somaxconn(loop);
+	int fd, err;
+
+	assert_owner(loop);
+	listener = mem_get(&loop->alloc, 1, sizeof(*listener), _Alignof(struct weir_listener));
+	if (!listener)
+		return -ENOMEM;
+	listener->loop = loop;
+	err = read_opts(&listener->opts, &listener->addr, given);
+	if (err)
+		goto free_listener;
+	listener->burst = listener->opts.backlog;
+	if (limit && limit < listener->burst)
+		listener->burst = limit;
+	fd = bind_listener(loop, &listener->addr, listener->opts.reuseport);
+	if (fd < 0) {
+		err = fd;
+		goto free_listener;
+	}
+	err = loop->sys->listen(loop, fd, (int)listener->burst);
+	if (!err)
+		err = own_socket(loop, fd, &listener->file);
+	if (err)
+		goto close_fd;
+	*listenerp = listener;
+	return 0;
+
+close_fd:
+	loop->sys->close(loop, fd);
+free_listener:
+	mem_put(&loop->alloc, listener, 1, sizeof(*listener));
+	return err;
+}
+
+/* accept */
+
+static void accept_arm(struct weir_listener *listener);
+
+/* Both the close and the retry must have ended: whichever does so last. */
+static void listener_free(struct weir_listener *listener)
+{
+	struct weir_alloc alloc = listener->loop->alloc;
+	void (*closed)(void *ctx) = listener->closed;
+	void *ctx = listener->closed_ctx;
+
+	if (!listener->gone || weir_op_busy(&listener->retry))
+		return;
+	mem_put(&alloc, listener, 1, sizeof(*listener));
+	if (closed)
+		closed(ctx);
+}
+
+static void close_done(struct weir_op *op)
+{
+	struct weir_listener *listener = op->ctx;
+
+	listener->gone = true;
+	listener_free(listener);
+}
+
+static void retry_done(struct weir_op *op)
+{
+	struct weir_listener *listener = op->ctx;
+
+	if (listener->closing)
+		listener_free(listener);
+	else if (op->res)	/* the loop closes: its listeners go with it */
+		weir_listener_close(listener, NULL, NULL);
+	else
+		accept_arm(listener);
+}
+
+/* Faults of one client, not of the listener: the next may be well. */
+static bool client_failed(int err)
+{
+	return err == -ECONNABORTED || err == -EPROTO || err == -EINTR || err == -EAGAIN;
+}
+
+static void accept_ended(struct weir_listener *listener, int res)
+{
+	if (listener->closing)
+		return;
+	if (res >= 0 || client_failed(res)) {
+		accept_arm(listener);
+		return;
+	}
+	if (listener->loop->closing) {
+		weir_listener_close(listener, NULL, NULL);
+		return;
+	}
+	if (!listener->failures++) {
+		accept_arm(listener);
+		return;
+	}
+	weir_prep_timeout(&listener->retry, deadline_after(listener->loop->now_ns, RETRY_NS),
+			  retry_done, listener);
+	weir_submit(listener->loop, &listener->retry);
+	if (listener->opts.failed)
+		listener->opts.failed(listener->opts.ctx, res);
+}
+
+static void accept_done(struct weir_op *op)
+{
+	struct weir_listener *listener = op->ctx;
+	bool more = op->more;
+	int res = op->res;
+
+	if (res >= 0) {
+		listener->failures = 0;
+		listener->opts.accepted(listener->opts.ctx, op->accepted);
+	} else if (more && !listener->closing && listener->opts.failed) {
+		listener->opts.failed(listener->opts.ctx, res);
+	}
+	if (!more)
+		accept_ended(listener, res);
+}
+
+static void accept_arm(struct weir_listener *listener)
+{
+	weir_prep_accept(&listener->accept, listener->file, listener->burst, accept_done,
+			 listener);
+	weir_submit(listener->loop, &listener->accept);
+}
+
+void weir_listener_start(struct weir_listener *listener)
+{
+	assert_owner(listener->loop);
+	if (listener->closing || weir_op_busy(&listener->accept) ||
+	    weir_op_busy(&listener->retry))
+		return;
+	accept_arm(listener);
+}
+
+/* getters */
+
+void weir_listener_addr(const struct weir_listener *listener, struct weir_addr *addr)
+{
+	*addr = listener->addr;
+}
+
+int weir_listener_fd(const struct weir_listener *listener)
+{
+	return weir_file_fd(listener->loop, listener->file);
+}
+
+/* close */
+
+void weir_listener_close(struct weir_listener *listener, void (*closed)(void *ctx), void *ctx)
+{
+	struct weir_loop *loop;
+
+	if (!listener || listener->closing)
+		return;
+	loop = listener->loop;
+	assert_owner(loop);
+	listener->closing = true;
+	listener->closed = closed;
+	listener->closed_ctx = ctx;
+	weir_cancel(loop, &listener->retry);
+	weir_prep_close(&listener->close, listener->file, close_done, listener);
+	weir_submit(loop, &listener->close);
+}
