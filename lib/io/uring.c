@@ -339,17 +339,16 @@ static int dispatch(struct weir_loop *loop)
 /* reap */
 
 /*
- * How many completions to wait for. The sends of this turn end as it is
- * submitted and must not count as news; of news, one will do at low load,
- * and at high load about as many as last turn brought, for a bounded time.
+ * How many completions to wait for: one at low load; at high load, for a
+ * bounded time, as much news as last turn brought. The sends of this turn end
+ * as it is submitted and are no news.
  */
 static unsigned int wanted(const struct weir_loop *loop, const struct uring *u)
 {
-	unsigned int news = u->recent >= BATCH_FROM ? min_u32(u->recent, loop->opts.batch_max) : 1;
-
-	if (loop->opts.flags & WEIR_LOOP_NO_BATCH || !(u->features & URING_FEAT_MIN_TIMEOUT))
+	if (u->recent < BATCH_FROM || loop->opts.flags & WEIR_LOOP_NO_BATCH ||
+	    !(u->features & URING_FEAT_MIN_TIMEOUT))
 		return 1;
-	return news + u->inline_ops;
+	return min_u32(u->recent, loop->opts.batch_max) + u->inline_ops;
 }
 
 static int wait_events(struct weir_loop *loop, uint64_t deadline_ns)
