@@ -27,6 +27,7 @@ int group_open(struct io_group *group)
 	group->free = group->count;
 	group->free_min = group->count;
 	list_init(&group->waiters);
+	list_init(&group->hungry);
 	group->spares = mem_get(&loop->alloc, group->spare_max + 1, sizeof(*group->spares),
 				_Alignof(uint16_t));
 	if (!group->spares)
@@ -55,7 +56,7 @@ void group_close(struct io_group *group)
 {
 	struct weir_loop *loop = group->loop;
 
-	assert(list_empty(&group->waiters));
+	assert(!group->parked);
 	loop->backend->group_close(loop, group);
 	mem_put(&loop->alloc, group->spares, group->spare_max + 1, sizeof(*group->spares));
 	loop->groups[group->id] = NULL;
@@ -106,10 +107,10 @@ int group_lease(struct io_group *group, struct weir_lease **leasep)
 	return 0;
 }
 
-void group_park(struct io_group *group, struct weir_op *op)
+void group_park(struct io_group *group, struct weir_op *op, bool hungry)
 {
 	op->lib_state = OP_PARKED;
-	list_add_tail(&group->waiters, &op->lib_queue);
+	list_add_tail(hungry ? &group->hungry : &group->waiters, &op->lib_queue);
 	group->parked++;
 	group->parks++;
 	group->loop->stats.parks++;
@@ -117,9 +118,9 @@ void group_park(struct io_group *group, struct weir_op *op)
 
 bool group_admit(struct io_group *group, struct weir_op *op)
 {
-	if (group_ready(group) > group->low && list_empty(&group->waiters))
+	if (group_ready(group) > group->low && !group->parked)
 		return true;
-	group_park(group, op);
+	group_park(group, op, false);
 	return false;
 }
 
@@ -129,8 +130,10 @@ void group_rearm(struct io_group *group)
 	uint32_t ready = group_ready(group);
 	uint32_t n = ready > group->low ? ready - group->low : 0;
 
-	while (n-- && !list_empty(&group->waiters)) {
-		struct weir_op *op = container_of(group->waiters.next, struct weir_op, lib_queue);
+	while (n-- && group->parked) {
+		struct weir_link *head = list_empty(&group->hungry) ? &group->waiters :
+				&group->hungry;
+		struct weir_op *op = container_of(head->next, struct weir_op, lib_queue);
 
 		list_del(&op->lib_queue);
 		group->parked--;

@@ -36,6 +36,7 @@ struct io_group {
 	uint16_t *spares;
 	bool fixed;			/* slab is registered as fixed buffer @id */
 	struct weir_link waiters;	/* parked receives, by lib_queue */
+	struct weir_link hungry;	/* those that another left without a buffer */
 	void (*spare_freed)(struct io_group *group);	/* set while someone waits for one */
 	void *priv;			/* the backend's */
 };
@@ -64,7 +65,12 @@ static inline uint32_t group_ready(const struct io_group *group)
 
 /* group_admit() - may a receive be armed? Else it was parked. */
 bool group_admit(struct io_group *group, struct weir_op *op);
-void group_park(struct io_group *group, struct weir_op *op);
+
+/*
+ * group_park() - @op waits for a buffer. A @hungry one was armed and got none: it
+ * goes before the rest, or one that never pauses would starve it.
+ */
+void group_park(struct io_group *group, struct weir_op *op, bool hungry);
 
 /* group_rearm() - start parked receives again, first in first out, while buffers last */
 void group_rearm(struct io_group *group);

@@ -14,6 +14,9 @@
 #include "io/backend.h"
 #include "io/group.h"
 
+/* lib_priv of a receive from a pool: did it get a buffer since it was armed? */
+enum { RECV_HUNGRY, RECV_SERVED };
+
 static const struct weir_op_def *def_of(const struct weir_op *op)
 {
 	return &weir_op_defs[op->opcode];
@@ -92,6 +95,8 @@ static void op_queue(struct weir_loop *loop, struct weir_op *op)
 	int ret;
 
 	op->lib_state = OP_ARMED;
+	if (has_group(op))
+		op->lib_priv = RECV_HUNGRY;
 	while ((ret = loop->backend->queue(loop, op)) == -EAGAIN) {
 		ret = loop->backend->commit(loop);
 		if (ret < 0) {
@@ -108,7 +113,9 @@ static void op_queue(struct weir_loop *loop, struct weir_op *op)
 static void op_wait(struct weir_loop *loop, struct weir_op *op)
 {
 	op->lib_state = OP_WAITING;
-	list_add_tail(&loop->waiting, &op->lib_queue);
+	/* One that frees resources has a reserve: it never waits behind the others. */
+	list_add_tail(def_of(op)->flags & IO_OPF_ENDS ? loop->waiting.next : &loop->waiting,
+		      &op->lib_queue);
 }
 
 static void accept_park(struct weir_loop *loop, struct weir_op *op)
@@ -134,7 +141,8 @@ void op_start(struct weir_loop *loop, struct weir_op *op)
 			op_finish(loop, op, -ENFILE, WEIR_ORIGIN_LIBRARY);
 		return;
 	}
-	if (has_group(op) && !group_admit(group_of(op), op))
+	/* Who comes from the park was admitted by group_rearm(). */
+	if (has_group(op) && op->lib_state != OP_PARKED && !group_admit(group_of(op), op))
 		return;
 	op_queue(loop, op);
 }
@@ -162,9 +170,14 @@ static void close_start(struct weir_loop *loop, struct weir_op *op)
 		op_start(loop, op);
 }
 
-static int op_check_recv(const struct weir_loop *loop, const struct weir_op *op)
+/* A recv is multishot when it takes its buffers from a pool, an accept always. */
+static int op_check_multi(const struct weir_loop *loop, const struct weir_op *op)
 {
-	if (!op->xfer.pool != !(op->flags & WEIR_OPF_MULTISHOT))
+	bool multi = op->flags & WEIR_OPF_MULTISHOT;
+
+	if (op->opcode == WEIR_OP_ACCEPT)
+		return multi ? 0 : -EINVAL;
+	if (!op->xfer.pool == multi)
 		return -EINVAL;
 	if (op->xfer.pool && group_of(op)->loop != loop)
 		return -EINVAL;
@@ -184,7 +197,7 @@ static int op_check(const struct weir_loop *loop, const struct weir_op *op)
 		return -EBADF;
 	if (loop->closing && !(flags & IO_OPF_ENDS))
 		return -ECANCELED;
-	return op->opcode == WEIR_OP_RECV ? op_check_recv(loop, op) : 0;
+	return flags & IO_OPF_MULTI ? op_check_multi(loop, op) : 0;
 }
 
 void weir_submit_at(struct weir_loop *loop, struct weir_op *op, const char *where)
@@ -385,6 +398,7 @@ void io_event_lease(struct weir_loop *loop, struct weir_op *op, int res, uint32_
 	struct weir_lease *lease = group_take(group_of(op), bid, (uint32_t)res);
 
 	op->lease = lease;
+	op->lib_priv = RECV_SERVED;
 	if (!more)
 		group_of(op)->armed--;
 	op_event(loop, op, res, WEIR_ORIGIN_KERNEL, more);
@@ -410,7 +424,7 @@ void io_event_nobufs(struct weir_loop *loop, struct weir_op *op)
 	if (op->lib_end != OP_END_NONE)
 		finish_ended(loop, op);
 	else
-		group_park(group_of(op), op);
+		group_park(group_of(op), op, op->lib_priv == RECV_HUNGRY);
 }
 
 void io_event_nofile(struct weir_loop *loop, struct weir_op *op, int err)
