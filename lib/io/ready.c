@@ -160,8 +160,8 @@ int ready_queue(struct weir_loop *loop, struct weir_op *op)
 {
 	int err;
 
-	/* These may have events that are not terminal: from reap alone. */
-	if (op->opcode == WEIR_OP_ACCEPT || op->flags & WEIR_OPF_MULTISHOT) {
+	/* These have events that are not terminal: from reap alone. */
+	if (op->flags & WEIR_OPF_MULTISHOT) {
 		make_runnable(loop, op);
 		return IO_QUEUED_PENDING;
 	}
@@ -259,29 +259,37 @@ static unsigned int run_once(struct weir_loop *loop, struct weir_op *op)
 	return 1;
 }
 
+/* A client that went away while it was queued; the next one may be there. */
+static bool is_transient(int res)
+{
+	return res == -ECONNABORTED || res == -EPROTO || res == -EINTR;
+}
+
 static unsigned int run_accept(struct weir_loop *loop, struct weir_op *op)
 {
-	unsigned int n;
+	unsigned int n = 0, tries;
 
-	for (n = 0; n < READY_BURST; n++) {
+	for (tries = 0; tries < READY_BURST; tries++) {
 		int res = try_or_wait(loop, op);
 
 		if (res == -EAGAIN)
 			return n;
+		if (is_transient(res))
+			continue;
+		n++;
 		if (res == -ENFILE || res == -EMFILE) {
 			io_event_nofile(loop, op, res);
-			return n + 1;
+			return n;
 		}
-		if (res >= 0)
-			loop->files[op->accepted.index].hints |=
-				file_of(loop, op)->hints & READY_HINT_STREAM;
-		if (res < 0 || !(op->flags & WEIR_OPF_MULTISHOT)) {
+		if (res < 0) {
 			io_event(loop, op, res, false);
-			return n + 1;
+			return n;
 		}
+		loop->files[op->accepted.index].hints |=
+			file_of(loop, op)->hints & READY_HINT_STREAM;
 		io_event(loop, op, res, true);
 		if (was_cancelled(op))
-			return n + 1;
+			return n;
 	}
 	make_runnable(loop, op);
 	return n;
