@@ -97,6 +97,8 @@ struct weir_service_opts {
  * @signals: signals delivered to connections
  * @signals_held: signals that waited for their connection to be accepted
  * @signals_lost: signals for connections that never came or are gone
+ * @signals_late: signals that the tick of one second found, not the wake-up that
+ *	was meant for them
  * @buf_free: buffers nobody holds
  * @buf_count: buffers in all
  * @state: enum weir_worker_state of the worker; of all: the best of them
@@ -111,6 +113,7 @@ struct weir_service_stats {
 	uint64_t signals;
 	uint64_t signals_held;
 	uint64_t signals_lost;
+	uint64_t signals_late;
 	uint64_t buf_free;
 	uint64_t buf_count;
 	uint32_t state;

@@ -341,11 +341,38 @@ void weir_loop_stop(struct weir_loop *loop)
 
 /* close */
 
+static void loop_free(struct weir_loop *loop)
+{
+	struct weir_alloc alloc = loop->alloc;
+	uint32_t i;
+
+	for (i = 0; i < GROUPS_MAX; i++) {
+		if (loop->groups[i])
+			group_close(loop->groups[i]);
+	}
+	files_close(loop);
+	loop->backend->close(loop);
+	close(loop->wake_fd);
+	mem_put(&alloc, loop->slots, loop->slots_max, sizeof(*loop->slots));
+	mem_put(&alloc, loop, 1, sizeof(*loop));
+}
+
+void loop_abandon(struct weir_loop *loop)
+{
+	uint32_t i;
+
+	if (!loop)
+		return;
+	for (i = 0; i < GROUPS_MAX; i++) {
+		if (loop->groups[i])
+			list_init(&loop->groups[i]->waiters);
+	}
+	loop_free(loop);
+}
+
 int weir_loop_close(struct weir_loop *loop, uint64_t timeout_ns)
 {
-	struct weir_alloc alloc;
 	uint64_t until_ns;
-	uint32_t i;
 	int ret;
 
 	if (!loop)
@@ -364,17 +391,7 @@ int weir_loop_close(struct weir_loop *loop, uint64_t timeout_ns)
 	loop->running = false;
 	if (!op_none_left(loop))
 		return ret < 0 ? ret : -ETIMEDOUT;
-
-	for (i = 0; i < GROUPS_MAX; i++) {
-		if (loop->groups[i])
-			group_close(loop->groups[i]);
-	}
-	files_close(loop);
-	loop->backend->close(loop);
-	close(loop->wake_fd);
-	alloc = loop->alloc;
-	mem_put(&alloc, loop->slots, loop->slots_max, sizeof(*loop->slots));
-	mem_put(&alloc, loop, 1, sizeof(*loop));
+	loop_free(loop);
 	return 0;
 }
 

@@ -127,6 +127,14 @@ struct weir_loop {
 #define assert_owner(loop)	((void)(loop))
 #endif
 
+/*
+ * lib/io/loop.c: loop_abandon() - free a loop whose owner dies in the middle of
+ * a turn, on that thread. Nobody is called back and files are closed. Memory
+ * that operations in flight name must live until the thread has ended: only then
+ * is the kernel done with it for certain.
+ */
+void loop_abandon(struct weir_loop *loop);
+
 /* lib/io/op.c */
 void op_finish(struct weir_loop *loop, struct weir_op *op, int res, enum weir_origin origin);
 void op_start(struct weir_loop *loop, struct weir_op *op);

@@ -17,6 +17,7 @@
 #include <weir/net.h>
 
 #include "io/backend.h"
+#include "net/listener.h"
 
 enum {
 	BACKLOG_DEFAULT	= 4096,
@@ -332,4 +333,9 @@ void weir_listener_close(struct weir_listener *listener, void (*closed)(void *ct
 	weir_cancel(loop, &listener->retry);
 	weir_prep_close(&listener->close, listener->file, close_done, listener);
 	weir_submit(loop, &listener->close);
+}
+
+void listener_forget(struct weir_listener *listener, const struct weir_alloc *alloc)
+{
+	mem_put(alloc, listener, 1, sizeof(*listener));
 }

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * listener.h - a listener, for those who must end it without its loop
+ */
+#ifndef NET_LISTENER_H
+#define NET_LISTENER_H
+
+#include <weir/net.h>
+
+#include "base/base.h"
+
+/* listener_forget() - free a listener whose loop was abandoned; NULL for none */
+void listener_forget(struct weir_listener *listener, const struct weir_alloc *alloc);
+
+#endif /* NET_LISTENER_H */

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * meter.c - what a worker says about itself: its row, which the kernel reads on
+ * every SYN, and its statistics
+ *
+ * The row is written by plain stores. The statistics are copied under a
+ * sequence count, so that a reader never waits for the worker nor the worker
+ * for a reader: odd while being written; a reader that saw it odd or changed
+ * reads again.
+ *
+ * Queue delay. A worker cannot see when a completion was posted, only when its
+ * wait returned. From there to the end of the turn is what the last event of
+ * the turn waited for its handler and the handler took: an upper bound for the
+ * delay of all events of the turn, and what a completion that arrives now has to
+ * expect. The least of a window of 100 ms is published: a worker that now and
+ * then has much to do, and catches up, is not slow.
+ */
+#include <sched.h>
+#include <time.h>
+
+#include "serve/service.h"
+
+#define WINDOW_NS	(100 * NSEC_PER_MSEC)
+#define PUBLISH_NS	(10 * NSEC_PER_MSEC)
+#define CPU_NS		(10 * NSEC_PER_MSEC)
+
+static uint64_t clock_read(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+/* Release: who sees the state sees what was stored before it. */
+static void state_set(struct worker *w, enum weir_worker_state state)
+{
+	__atomic_store_n(&w->row->state, state, __ATOMIC_RELEASE);
+}
+
+void meter_state(struct worker *w, enum weir_worker_state state)
+{
+	state_set(w, state);
+}
+
+static void row_set32(__u32 *field, uint32_t value)
+{
+	__atomic_store_n(field, value, __ATOMIC_RELAXED);
+}
+
+static void row_set64(__u64 *field, uint64_t value)
+{
+	__atomic_store_n(field, value, __ATOMIC_RELAXED);
+}
+
+/* What is in progress: not receives that wait for a client to speak. */
+static uint32_t inflight(const struct worker *w)
+{
+	const struct io_group *group = &w->pool->group;
+	uint32_t idle = group->armed + group->parked + 1 + w->signals.on;
+	uint32_t used = w->loop->slots_used;
+
+	return (used > idle ? used - idle : 0) + w->held.count;
+}
+
+static void row_update(struct worker *w)
+{
+	struct weir_worker_row *row = w->row;
+
+	row_set32(&row->inflight, inflight(w));
+	row_set32(&row->conns, w->conns);
+	row_set64(&row->accepted, w->meter.stats.accepted);
+}
+
+static void meter_parking(void *ctx)
+{
+	struct worker *w = ctx;
+
+	if (w->ended)
+		return;
+	row_update(w);
+	meter_publish(w);
+	if (!worker_stopping(w))
+		state_set(w, WEIR_PARKED);
+}
+
+static void meter_running(void *ctx, uint64_t now_ns, unsigned int events)
+{
+	struct worker *w = ctx;
+
+	if (w->ended)
+		return;
+	w->meter.turn_ns = now_ns;
+	row_set64(&w->row->loop_ns, now_ns);
+	row_set32(&w->row->cq_ready, events);
+	if (!worker_stopping(w))
+		state_set(w, WEIR_RUN);
+}
+
+static void window_tick(struct worker *w, uint64_t now_ns)
+{
+	struct meter *m = &w->meter;
+	uint64_t delay = now_ns - m->turn_ns;
+
+	if (delay < m->window_min_ns)
+		m->window_min_ns = delay;
+	if (now_ns - m->window_ns < WINDOW_NS)
+		return;
+	row_set32(&w->row->qdelay_us, (uint32_t)min_u64(m->window_min_ns / NSEC_PER_USEC,
+							UINT32_MAX));
+	m->window_ns = now_ns;
+	m->window_min_ns = UINT64_MAX;
+}
+
+/* After the events of a turn. */
+void meter_tick(struct worker *w)
+{
+	uint64_t now_ns = clock_read(CLOCK_MONOTONIC);
+
+	window_tick(w, now_ns);
+	/* A busy worker never parks; it is to be seen all the same. */
+	if (now_ns - w->meter.published_ns >= PUBLISH_NS) {
+		row_update(w);
+		meter_publish(w);
+	}
+}
+
+static void stats_collect(struct worker *w, struct weir_service_stats *stats)
+{
+	struct weir_pool_stats pool;
+
+	weir_loop_stats(w->loop, &stats->loop, sizeof(stats->loop));
+	weir_pool_stats(w->pool, &pool, sizeof(pool));
+	stats->buf_free = pool.free;
+	stats->buf_count = pool.count;
+	stats->conns = w->conns;
+	if (w->meter.turn_ns - w->meter.cpu_read_ns >= CPU_NS || w->ended) {
+		w->meter.cpu_read_ns = w->meter.turn_ns;
+		stats->cpu_ns = clock_read(CLOCK_THREAD_CPUTIME_ID);
+	}
+}
+
+void meter_publish(struct worker *w)
+{
+	struct meter *m = &w->meter;
+	const uint64_t *from = (const uint64_t *)(const void *)&m->stats;
+	uint32_t seq = atomic_load_explicit(&m->seq, memory_order_relaxed);
+	size_t i;
+
+	stats_collect(w, &m->stats);
+	m->published_ns = m->turn_ns;
+	atomic_store_explicit(&m->seq, seq + 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	for (i = 0; i < ARRAY_SIZE(m->words); i++)
+		atomic_store_explicit(&m->words[i], from[i], memory_order_relaxed);
+	atomic_store_explicit(&m->seq, seq + 2, memory_order_release);
+}
+
+void meter_read(const struct worker *w, struct weir_service_stats *stats)
+{
+	const struct meter *m = &w->meter;
+	uint64_t *to = (uint64_t *)(void *)stats;
+	uint32_t seq;
+	size_t i;
+
+	for (;;) {
+		seq = atomic_load_explicit(&m->seq, memory_order_acquire);
+		if (!(seq & 1)) {
+			for (i = 0; i < ARRAY_SIZE(m->words); i++)
+				to[i] = atomic_load_explicit(&m->words[i], memory_order_relaxed);
+			atomic_thread_fence(memory_order_acquire);
+			if (atomic_load_explicit(&m->seq, memory_order_relaxed) == seq)
+				break;
+		}
+		sched_yield();
+	}
+	stats->state = __atomic_load_n(&w->row->state, __ATOMIC_ACQUIRE);
+}
+
+/* At once: what the kernel counts as waiting is its own count less this one. */
+void meter_accepted(struct worker *w)
+{
+	row_set64(&w->row->accepted, ++w->meter.stats.accepted);
+}
+
+static void hook_tick(void *ctx)
+{
+	worker_tick(ctx);
+}
+
+void meter_open(struct worker *w, struct weir_loop_hooks *hooks)
+{
+	w->meter.window_min_ns = UINT64_MAX;
+	hooks->parking = meter_parking;
+	hooks->running = meter_running;
+	hooks->tick = hook_tick;
+	hooks->ctx = w;
+}

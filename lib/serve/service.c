@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * service.c - open, stop, wait for and close a service; and its counters
+ *
+ * Whatever can fail is done by the thread that opens, before a thread is made:
+ * loops, pools, listeners, steering. Then the threads start, and opening ends
+ * when all have reported.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "serve/service.h"
+
+enum {
+	CONNS_DEFAULT	= 1024,
+	BUF_DEFAULT	= 4096,
+	BACKLOG_DEFAULT	= 4096,
+	HIGH_DEFAULT	= 64 << 10,
+	LOW_DEFAULT	= 16 << 10,
+};
+
+#define LINGER_DEFAULT_NS	(5 * NSEC_PER_SEC)
+#define STALL_DEFAULT_NS	(100 * NSEC_PER_MSEC)
+
+/* options */
+
+static uint32_t or_default(uint32_t value, uint32_t fallback)
+{
+	return value ? value : fallback;
+}
+
+static void set_defaults(struct weir_service_opts *opts)
+{
+	opts->workers = or_default(opts->workers, 1);
+	opts->conns_max = or_default(opts->conns_max, CONNS_DEFAULT);
+	opts->buf_bytes = or_default(opts->buf_bytes, BUF_DEFAULT);
+	opts->backlog = or_default(opts->backlog, BACKLOG_DEFAULT);
+	opts->high_bytes = or_default(opts->high_bytes, HIGH_DEFAULT);
+	opts->low_bytes = or_default(opts->low_bytes,
+				     min_u32(LOW_DEFAULT, opts->high_bytes / 4));
+	if (!opts->linger_ns)
+		opts->linger_ns = LINGER_DEFAULT_NS;
+	if (!opts->send_stall_ns)
+		opts->send_stall_ns = STALL_DEFAULT_NS;
+}
+
+static int read_opts(struct weir_service *service, const struct weir_service_opts *given)
+{
+	struct weir_service_opts *opts = &service->opts;
+	int err;
+
+	err = opts_copy(opts, sizeof(*opts), given);
+	if (!err)
+		err = opts_copy(&service->loop_opts, sizeof(service->loop_opts), opts->loop);
+	if (err)
+		return err;
+	if (!opts->ops || !opts->addr || opts->pad || service->loop_opts.hooks)
+		return -EINVAL;
+	service->loop_opts.sz = sizeof(service->loop_opts);
+	if (service->loop_opts.log)
+		service->log = *service->loop_opts.log;
+	set_defaults(opts);
+	if (opts->workers > WEIR_WORKERS_MAX || opts->low_bytes >= opts->high_bytes)
+		return -EINVAL;
+	service->ops = *opts->ops;
+	service->addr = *opts->addr;
+	service->conn_ops = (struct weir_conn_ops){
+		.data	= service->ops.data ? service->ops.data : client_no_data,
+		.drain	= service->ops.drain,
+		.closed	= client_closed,
+	};
+	service->conn_opts = (struct weir_conn_opts){
+		.sz		= sizeof(service->conn_opts),
+		.ops		= &service->conn_ops,
+		.low_bytes	= opts->low_bytes,
+		.high_bytes	= opts->high_bytes,
+		.linger_ns	= opts->linger_ns,
+	};
+	return limits_fit(service);
+}
+
+static int take_steering(struct weir_service *service)
+{
+	int err;
+
+	if (!service->steering) {
+		err = weir_steering_reuseport(&service->steering, service->opts.workers);
+		if (err)
+			return err;
+	}
+	if (service->opts.workers > service->steering->ops->rows(service->steering))
+		return -E2BIG;
+	return 0;
+}
+
+/*
+ * SO_REUSEPORT lets a stranger of the same user join the group, silently: half
+ * of the clients would be his, and the group's steering program the last one's.
+ * So it is tried first whether the port is free for one without.
+ */
+static int address_free(const struct weir_addr *addr)
+{
+	int on = 1, err = 0, fd;
+
+	/* The port lies at the same place in both families. */
+	if (!((const struct sockaddr_in *)(const void *)&addr->ss)->sin_port)
+		return 0;
+	fd = socket(addr->ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
+	    bind(fd, (const struct sockaddr *)(const void *)&addr->ss, addr->len))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+/* open */
+
+static int open_workers(struct weir_service *service)
+{
+	uint32_t i;
+	int err;
+
+	service->workers = mem_get(&service->alloc, service->opts.workers,
+				   sizeof(*service->workers), WEIR_CACHELINE_BYTES);
+	if (!service->workers)
+		return -ENOMEM;
+	for (i = 0; i < service->opts.workers; i++) {
+		service->workers[i].service = service;
+		service->workers[i].gone = true;
+	}
+	err = address_free(&service->addr);
+	for (i = 0; i < service->opts.workers && !err; i++)
+		err = worker_open(&service->workers[i], i);
+	if (err)
+		return err;
+	service->backend = weir_loop_backend(service->workers[0].loop);
+	snprintf(service->reason, sizeof(service->reason), "%s",
+		 weir_loop_reason(service->workers[0].loop));
+	return service->steering->ops->seal(service->steering);
+}
+
+static int start_workers(struct weir_service *service)
+{
+	uint32_t i;
+	int err = 0;
+
+	for (i = 0; i < service->opts.workers && !err; i++)
+		err = worker_start(&service->workers[i]);
+	/* The last of them was not created. */
+	if (err)
+		i--;
+	pthread_mutex_lock(&service->lock);
+	while (service->reports < i)
+		pthread_cond_wait(&service->reported, &service->lock);
+	if (!err)
+		err = service->start_err;
+	pthread_mutex_unlock(&service->lock);
+	return err;
+}
+
+static void log_open(struct weir_service *service)
+{
+	char text[WEIR_ADDR_TEXT_MAX];
+
+	if (weir_addr_format(&service->addr, text, sizeof(text)) < 0)
+		text[0] = '\0';
+	service_log(service, WEIR_LOG_INFO,
+		    "service: %u workers of %u connections on %s, backend %s (%s), steering %s",
+		    service->opts.workers, service->opts.conns_max, text, service->backend,
+		    service->reason, service->steering->ops->name);
+}
+
+/* Of options of any version: what is needed before they can be read. */
+static struct weir_steering *steering_of(const struct weir_service_opts *given)
+{
+	return given && given->sz >= offsetof(struct weir_service_opts, loop) ?
+	       given->steering : NULL;
+}
+
+static struct weir_alloc alloc_of(const struct weir_service_opts *given)
+{
+	const struct weir_loop_opts *loop = NULL;
+
+	if (given && given->sz >= offsetof(struct weir_service_opts, cpus))
+		loop = given->loop;
+	if (loop && loop->sz >= offsetof(struct weir_loop_opts, log) && loop->alloc)
+		return *loop->alloc;
+	return base_alloc_libc;
+}
+
+static void steering_close(struct weir_steering *steering)
+{
+	if (steering)
+		steering->ops->close(steering);
+}
+
+int weir_service_open(struct weir_service **servicep, const struct weir_service_opts *given)
+{
+	struct weir_alloc alloc = alloc_of(given);
+	struct weir_service *service;
+	int err;
+
+	service = mem_get(&alloc, 1, sizeof(*service), _Alignof(struct weir_service));
+	if (!service) {
+		steering_close(steering_of(given));
+		return -ENOMEM;
+	}
+	service->alloc = alloc;
+	service->steering = steering_of(given);
+	service->stop_ns = DEADLINE_NONE;
+	pthread_mutex_init(&service->lock, NULL);
+	pthread_cond_init(&service->reported, NULL);
+	err = read_opts(service, given);
+	if (!err)
+		err = take_steering(service);
+	if (!err)
+		err = open_workers(service);
+	if (!err)
+		err = start_workers(service);
+	if (err) {
+		weir_service_close(service);
+		return err;
+	}
+	log_open(service);
+	*servicep = service;
+	return 0;
+}
+
+/* stop, wait, close */
+
+static uint64_t clock_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+void weir_service_stop(struct weir_service *service, uint64_t timeout_ns)
+{
+	uint64_t stop_ns = deadline_after(clock_ns(), timeout_ns);
+	uint64_t old = atomic_load(&service->stop_ns);
+	uint32_t i;
+
+	while (stop_ns < old && !atomic_compare_exchange_weak(&service->stop_ns, &old, stop_ns))
+		;
+	for (i = 0; i < service->opts.workers; i++)
+		worker_wake(&service->workers[i]);
+}
+
+int weir_service_wait(struct weir_service *service)
+{
+	uint64_t aborted = 0;
+	int died = 0;
+	uint32_t i;
+
+	if (service->joined)
+		return service->result;
+	for (i = 0; i < service->opts.workers; i++) {
+		struct worker *w = &service->workers[i];
+
+		if (!w->created)
+			continue;
+		pthread_join(w->thread, NULL);
+		aborted += w->aborted;
+		if (!died)
+			died = w->err;
+	}
+	service->joined = true;
+	service->result = died ? died : (int)min_u64(aborted, INT32_MAX);
+	service_log(service, WEIR_LOG_INFO, "service: ended, %llu connections aborted",
+		    (unsigned long long)aborted);
+	return service->result;
+}
+
+void weir_service_close(struct weir_service *service)
+{
+	struct weir_alloc alloc;
+	bool leaked = false;
+	uint32_t i;
+
+	if (!service)
+		return;
+	if (service->workers) {
+		weir_service_stop(service, 0);
+		weir_service_wait(service);
+		for (i = 0; i < service->opts.workers; i++) {
+			worker_close(&service->workers[i]);
+			leaked |= service->workers[i].leaked;
+		}
+	}
+	steering_close(service->steering);
+	if (leaked)
+		return;		/* what the kernel keeps points to the rest */
+	pthread_cond_destroy(&service->reported);
+	pthread_mutex_destroy(&service->lock);
+	alloc = service->alloc;
+	mem_put(&alloc, service->workers, service->opts.workers, sizeof(*service->workers));
+	mem_put(&alloc, service, 1, sizeof(*service));
+}
+
+/* getters */
+
+void weir_service_addr(const struct weir_service *service, struct weir_addr *addr)
+{
+	*addr = service->addr;
+}
+
+const char *weir_service_backend(const struct weir_service *service, const char **reason)
+{
+	if (reason)
+		*reason = service->reason;
+	return service->backend;
+}
+
+/* Higher: the service as a whole is in this state if any worker is. */
+static unsigned int state_rank(uint32_t state)
+{
+	static const uint8_t ranks[] = {
+		[WEIR_DEAD]	= 1,
+		[WEIR_INIT]	= 2,
+		[WEIR_DRAIN]	= 3,
+		[WEIR_PARKED]	= 4,
+		[WEIR_RUN]	= 5,
+	};
+
+	return state < ARRAY_SIZE(ranks) ? ranks[state] : 0;
+}
+
+static void stats_add(struct weir_service_stats *sum, const struct weir_service_stats *one)
+{
+	const size_t counters = offsetof(struct weir_service_stats, state) / sizeof(uint64_t);
+	const uint64_t *from = (const uint64_t *)(const void *)one;
+	uint64_t *to = (uint64_t *)(void *)sum;
+	size_t i;
+
+	for (i = 0; i < counters; i++)
+		to[i] += from[i];
+	if (state_rank(one->state) > state_rank(sum->state))
+		sum->state = one->state;
+}
+
+int weir_service_stats(const struct weir_service *service, unsigned int worker,
+		       struct weir_service_stats *stats, size_t sz)
+{
+	struct weir_service_stats one, sum = { .state = WEIR_DEAD };
+	uint32_t i;
+
+	if (worker != WEIR_WORKER_NONE && worker >= service->opts.workers)
+		return -EINVAL;
+	for (i = 0; i < service->opts.workers; i++) {
+		if (worker != WEIR_WORKER_NONE && worker != i)
+			continue;
+		meter_read(&service->workers[i], &one);
+		stats_add(&sum, &one);
+	}
+	stats_copy(stats, sz, &sum, sizeof(sum));
+	return 0;
+}
+
+static const struct client *client_const(const struct weir_conn *conn)
+{
+	assert(conn->hooks == &client_hooks);
+	return (const struct client *)(const void *)conn;
+}
+
+void *weir_conn_service_ctx(const struct weir_conn *conn)
+{
+	return client_const(conn)->worker->service->opts.ctx;
+}
+
+unsigned int weir_conn_worker(const struct weir_conn *conn)
+{
+	return client_const(conn)->worker->index;
+}

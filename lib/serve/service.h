@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * service.h - inside of a service: N workers, each with what is its own
+ *
+ * A worker's fields are its thread's alone, but for those under "shared" and
+ * the row, which the kernel and other threads read.
+ */
+#ifndef SERVE_SERVICE_H
+#define SERVE_SERVICE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <weir/file.h>
+#include <weir/serve.h>
+
+#include "base/base.h"
+#include "base/list.h"
+#include "net/conn.h"
+
+enum {
+	SIGNALS_BATCH	= 32,	/* taken from the ring at once */
+	SIGNALS_ROUNDS	= 8,	/* batches a wake-up may take: work per turn is bounded */
+	SIGNALS_HELD	= 64,	/* waiting for their connection, per worker */
+};
+
+/* A connection of a service. */
+struct client {
+	struct weir_conn conn;		/* first: the user's pointer is ours */
+	struct worker *worker;
+	struct client *next;		/* free list */
+	uint64_t cookie;		/* under which it is in the table of signals, or 0 */
+	struct weir_link edge;		/* on worker->edges: an edge is to be told */
+	uint32_t edges;			/* 1 << kind: what is on now */
+	uint32_t told;			/* 1 << kind: what the user was told */
+	bool used;
+	bool refused;
+};
+
+/* Accepted clients without a connection: first in first out. */
+struct held {
+	struct weir_file *files;
+	uint32_t max;
+	uint32_t head;
+	uint32_t count;
+	struct weir_op close_op;	/* when stopping */
+};
+
+/* A signal whose connection has not been accepted yet. */
+struct held_signal {
+	struct weir_event event;
+	uint64_t since_ns;
+};
+
+struct cookie_entry {
+	uint64_t cookie;		/* 0: free */
+	struct client *client;
+};
+
+struct signals {
+	struct weir_file file;		/* the ring's descriptor, ours */
+	struct weir_op poll_op;
+	struct weir_op tick_op;
+	struct cookie_entry *table;	/* open addressing, linear probing */
+	uint32_t table_max;		/* a power of two */
+	uint32_t held_count;
+	struct held_signal held[SIGNALS_HELD];
+	bool on;
+};
+
+/* What the row and the statistics are made of. */
+struct meter {
+	uint64_t turn_ns;		/* when the wait returned */
+	uint64_t window_ns;		/* when the window of the minimum began */
+	uint64_t window_min_ns;
+	uint64_t published_ns;
+	uint64_t cpu_read_ns;
+	struct weir_service_stats stats;	/* the worker's own copy */
+	_Atomic uint32_t seq;			/* odd: being written */
+	_Atomic uint64_t words[sizeof(struct weir_service_stats) / 8];	/* shared */
+};
+
+WEIR_STATIC_ASSERT(sizeof(struct weir_service_stats) % 8 == 0, "copied by words");
+
+struct worker {
+	struct weir_service *service;
+	struct weir_loop *loop;
+	struct weir_pool *pool;
+	struct weir_listener *listener;
+	struct weir_worker_row *row;
+	struct client *clients;
+	struct client *client_free;
+	uint32_t index;
+	uint32_t conns;			/* clients in use, refused ones among them */
+	uint32_t aborted;		/* at the deadline of a stop */
+	struct held held;
+	struct signals signals;
+	struct weir_link edges;		/* clients with something to be told */
+	struct weir_link sending;	/* connections with a send in flight, oldest first */
+	struct weir_link stalled;	/* those of them that were told */
+	struct weir_op stall_op;
+	uint64_t failed_ns;		/* when a failure to accept was logged last */
+	struct weir_op stop_op;		/* deadline of the stop */
+	uint64_t stop_ns;		/* DEADLINE_NONE: not stopping */
+	struct meter meter;
+	pthread_t thread;
+	int err;			/* what it died of, or why it did not start */
+	bool created;			/* thread is valid */
+	bool started;			/* the user's start() returned 0 */
+	bool reported;			/* to the opener */
+	bool ended;			/* nothing left to do */
+	bool leaked;			/* the kernel may still own our memory */
+
+	/* shared */
+	_Atomic uint32_t wakers;	/* threads inside worker_wake() */
+	_Atomic bool gone;		/* there is no loop, or it is being freed */
+	_Atomic bool dead;
+};
+
+struct weir_service {
+	struct weir_service_opts opts;
+	struct weir_service_ops ops;
+	struct weir_conn_ops conn_ops;
+	struct weir_conn_opts conn_opts;
+	struct weir_loop_opts loop_opts;
+	struct weir_log log;
+	struct weir_alloc alloc;
+	struct weir_addr addr;
+	struct weir_steering *steering;
+	struct worker *workers;
+	const char *backend;
+	char reason[160];
+	bool joined;
+	int result;
+	_Atomic uint64_t stop_ns;	/* on CLOCK_MONOTONIC; DEADLINE_NONE: serve on */
+
+	pthread_mutex_t lock;		/* of these: */
+	pthread_cond_t reported;
+	uint32_t reports;
+	int start_err;
+};
+
+#define service_log(service, level, ...)	base_log(&(service)->log, level, __VA_ARGS__)
+
+/* steer_reuseport.c */
+extern const struct weir_steering_ops steer_reuseport_ops;
+
+/* limits.c: fill in what the loop's options leave open */
+int limits_fit(struct weir_service *service);
+
+/* worker.c */
+int worker_open(struct worker *w, uint32_t index);
+int worker_start(struct worker *w);	/* make its thread */
+void worker_wake(struct worker *w);	/* any thread, signal handler */
+void worker_tick(struct worker *w);	/* after the events of a turn */
+void worker_idle(struct worker *w);	/* something ended that a stop may wait for */
+void worker_close(struct worker *w);	/* its thread has ended, or never was */
+
+static inline bool worker_stopping(const struct worker *w)
+{
+	return w->stop_ns != DEADLINE_NONE;
+}
+
+/* client.c: connections in their slab, and clients that wait for one */
+extern const struct conn_hooks client_hooks;
+int clients_open(struct worker *w);
+void clients_close(struct worker *w);
+void client_accepted(void *ctx, struct weir_file file);
+void client_no_data(struct weir_conn *conn, struct weir_lease *lease);
+void client_closed(struct weir_conn *conn, int err);
+void clients_stop(struct worker *w);
+void clients_abort(struct worker *w);
+
+static inline struct client *client_of(struct weir_conn *conn)
+{
+	return container_of(conn, struct client, conn);
+}
+
+/* signal.c: what the kernel half tells about connections */
+int signals_open(struct worker *w);
+void signals_close(struct worker *w);
+void signals_start(struct worker *w);
+void signals_stop(struct worker *w);
+bool signals_wanted(const struct worker *w);
+void signals_add(struct worker *w, struct client *client, uint64_t cookie);
+void signals_del(struct worker *w, struct client *client);
+
+/* pressure.c: what the worker's own loop tells about them, and the answer */
+void pressure_open(struct worker *w);
+void pressure_edge(struct weir_conn *conn, enum weir_water_edge edge);
+void pressure_unstalled(struct weir_conn *conn);
+void pressure_tell(struct client *client, const struct weir_event *event);
+void pressure_tick(struct worker *w);
+void pressure_stop(struct worker *w);
+
+/* meter.c: the row and the statistics */
+void meter_open(struct worker *w, struct weir_loop_hooks *hooks);
+void meter_state(struct worker *w, enum weir_worker_state state);
+void meter_accepted(struct worker *w);
+void meter_tick(struct worker *w);
+void meter_publish(struct worker *w);
+void meter_read(const struct worker *w, struct weir_service_stats *stats);
+
+#endif /* SERVE_SERVICE_H */

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * steer_reuseport.c - the lowest rung of steering: the kernel's own hash over
+ * the listeners of a SO_REUSEPORT group
+ *
+ * It looks at no load, tells nothing and excludes nobody but a listener that
+ * has been closed. Rows are ordinary memory, so that what reads them (a tool, a
+ * test, the statistics) finds the same on every rung.
+ */
+#include <errno.h>
+
+#include "base/base.h"
+#include "base/list.h"
+#include "serve/service.h"
+
+struct reuseport {
+	struct weir_steering base;
+	unsigned int workers;
+	struct weir_worker_row *rows;
+};
+
+static struct reuseport *to_reuseport(struct weir_steering *st)
+{
+	return container_of(st, struct reuseport, base);
+}
+
+static unsigned int reuseport_rows(struct weir_steering *st)
+{
+	return to_reuseport(st)->workers;
+}
+
+static int reuseport_join(struct weir_steering *st, unsigned int worker, int fd)
+{
+	return worker < to_reuseport(st)->workers && fd >= 0 ? 0 : -EINVAL;
+}
+
+/* Nothing to start: listening in the group was enough. */
+static int reuseport_seal(struct weir_steering *st)
+{
+	return 0;
+}
+
+static struct weir_worker_row *reuseport_row(struct weir_steering *st, unsigned int worker)
+{
+	struct reuseport *self = to_reuseport(st);
+
+	return worker < self->workers ? &self->rows[worker] : NULL;
+}
+
+static int reuseport_signal_fd(struct weir_steering *st, unsigned int worker)
+{
+	return -EOPNOTSUPP;
+}
+
+static int reuseport_signal_take(struct weir_steering *st, unsigned int worker,
+				 struct weir_event *out, unsigned int max)
+{
+	return 0;
+}
+
+static void reuseport_accepted(struct weir_steering *st, unsigned int worker, uint64_t cookie)
+{
+}
+
+static void reuseport_closed(struct weir_steering *st, uint64_t cookie)
+{
+}
+
+static void reuseport_tick(struct weir_steering *st, uint64_t now_ns)
+{
+}
+
+/* Its listener has left the group with its close. */
+static void reuseport_leave(struct weir_steering *st, unsigned int worker)
+{
+}
+
+static void reuseport_close(struct weir_steering *st)
+{
+	struct reuseport *self = to_reuseport(st);
+
+	mem_put(&base_alloc_libc, self->rows, self->workers, sizeof(*self->rows));
+	mem_put(&base_alloc_libc, self, 1, sizeof(*self));
+}
+
+const struct weir_steering_ops steer_reuseport_ops = {
+	.sz		= sizeof(struct weir_steering_ops),
+	.name		= "reuseport",
+	.rows		= reuseport_rows,
+	.join		= reuseport_join,
+	.seal		= reuseport_seal,
+	.row		= reuseport_row,
+	.signal_fd	= reuseport_signal_fd,
+	.signal_take	= reuseport_signal_take,
+	.accepted	= reuseport_accepted,
+	.closed		= reuseport_closed,
+	.tick		= reuseport_tick,
+	.leave		= reuseport_leave,
+	.close		= reuseport_close,
+};
+
+int weir_steering_reuseport(struct weir_steering **stp, unsigned int workers)
+{
+	struct reuseport *self;
+
+	if (!workers || workers > WEIR_WORKERS_MAX)
+		return -EINVAL;
+	self = mem_get(&base_alloc_libc, 1, sizeof(*self), _Alignof(struct reuseport));
+	if (!self)
+		return -ENOMEM;
+	self->rows = mem_get(&base_alloc_libc, workers, sizeof(*self->rows),
+			     _Alignof(struct weir_worker_row));
+	if (!self->rows) {
+		mem_put(&base_alloc_libc, self, 1, sizeof(*self));
+		return -ENOMEM;
+	}
+	self->base.ops = &steer_reuseport_ops;
+	self->workers = workers;
+	*stp = &self->base;
+	return 0;
+}

@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * worker.c - life of a worker: opened by the thread that opens the service, run
+ * and ended by a thread of its own
+ *
+ * A stop has three steps. The listener closes and every connection is closed
+ * gracefully; at the deadline what is left is aborted; when nothing is left the
+ * loop ends. A worker that dies in a callback (pthread_exit()) leaves a turn of
+ * its loop unfinished, so nothing can be drained any more: its row says so, its
+ * listener leaves the group, and its loop is abandoned, which closes all its
+ * sockets. Memory the kernel might still write to lives until the thread has
+ * ended, by when the kernel has let go of it.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "net/listener.h"
+#include "serve/service.h"
+
+#define CLOSE_NS	NSEC_PER_SEC	/* for the kernel to let go of a loop */
+#define COMPLAIN_NS	NSEC_PER_SEC
+
+/* waking: from any thread, also while the loop ends */
+
+void worker_wake(struct worker *w)
+{
+	atomic_fetch_add(&w->wakers, 1);
+	if (!atomic_load(&w->gone))
+		weir_loop_wake(w->loop);
+	atomic_fetch_sub(&w->wakers, 1);
+}
+
+/* Nobody uses the loop any more but its owner. */
+static void wakers_out(struct worker *w)
+{
+	atomic_store(&w->gone, true);
+	while (atomic_load(&w->wakers))
+		sched_yield();
+}
+
+/* stop */
+
+void worker_idle(struct worker *w)
+{
+	if (!worker_stopping(w) || w->ended || w->listener || w->conns || w->held.count ||
+	    weir_op_busy(&w->held.close_op))
+		return;
+	w->ended = true;
+	weir_cancel(w->loop, &w->stop_op);
+	signals_stop(w);
+	pressure_stop(w);
+	weir_loop_stop(w->loop);
+}
+
+static void listener_closed(void *ctx)
+{
+	struct worker *w = ctx;
+
+	w->listener = NULL;
+	w->service->steering->ops->leave(w->service->steering, w->index);
+	worker_idle(w);
+}
+
+static void stop_arm(struct worker *w);
+
+static void stop_done(struct weir_op *op)
+{
+	struct worker *w = op->ctx;
+
+	if (w->ended)
+		return;
+	if (op->res)
+		stop_arm(w);	/* cancelled: the deadline is another now */
+	else
+		clients_abort(w);
+}
+
+static void stop_arm(struct worker *w)
+{
+	weir_prep_timeout(&w->stop_op, w->stop_ns, stop_done, w);
+	weir_submit(w->loop, &w->stop_op);
+}
+
+static void stop_changed(struct worker *w, uint64_t stop_ns)
+{
+	bool first = !worker_stopping(w);
+
+	w->stop_ns = stop_ns;
+	if (!first) {
+		weir_cancel(w->loop, &w->stop_op);
+		return;
+	}
+	meter_state(w, WEIR_DRAIN);
+	weir_listener_close(w->listener, listener_closed, w);
+	clients_stop(w);
+	stop_arm(w);
+}
+
+void worker_tick(struct worker *w)
+{
+	uint64_t stop_ns = atomic_load_explicit(&w->service->stop_ns, memory_order_relaxed);
+
+	if (w->ended)
+		return;
+	pressure_tick(w);
+	meter_tick(w);
+	if (stop_ns != w->stop_ns)
+		stop_changed(w, stop_ns);
+}
+
+/* open and close */
+
+static void accept_failed(void *ctx, int err)
+{
+	struct worker *w = ctx;
+	uint64_t now_ns = weir_loop_now(w->loop);
+
+	if (w->failed_ns && now_ns - w->failed_ns < COMPLAIN_NS)
+		return;
+	w->failed_ns = now_ns;
+	service_log(w->service, WEIR_LOG_WARN,
+		    "worker %u: accepting pauses: %s; %u connections, %u clients wait for one",
+		    w->index, weir_strerror(err), w->conns, w->held.count);
+}
+
+static int open_listener(struct worker *w)
+{
+	struct weir_service *service = w->service;
+	struct weir_listener_opts opts = {
+		.sz		= sizeof(opts),
+		.addr		= &service->addr,
+		.accepted	= client_accepted,
+		.failed		= accept_failed,
+		.ctx		= w,
+		.backlog	= service->opts.backlog,
+		.reuseport	= 1,
+	};
+	int err, fd;
+
+	err = weir_listener_open(&w->listener, w->loop, &opts);
+	if (err)
+		return err;
+	fd = weir_listener_fd(w->listener);
+	if (fd < 0)
+		return fd;
+	/* The first one's port is everybody's. */
+	weir_listener_addr(w->listener, &service->addr);
+	w->row->epoch++;
+	return service->steering->ops->join(service->steering, w->index, fd);
+}
+
+static int open_loop(struct worker *w)
+{
+	struct weir_service *service = w->service;
+	struct weir_loop_opts loop = service->loop_opts;
+	struct weir_loop_hooks hooks = { 0 };
+	struct weir_pool_opts pool = {
+		.sz		= sizeof(pool),
+		.buf_bytes	= service->opts.buf_bytes,
+		.count		= service->opts.bufs,
+	};
+	int err;
+
+	meter_open(w, &hooks);
+	loop.hooks = &hooks;
+	err = weir_loop_open(&w->loop, &loop);
+	if (err)
+		return err;
+	atomic_store(&w->gone, false);
+	return weir_pool_open(&w->pool, w->loop, &pool);
+}
+
+int worker_open(struct worker *w, uint32_t index)
+{
+	struct weir_service *service = w->service;
+	int err;
+
+	w->index = index;
+	w->stop_ns = DEADLINE_NONE;
+	w->row = service->steering->ops->row(service->steering, index);
+	if (!w->row)
+		return -EINVAL;
+	pressure_open(w);
+	err = open_loop(w);
+	if (!err)
+		err = clients_open(w);
+	if (!err)
+		err = open_listener(w);
+	if (!err)
+		err = signals_open(w);
+	return err;
+}
+
+/* Cancels what is left, the user's operations among it. */
+static void end_loop(struct worker *w)
+{
+	int err;
+
+	if (w->listener)
+		weir_listener_close(w->listener, NULL, NULL);
+	w->listener = NULL;
+	wakers_out(w);
+	err = weir_loop_close(w->loop, CLOSE_NS);
+	if (err) {
+		w->leaked = true;
+		service_log(w->service, WEIR_LOG_ERROR,
+			    "worker %u: the kernel keeps memory of its loop: %s", w->index,
+			    weir_strerror(err));
+	}
+	w->loop = NULL;
+}
+
+/* Nobody is left who could give its buffers back. */
+static void pool_forget(struct weir_pool *pool)
+{
+	uint32_t i;
+
+	for (i = 0; i < pool->group.count; i++)
+		pool->group.leases[i].refs = 0;
+	pool->group.free = pool->group.count;
+	pool->group.armed = 0;
+	pool->group.parked = 0;
+	list_init(&pool->waiters);
+	pool->wake = (struct weir_op){ 0 };
+}
+
+void worker_close(struct worker *w)
+{
+	int err;
+
+	w->ended = true;
+	if (w->loop)
+		end_loop(w);
+	if (w->leaked)
+		return;
+	if (w->pool && atomic_load(&w->dead))
+		pool_forget(w->pool);
+	err = weir_pool_close(w->pool);
+	if (err)
+		service_log(w->service, WEIR_LOG_ERROR,
+			    "worker %u: buffers that were not given back are lost", w->index);
+	signals_close(w);
+	clients_close(w);
+}
+
+/* the thread */
+
+static void report(struct worker *w, int err)
+{
+	struct weir_service *service = w->service;
+
+	if (w->reported)
+		return;
+	w->reported = true;
+	pthread_mutex_lock(&service->lock);
+	service->reports++;
+	if (err && !service->start_err)
+		service->start_err = err;
+	pthread_cond_signal(&service->reported);
+	pthread_mutex_unlock(&service->lock);
+}
+
+static void leave_group(struct worker *w)
+{
+	int fd = w->listener ? weir_listener_fd(w->listener) : -1;
+
+	if (fd < 0)
+		return;
+	/* Closing would not do: the accept in flight holds the socket. */
+	shutdown(fd, SHUT_RDWR);
+	w->service->steering->ops->leave(w->service->steering, w->index);
+}
+
+/* The thread ends in the middle of something. Runs on it. */
+static void worker_died(void *arg)
+{
+	struct worker *w = arg;
+
+	if (!w->err)
+		w->err = -EOWNERDEAD;
+	service_log(w->service, WEIR_LOG_ERROR, "worker %u died: %s; %u connections are lost",
+		    w->index, weir_strerror(w->err), w->conns);
+	meter_state(w, WEIR_DEAD);
+	atomic_store(&w->dead, true);
+	w->ended = true;
+	meter_publish(w);
+	leave_group(w);
+	wakers_out(w);
+	loop_abandon(w->loop);
+	listener_forget(w->listener, &w->service->alloc);
+	w->listener = NULL;
+	w->loop = NULL;
+	report(w, w->err);
+}
+
+static int pin_thread(const struct worker *w)
+{
+	const int *cpus = w->service->opts.cpus;
+	cpu_set_t set;
+
+	if (!cpus)
+		return 0;
+	if (cpus[w->index] < 0 || cpus[w->index] >= CPU_SETSIZE)
+		return -EINVAL;
+	CPU_ZERO(&set);
+	CPU_SET(cpus[w->index], &set);
+	return -pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+}
+
+static int worker_begin(struct worker *w)
+{
+	const struct weir_service *service = w->service;
+	char name[16];
+	int ret;
+
+	snprintf(name, sizeof(name), "weir-w%u", w->index);
+	pthread_setname_np(pthread_self(), name);
+	ret = pin_thread(w);
+	if (ret)
+		return ret;
+	w->row->pid = (uint32_t)syscall(SYS_gettid);
+	/* From here the loop is this thread's. */
+	ret = weir_loop_run_once(w->loop, 0);
+	if (ret < 0)
+		return ret;
+	ret = service->ops.start ? service->ops.start(service->opts.ctx, w->index, w->loop) : 0;
+	if (ret)
+		return ret;
+	w->started = true;
+	signals_start(w);
+	weir_listener_start(w->listener);
+	return 0;
+}
+
+/* A user's weir_loop_stop() does not end a service. */
+static int worker_serve(struct worker *w)
+{
+	int ret = 0;
+
+	while (!w->ended && ret >= 0) {
+		ret = weir_loop_run(w->loop);
+		if (ret == 1 && !w->ended)
+			ret = -ECANCELED;
+	}
+	return ret < 0 ? ret : 0;
+}
+
+static void worker_end(struct worker *w)
+{
+	const struct weir_service *service = w->service;
+
+	if (w->started && service->ops.stop)
+		service->ops.stop(service->opts.ctx, w->index);
+	w->ended = true;
+	meter_publish(w);
+	end_loop(w);
+	meter_state(w, WEIR_DEAD);
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+	int err;
+
+	pthread_cleanup_push(worker_died, w);
+	err = worker_begin(w);
+	report(w, err);
+	if (!err)
+		w->err = worker_serve(w);
+	if (!w->err)
+		worker_end(w);
+	pthread_cleanup_pop(w->err);
+	return NULL;
+}
+
+/* Signals are for the caller's threads, but for those that a fault raises. */
+int worker_start(struct worker *w)
+{
+	static const int faults[] = {
+		SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF,
+	};
+	sigset_t set, old;
+	size_t i;
+	int err;
+
+	sigfillset(&set);
+	for (i = 0; i < ARRAY_SIZE(faults); i++)
+		sigdelset(&set, faults[i]);
+	pthread_sigmask(SIG_SETMASK, &set, &old);
+	err = pthread_create(&w->thread, NULL, worker_main, w);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	w->created = !err;
+	return -err;
+}
