@@ -123,7 +123,7 @@ TEST_F(hist, percentiles_agree_with_a_sorted_array)
 		hist_record(self->h, values[i]);
 	}
 	qsort(values, VALUES, sizeof(*values), compare);
-	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(levels); i++) {
 		/* In thousandths of a percent, to stay in integers. */
 		rank = ((size_t)(levels[i] * 1000 + 0.5) * VALUES + 99999) / 100000;
 		want = values[rank ? rank - 1 : 0];

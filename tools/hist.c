@@ -108,8 +108,9 @@ static uint64_t rank_of(uint64_t total, double percent)
 		return total;
 	rank = percent / 100 * (double)total;
 	/* Forgive the rounding of 99.9 / 100 * 1000 = 999.0000000000001. */
-	whole = (uint64_t)(rank - rank * 1e-12);
-	if ((double)whole < rank - rank * 1e-12)
+	rank -= rank / 1e12;
+	whole = (uint64_t)rank;
+	if ((double)whole < rank)
 		whole++;
 	return whole ? whole : 1;
 }
@@ -259,8 +260,8 @@ void hist_json(const struct hist *h, struct json *j, const char *name)
 	} levels[] = {
 		{ "p50_ns", 50 },	{ "p75_ns", 75 },	{ "p90_ns", 90 },
 		{ "p99_ns", 99 },	{ "p99_9_ns", 99.9 },	{ "p99_99_ns", 99.99 },
-	};
-	size_t i;
+		{ }
+	}, *level;
 
 	json_object(j, name);
 	json_u64(j, "count", h->total);
@@ -268,8 +269,8 @@ void hist_json(const struct hist *h, struct json *j, const char *name)
 	json_u64(j, "min_ns", hist_min(h));
 	json_double(j, "mean_ns", hist_mean(h));
 	json_double(j, "stddev_ns", hist_stddev(h));
-	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-		json_u64(j, levels[i].name, hist_percentile(h, levels[i].percent));
+	for (level = levels; level->name; level++)
+		json_u64(j, level->name, hist_percentile(h, level->percent));
 	json_u64(j, "max_ns", h->max_ns);
 	json_end_object(j);
 }

@@ -33,7 +33,10 @@ static bool open_loop(const struct engine *e)
 /* When request @k of an open loop is due. */
 static uint64_t due_at(const struct engine *e, uint64_t k)
 {
-	return e->zero_ns + (uint64_t)((unsigned __int128)k * NSEC_PER_SEC / e->opts->rate);
+	uint64_t rate = e->opts->rate;
+
+	/* k / rate seconds; in two parts, so that a day's k cannot overflow. */
+	return e->zero_ns + k / rate * NSEC_PER_SEC + k % rate * NSEC_PER_SEC / rate;
 }
 
 /* No further request will become due. */
@@ -50,13 +53,14 @@ static bool schedule_over(const struct engine *e, uint64_t now)
 static uint64_t backlog(const struct engine *e, uint64_t now)
 {
 	uint64_t until = now < e->end_ns ? now + 1 : e->end_ns;
-	uint64_t due;
+	uint64_t past, due;
 
 	if (!open_loop(e) || !e->running || until < e->zero_ns)
 		return 0;
 	/* Rounded up: how many k have due_at(k) < until. */
-	due = (uint64_t)(((unsigned __int128)(until - e->zero_ns) * e->opts->rate +
-			  NSEC_PER_SEC - 1) / NSEC_PER_SEC);
+	past = until - e->zero_ns;
+	due = past / NSEC_PER_SEC * e->opts->rate +
+	      (past % NSEC_PER_SEC * e->opts->rate + NSEC_PER_SEC - 1) / NSEC_PER_SEC;
 	if (e->opts->requests_max && due > e->opts->requests_max)
 		due = e->opts->requests_max;
 	return due > e->res->issued ? due - e->res->issued : 0;

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench/echo_bench.h"
@@ -26,9 +27,15 @@ static struct contender contenders[] = {
 	{ .name = "weir-1-no-batch", .suite = SUITE_ONE, .weir = true, .no_batch = true },
 	{ .name = "peer_uring-1", .suite = SUITE_ONE, .program = "peer_uring" },
 	{ .name = "peer_epoll-1", .suite = SUITE_ONE, .program = "peer_epoll" },
+	{ }
 };
 
-#define CONTENDERS	((int)(sizeof(contenders) / sizeof(contenders[0])))
+/* The processors at the start of a sample. */
+struct use {
+	struct timespec start;
+	uint64_t server_ns;
+	uint64_t client_ns;
+};
 
 static _Noreturn void die(const char *what, int err)
 {
@@ -43,11 +50,11 @@ static bool enabled(const struct bench *b, const struct contender *c)
 
 struct contender *contender_next(const struct bench *b, const struct contender *c)
 {
-	int i = c ? (int)(c - contenders) + 1 : 0;
+	struct contender *next = c ? contenders + (c - contenders) + 1 : contenders;
 
-	while (i < CONTENDERS && !enabled(b, &contenders[i]))
-		i++;
-	return i < CONTENDERS ? &contenders[i] : NULL;
+	while (next->name && !enabled(b, next))
+		next++;
+	return next->name ? next : NULL;
 }
 
 static void server_args(const struct bench *b, const struct contender *c, char *path,
@@ -74,6 +81,52 @@ static void server_args(const struct bench *b, const struct contender *c, char *
 	if (c->no_batch)
 		argv[n++] = "--no-batch";
 	argv[n] = NULL;
+}
+
+/* What processor @cpu has spent on anything so far, in units of 10 ms. */
+static uint64_t busy_ns(long cpu)
+{
+	uint64_t user, nice, system, idle, iowait, irq, softirq;
+	uint64_t busy = 0;
+	FILE *in = fopen("/proc/stat", "r");
+	char line[PATH_MAX_BYTES];
+	long id;
+
+	if (!in)
+		die("/proc/stat", -errno);
+	while (fgets(line, sizeof(line), in))
+		if (sscanf(line, "cpu%ld %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+			   " %" SCNu64 " %" SCNu64, &id, &user, &nice, &system, &idle, &iowait,
+			   &irq, &softirq) == 8 && id == cpu)
+			busy = user + nice + system + irq + softirq;
+	fclose(in);
+	return busy * (uint64_t)(SEC_NS / (double)sysconf(_SC_CLK_TCK));
+}
+
+static void use_begin(const struct bench *b, struct use *use)
+{
+	clock_gettime(CLOCK_MONOTONIC, &use->start);
+	use->server_ns = busy_ns(atol(b->server_cpu));
+	use->client_ns = busy_ns(b->load.cpu);
+}
+
+/* The share of others on the processor that they used more. */
+static double use_of_others(const struct bench *b, const struct use *use,
+			    const struct server_stats *stats)
+{
+	double server = (double)(busy_ns(atol(b->server_cpu)) - use->server_ns);
+	double client = (double)(busy_ns(b->load.cpu) - use->client_ns);
+	struct timespec now;
+	double ns;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ns = (double)(now.tv_sec - use->start.tv_sec) * SEC_NS +
+	     (double)(now.tv_nsec - use->start.tv_nsec);
+	server -= (double)stats->cpu_ns;
+	client -= (double)b->res.cpu_ns;
+	if (client > server)
+		server = client;
+	return server > 0 ? server / ns : 0;
 }
 
 static void note(struct bench *b, double *sample, const struct server_stats *stats)
@@ -110,9 +163,11 @@ static void measure(struct bench *b, struct contender *c, int round)
 	struct server_stats stats;
 	char path[PATH_MAX_BYTES];
 	struct server server;
+	struct use use;
 	int err, stop_err;
 
 	server_args(b, c, path, argv);
+	use_begin(b, &use);
 	err = server_start(&server, argv);
 	if (err)
 		die(argv[0], err);
@@ -125,9 +180,31 @@ static void measure(struct bench *b, struct contender *c, int round)
 		die(c->name, err ? err : stop_err);
 	check_sample(b, c, &stats);
 	note(b, c->sample[round], &stats);
+	c->sample[round][WHAT_OTHERS] = use_of_others(b, &use, &stats);
 	fprintf(stderr, "round %d/%d  %-16s %7.0f ns/request  %.4f calls/request  %8.0f/s\n",
 		round + 1, b->rounds, c->name, c->sample[round][WHAT_CPU],
 		c->sample[round][WHAT_SYSCALLS], c->sample[round][WHAT_RATE]);
+}
+
+/* Each round starts with another server. */
+static void run_round(struct bench *b, int round)
+{
+	struct contender *first = contender_next(b, NULL);
+	struct contender *c;
+	int i;
+
+	for (i = 0; i < round; i++) {
+		first = contender_next(b, first);
+		if (!first)
+			first = contender_next(b, NULL);
+	}
+	c = first;
+	do {
+		measure(b, c, round);
+		c = contender_next(b, c);
+		if (!c)
+			c = contender_next(b, NULL);
+	} while (c != first);
 }
 
 static void write_file(const struct bench *b, const char *name, bool json)
@@ -228,8 +305,7 @@ static void parse_args(struct bench *b, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static struct bench b = { .rounds = 7, .server_cpu = "0" };
-	struct contender *c;
-	int round, i;
+	int round;
 
 	load_opts_init(&b.load);
 	b.load.connections = 1000;
@@ -237,13 +313,8 @@ int main(int argc, char **argv)
 	b.load.duration_ns = 3000000000U;
 	b.load.warmup_ns = 300000000;
 	parse_args(&b, argc, argv);
-	for (round = 0; round < b.rounds; round++) {
-		for (i = 0; i < CONTENDERS; i++) {
-			c = &contenders[(i + round) % CONTENDERS];
-			if (enabled(&b, c))
-				measure(&b, c, round);
-		}
-	}
+	for (round = 0; round < b.rounds; round++)
+		run_round(&b, round);
 	write_file(&b, "echo.txt", false);
 	write_file(&b, "echo.json", true);
 	report_table(&b, stdout);

@@ -23,6 +23,7 @@ enum what {
 	WHAT_P50,		/* ns, at the client */
 	WHAT_P99,
 	WHAT_CLIENT_CPU,
+	WHAT_OTHERS,		/* share of either processor that others used */
 	WHAT_MAX,
 };
 

@@ -83,7 +83,7 @@ void peer_parse(struct peer_opts *opts, int argc, char **argv)
 		usage(stderr, 2);
 }
 
-static void pin(int cpu)
+static void pin_thread(int cpu)
 {
 	cpu_set_t set;
 
@@ -142,7 +142,7 @@ int peer_start(const struct peer_opts *opts)
 	stop_signals(&set);
 	if (sigprocmask(SIG_BLOCK, &set, NULL))
 		peer_die("sigprocmask", errno);
-	pin(opts->cpu);
+	pin_thread(opts->cpu);
 	raise_descriptors();
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)

@@ -124,7 +124,7 @@ static void enter(struct server *s, unsigned int wait)
 		peer_die("io_uring_enter", -ret);
 }
 
-static struct io_uring_sqe *get_sqe(struct server *s, enum kind kind, uint32_t slot)
+static struct io_uring_sqe *get_sqe(struct server *s, enum kind what, uint32_t slot)
 {
 	struct io_uring_sq *sq = &s->ring.sq;
 	struct io_uring_sqe *sqe;
@@ -133,7 +133,7 @@ static struct io_uring_sqe *get_sqe(struct server *s, enum kind kind, uint32_t s
 		enter(s, 0);
 	sqe = &sq->sqes[sq->sqe_tail++ & sq->ring_mask];
 	memset(sqe, 0, sizeof(*sqe));
-	sqe->user_data = (uint64_t)kind << 32 | slot;
+	sqe->user_data = (uint64_t)what << 32 | slot;
 	return sqe;
 }
 

@@ -13,6 +13,7 @@ static const char *const what_names[WHAT_MAX] = {
 	[WHAT_P50]		= "p50_ns",
 	[WHAT_P99]		= "p99_ns",
 	[WHAT_CLIENT_CPU]	= "client_cpu_ns_per_request",
+	[WHAT_OTHERS]		= "cpu_share_of_others",
 };
 
 /* The project's limits, and the ratio or difference each one is about. */
@@ -29,9 +30,8 @@ static const struct limit {
 	{ "system calls per request", "weir", NULL, WHAT_SYSCALLS, false, 0.03 },
 	{ "p50 over no batching, ns", "weir-1", "weir-1-no-batch", WHAT_P50, true, 5000 },
 	{ "peer_uring / peer_epoll, CPU", "peer_uring", "peer_epoll", WHAT_CPU, false, 1 },
+	{ }
 };
-
-#define LIMITS	(sizeof(limits) / sizeof(limits[0]))
 
 struct spread {
 	double min;
@@ -99,27 +99,29 @@ static bool judge(const struct bench *b, const struct limit *limit, struct sprea
 
 void report_table(const struct bench *b, FILE *out)
 {
+	const struct limit *limit;
 	const struct contender *c;
 	struct spread s;
-	size_t i;
 
-	fprintf(out, "Echo, %u bytes, closed loop, server on CPU %s, client on CPU %d, %d rounds, medians\n",
-		b->load.size_bytes, b->server_cpu, b->load.cpu, b->rounds);
-	fprintf(out, "%-16s %6s %12s %14s %12s %11s %11s\n", "server", "conns", "cpu ns/req",
-		"syscalls/req", "requests/s", "p50 us", "p99 us");
+	fprintf(out, "Echo, %u bytes, closed loop, server on CPU %s, client on CPU %d, ",
+		b->load.size_bytes, b->server_cpu, b->load.cpu);
+	fprintf(out, "medians of %d rounds\n", b->rounds);
+	fprintf(out, "%-16s %6s %12s %14s %12s %11s %11s %7s\n", "server", "conns", "cpu ns/req",
+		"syscalls/req", "requests/s", "p50 us", "p99 us", "others");
 	for (c = contender_next(b, NULL); c; c = contender_next(b, c))
-		fprintf(out, "%-16s %6u %12.0f %14.4f %12.0f %11.1f %11.1f\n", c->name,
+		fprintf(out, "%-16s %6u %12.0f %14.4f %12.0f %11.1f %11.1f %6.0f%%\n", c->name,
 			c->suite == SUITE_ONE ? 1 : b->load.connections,
 			figure(b, c, WHAT_CPU).median, figure(b, c, WHAT_SYSCALLS).median,
 			figure(b, c, WHAT_RATE).median, figure(b, c, WHAT_P50).median / 1e3,
-			figure(b, c, WHAT_P99).median / 1e3);
+			figure(b, c, WHAT_P99).median / 1e3,
+			figure(b, c, WHAT_OTHERS).median * 100);
 	fprintf(out, "\n%-32s %9s %9s %9s %9s\n", "within a round", "min", "median", "max",
 		"limit");
-	for (i = 0; i < LIMITS; i++)
-		if (judge(b, &limits[i], &s))
-			fprintf(out, "%-32s %9.3f %9.3f %9.3f %9.2f  %s\n", limits[i].text, s.min,
-				s.median, s.max, limits[i].max,
-				s.median <= limits[i].max ? "met" : "missed");
+	for (limit = limits; limit->text; limit++)
+		if (judge(b, limit, &s))
+			fprintf(out, "%-32s %9.3f %9.3f %9.3f %9.2f  %s\n", limit->text, s.min,
+				s.median, s.max, limit->max,
+				s.median <= limit->max ? "met" : "missed");
 }
 
 static void json_spread(struct json *j, const char *name, struct spread s)
@@ -153,18 +155,18 @@ static void json_contender(const struct bench *b, struct json *j, const struct c
 
 static void json_limits(const struct bench *b, struct json *j)
 {
+	const struct limit *limit;
 	struct spread s;
-	size_t i;
 
 	json_array(j, "limits");
-	for (i = 0; i < LIMITS; i++) {
-		if (!judge(b, &limits[i], &s))
+	for (limit = limits; limit->text; limit++) {
+		if (!judge(b, limit, &s))
 			continue;
 		json_object(j, NULL);
-		json_string(j, "text", limits[i].text);
-		json_double(j, "limit", limits[i].max);
+		json_string(j, "text", limit->text);
+		json_double(j, "limit", limit->max);
 		json_spread(j, "measured", s);
-		json_bool(j, "met", s.median <= limits[i].max);
+		json_bool(j, "met", s.median <= limit->max);
 		json_end_object(j);
 	}
 	json_end_array(j);
