@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* demo.c - weir demo: the main job, with real TCP clients, in half a minute */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common.h"
+#include "demo.h"
+#include "privilege.h"
+
+struct demo_args {
+	uint64_t duration, seed;
+	bool json, pretty;
+};
+
+#define AT(field)	offsetof(struct demo_args, field)
+
+static const struct opt demo_opts[] = {
+	{ "duration", 'd', OPT_TIME, .offset = AT(duration), .value = "TIME",
+	  .min = NS_PER_SEC, .max = 600 * NS_PER_SEC,
+	  .help = "of each run with the hung worker; default 8s" },
+	{ "seed", 0, OPT_COUNT, .offset = AT(seed), .value = "N", .max = UINT64_MAX,
+	  .help = "of the bytes that are sent; default 1" },
+	{ "json", 'j', OPT_FLAG, .offset = AT(json), .help = "results as JSON" },
+	{ "pretty", 'p', OPT_FLAG, .offset = AT(pretty), .help = "results as indented JSON" },
+	OPT_END
+};
+
+static const struct {
+	const char *name;
+	int (*run)(struct demo *demo);
+} parts[] = {
+	{ "hung", demo_hung },
+	{ "slow", demo_slow },
+	{ "show", demo_show },
+};
+
+int demo_failed(struct demo *demo, const char *fmt, ...)
+{
+	va_list args;
+
+	if (demo->reason[0])
+		return 1;
+	va_start(args, fmt);
+	vsnprintf(demo->reason, sizeof(demo->reason), fmt, args);
+	va_end(args);
+	return 1;
+}
+
+void demo_sum_up(struct demo *demo, const char *fmt, ...)
+{
+	va_list args;
+
+	if (demo->lines == ARRAY_SIZE(demo->summary))
+		return;
+	va_start(args, fmt);
+	vsnprintf(demo->summary[demo->lines++], sizeof(demo->summary[0]), fmt, args);
+	va_end(args);
+}
+
+/* a service */
+
+int demo_open(struct demo *demo, struct demo_service *ds, const struct weir_service_opts *given,
+	      unsigned int policy)
+{
+	struct weir_service_opts opts = *given;
+	struct steer_opts steer = {
+		.instance = demo->instance,
+		.policy = policy,
+		.workers = opts.workers,
+		.quiet = true,
+	};
+	struct weir_addr addr;
+	int err;
+
+	err = steer_open(&ds->steer, &steer);
+	if (err)
+		return demo_failed(demo, "instance %s: %s", demo->instance, ds->steer.reason);
+	err = weir_addr_parse(&addr, "127.0.0.1:0");
+	if (err) {
+		steer_close(&ds->steer);
+		return demo_failed(demo, "127.0.0.1:0: %s", weir_strerror(err));
+	}
+	opts.addr = &addr;
+	opts.steering = ds->steer.steering;
+	err = weir_service_open(&ds->service, &opts);
+	ds->steer.steering = NULL;	/* taken over, also when it failed */
+	if (err)
+		return demo_failed(demo, "the service does not start: %s; run: weir doctor",
+				   weir_strerror(err));
+	weir_service_addr(ds->service, &addr);
+	ds->port = ntohs(((struct sockaddr_in *)&addr.ss)->sin_port);
+	return 0;
+}
+
+void demo_close(struct demo_service *ds)
+{
+	weir_service_stop(ds->service, NS_PER_SEC);
+	weir_service_wait(ds->service);
+	weir_service_close(ds->service);
+	ds->service = NULL;
+}
+
+/* the command */
+
+static void print_end(const struct demo *demo, int failed)
+{
+	unsigned int i;
+
+	fprintf(demo->out, "\nsummary\n");
+	for (i = 0; i < demo->lines; i++)
+		fprintf(demo->out, "  %s\n", demo->summary[i]);
+	if (!failed)
+		fprintf(demo->out, "  done\n");
+	fflush(demo->out);
+}
+
+static int run_parts(struct demo *demo, const char *which)
+{
+	bool all = !strcmp(which, "all");
+	int failed = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(parts) && !failed; i++) {
+		if (!all && strcmp(which, parts[i].name))
+			continue;
+		if (demo->json)
+			json_object(demo->json, parts[i].name);
+		failed = parts[i].run(demo);
+		if (demo->json)
+			json_end_object(demo->json);
+		if (!failed && interrupted)
+			failed = demo_failed(demo, "interrupted");
+	}
+	return failed;
+}
+
+static int run(struct demo *demo, const char *which, const struct demo_args *args)
+{
+	struct json j;
+	int failed, i;
+
+	if (args->json || args->pretty) {
+		demo->out = fopen("/dev/null", "we");
+		if (!demo->out)
+			return fail("/dev/null: %s", weir_strerror(-errno));
+		json_init(&j, stdout, args->pretty);
+		json_object(&j, NULL);
+		demo->json = &j;
+	}
+	failed = run_parts(demo, which);
+	if (demo->json) {
+		json_bool(&j, "ok", !failed);
+		json_string(&j, "reason", failed ? demo->reason : NULL);
+		json_array(&j, "summary");
+		for (i = 0; i < (int)demo->lines; i++)
+			json_string(&j, NULL, demo->summary[i]);
+		json_end_array(&j);
+		json_end_object(&j);
+		json_fini(&j);
+	}
+	print_end(demo, failed);
+	if (demo->json)
+		fclose(demo->out);
+	return failed ? fail("demo: %s", demo->reason) : WEIR_EXIT_OK;
+}
+
+static int demo_run(const struct command *cmd, int argc, char **argv)
+{
+	struct demo_args args = { .duration = 8 * NS_PER_SEC, .seed = 1 };
+	struct demo demo = { .out = stdout };
+	const char *which = "all";
+	size_t i;
+	int n;
+
+	n = opts_parse(cmd, argc, argv, &args);
+	if (n < 0)
+		return opts_exit(n);
+	if (n > 1)
+		return usage_error(cmd, "%s: one part, or all", argv[1]);
+	if (n)
+		which = argv[0];
+	for (i = 0; i < ARRAY_SIZE(parts); i++)
+		if (!strcmp(which, parts[i].name))
+			break;
+	if (i == ARRAY_SIZE(parts) && strcmp(which, "all"))
+		return usage_error(cmd, "%s: is not hung, slow, show or all", which);
+	demo.duration_ns = args.duration;
+	demo.seed = args.seed;
+	snprintf(demo.instance, sizeof(demo.instance), "demo-%d", (int)getpid());
+	privilege_raise_limits();
+	signal(SIGPIPE, SIG_IGN);
+	catch_signals();
+	return run(&demo, which, &args);
+}
+
+const struct command cmd_demo = {
+	.name = "demo",
+	.operands = "[hung|slow|show|all]",
+	.summary = "show the main job with real TCP clients (about 30 seconds)",
+	.about =
+"hung  four workers, one of which hangs 400 ms of every second, and 800 new\n"
+"      connections a second: latency by the kernel's hash and by BPF's p2c\n"
+"slow  a client that stops reading: the signal, the producer's pause, flat\n"
+"      memory, and every byte compared\n"
+"show  the same state through bpftool and through weir show\n"
+"Without the privilege for BPF it shows what is left, and says so.",
+	.examples =
+"  weir demo\n"
+"  weir demo hung --duration 20s\n"
+"  weir demo -p",
+	.opts = demo_opts,
+	.run = demo_run,
+};

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef WEIR_TOOLS_DEMO_H
+#define WEIR_TOOLS_DEMO_H
+
+/* The parts of `weir demo`. Each returns 0, or 1 after demo_failed(). */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <weir/serve.h>
+
+#include "json.h"
+#include "steer.h"
+
+struct demo {
+	FILE *out;		/* for people; nowhere when JSON is wanted */
+	struct json *json;	/* or NULL */
+	uint64_t duration_ns;	/* of each run of the hung worker */
+	uint64_t seed;
+	char instance[WEIR_NAME_BYTES];
+	char reason[256];	/* of the first failure */
+	char summary[4][160];	/* a line for each part */
+	unsigned int lines;
+};
+
+/* A service of the demo, with its steering. */
+struct demo_service {
+	struct weir_service *service;
+	struct steer steer;
+	uint16_t port;
+};
+
+int demo_hung(struct demo *demo);
+int demo_slow(struct demo *demo);
+int demo_show(struct demo *demo);
+
+/* demo_open() - a service on a free port of 127.0.0.1. Return: 0 or 1. */
+int demo_open(struct demo *demo, struct demo_service *ds, const struct weir_service_opts *opts,
+	      unsigned int policy);
+void demo_close(struct demo_service *ds);
+
+/* demo_failed() - remember why, once. Return: 1. */
+__attribute__((format(printf, 2, 3)))
+int demo_failed(struct demo *demo, const char *fmt, ...);
+
+/* demo_sum_up() - a line for the summary at the end. */
+__attribute__((format(printf, 2, 3)))
+void demo_sum_up(struct demo *demo, const char *fmt, ...);
+
+#endif /* WEIR_TOOLS_DEMO_H */

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * demo_hung.c - a worker that hangs, and who notices
+ *
+ * The same load twice: clients placed by a hash of their address, and by the
+ * load that the workers publish. A hung worker keeps the clients it has
+ * accepted already; new ones must not find it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common.h"
+#include "demo.h"
+#include "echo.h"
+#include "load.h"
+
+#define WORKERS		4
+#define RATE		800
+#define BLOCK_NS	(400 * NS_PER_MS)
+#define PERIOD_NS	NS_PER_SEC
+
+struct hung {
+	const char *policy;	/* in force */
+	bool bpf;
+	struct load_result load;
+	uint64_t accepted[WORKERS];
+	uint64_t picked[WORKERS];	/* of BPF */
+};
+
+static void read_workers(const struct demo *demo, const struct demo_service *ds, struct hung *hung)
+{
+	struct weir_service_stats stats;
+	struct weir_bpf_view *view;
+	struct weir_bpf_worker w;
+	unsigned int i;
+
+	for (i = 0; i < WORKERS; i++) {
+		memset(&stats, 0, sizeof(stats));
+		weir_service_stats(ds->service, i, &stats, sizeof(stats));
+		hung->accepted[i] = stats.accepted;
+	}
+	if (!hung->bpf || weir_bpf_view_open(&view, demo->instance))
+		return;
+	for (i = 0; i < WORKERS; i++)
+		if (!weir_bpf_view_worker(view, i, &w))
+			hung->picked[i] = w.listener.picked;
+	weir_bpf_view_close(view);
+}
+
+static void progress(void *arg, const struct load_progress *p)
+{
+	fprintf(stderr, "\r\033[K  %s: %.0f s, %llu connections, p99 %.1f ms", (char *)arg,
+		(double)p->elapsed_ns / 1e9, (unsigned long long)p->requests,
+		(double)p->interval_p99_ns / 1e6);
+}
+
+static int put_load(struct demo *demo, const struct demo_service *ds, struct hung *hung)
+{
+	bool terminal = isatty(STDERR_FILENO) && !demo->json;
+	struct load_opts opts;
+	int err;
+
+	load_opts_init(&opts);
+	load_opts_address(&opts, "127.0.0.1", ds->port);
+	opts.connections = 1000;
+	opts.rate = RATE;
+	opts.churn = true;
+	opts.sources = 4;
+	opts.duration_ns = demo->duration_ns;
+	opts.timeout_ns = 5 * NS_PER_SEC;
+	opts.seed = demo->seed;
+	opts.stop = &interrupted;
+	if (terminal) {
+		opts.progress = progress;
+		opts.arg = (void *)(uintptr_t)hung->policy;
+	}
+	err = load_run(&opts, &hung->load);
+	if (terminal)
+		fprintf(stderr, "\r\033[K");
+	if (err)
+		return demo_failed(demo, "the clients do not get through: %s", weir_strerror(err));
+	return 0;
+}
+
+static int run_policy(struct demo *demo, unsigned int policy, struct hung *hung,
+		      struct steer *steer)
+{
+	struct demo_service ds = { 0 };
+	struct weir_service_opts opts = {
+		.sz = sizeof(opts),
+		.ops = &echo_ops,
+		.workers = WORKERS,
+	};
+	struct echo *echo = aligned_alloc(64, sizeof(*echo));
+	int failed;
+
+	if (!echo)
+		return demo_failed(demo, "%s", weir_strerror(-ENOMEM));
+	memset(echo, 0, sizeof(*echo));
+	echo->stall = (struct echo_stall){ 1, 0, BLOCK_NS, PERIOD_NS };
+	opts.ctx = echo;
+	failed = demo_open(demo, &ds, &opts, policy);
+	if (!failed) {
+		*steer = ds.steer;
+		hung->policy = ds.steer.policy;
+		hung->bpf = ds.steer.bpf != NULL;
+		failed = put_load(demo, &ds, hung);
+		read_workers(demo, &ds, hung);
+		demo_close(&ds);
+	}
+	free(echo);
+	return failed;
+}
+
+static double ms(const struct hung *hung, double percent)
+{
+	return (double)hist_percentile(&hung->load.latency, percent) / 1e6;
+}
+
+static void add_row(struct table *table, const struct hung *hung)
+{
+	const uint64_t *share = hung->bpf ? hung->picked : hung->accepted;
+	unsigned int i;
+
+	table_cell(table, "  %s", hung->policy);
+	table_cell(table, "%llu", (unsigned long long)hung->load.requests);
+	table_cell(table, "%llu", (unsigned long long)load_errors(&hung->load));
+	table_cell(table, "%.2f", ms(hung, 50));
+	table_cell(table, "%.2f", ms(hung, 99));
+	table_cell(table, "%.2f", ms(hung, 99.9));
+	table_cell(table, "%.2f", (double)hist_max(&hung->load.latency) / 1e6);
+	for (i = 0; i < WORKERS; i++)
+		table_cell(table, "%llu", (unsigned long long)share[i]);
+}
+
+static void print_table(const struct demo *demo, const struct hung *hung, unsigned int count)
+{
+	static const char *const heads[] = {
+		"<  POLICY", "CONNECTIONS", "ERRORS", "P50_MS", "P99_MS", "P99.9_MS", "MAX_MS",
+		"PICKS_W0", "W1", "W2", "W3", NULL
+	};
+	struct table *table = table_open(heads);
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		add_row(table, &hung[i]);
+	table_close(table, demo->out);
+	fflush(demo->out);
+}
+
+static void add_json(const struct demo *demo, const struct hung *hung, unsigned int count)
+{
+	struct json *j = demo->json;
+	unsigned int i, w;
+
+	if (!j)
+		return;
+	json_array(j, "policies");
+	for (i = 0; i < count; i++) {
+		json_object(j, NULL);
+		json_string(j, "policy", hung[i].policy);
+		json_bool(j, "bpf", hung[i].bpf);
+		json_u64(j, "connections", hung[i].load.requests);
+		json_u64(j, "errors", load_errors(&hung[i].load));
+		hist_json(&hung[i].load.latency, j, "latency_ns");
+		json_array(j, "accepted");
+		for (w = 0; w < WORKERS; w++)
+			json_u64(j, NULL, hung[i].accepted[w]);
+		json_end_array(j);
+		json_array(j, "picked");
+		for (w = 0; hung[i].bpf && w < WORKERS; w++)
+			json_u64(j, NULL, hung[i].picked[w]);
+		json_end_array(j);
+		json_end_object(j);
+	}
+	json_end_array(j);
+}
+
+static int judge(struct demo *demo, const struct hung *hung, unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		if (!hung[i].load.requests)
+			return demo_failed(demo, "%s: no client was answered", hung[i].policy);
+		if (load_errors(&hung[i].load))
+			return demo_failed(demo, "%s: %llu of %llu clients were not served",
+					   hung[i].policy,
+					   (unsigned long long)load_errors(&hung[i].load),
+					   (unsigned long long)hung[i].load.issued);
+	}
+	if (count < 2) {
+		demo_sum_up(demo, "hung worker: p99 %.1f ms by hash; p2c needs BPF", ms(hung, 99));
+		return 0;
+	}
+	demo_sum_up(demo, "hung worker: p99 %.1f ms by hash, %.1f ms by p2c", ms(&hung[0], 99),
+		    ms(&hung[1], 99));
+	if (ms(&hung[1], 99) * 2 > ms(&hung[0], 99))
+		return demo_failed(demo, "p2c does not keep clients from the hung worker: p99 %.1f ms, by hash %.1f ms",
+				   ms(&hung[1], 99), ms(&hung[0], 99));
+	return 0;
+}
+
+int demo_hung(struct demo *demo)
+{
+	static const unsigned int policies[] = { 0, 2 };	/* hash and p2c of STEER_POLICIES */
+	struct hung *hung = calloc(ARRAY_SIZE(policies), sizeof(*hung));
+	unsigned int count = 0;
+	struct steer steer;
+	int failed = 0;
+
+	if (!hung)
+		return demo_failed(demo, "%s", weir_strerror(-ENOMEM));
+	fprintf(demo->out, "A worker that hangs: %d workers, worker 0 blocks %d ms of every second; %d new\n"
+		"connections a second, latency from the instant each was due\n", WORKERS,
+		(int)(BLOCK_NS / NS_PER_MS), RATE);
+	fflush(demo->out);
+	while (count < ARRAY_SIZE(policies) && !failed && !interrupted) {
+		failed = run_policy(demo, policies[count], &hung[count], &steer);
+		if (failed)
+			break;
+		count++;
+		if (!steer.bpf) {
+			fprintf(demo->out, "  steering by load: off (%s)\n  PICKS are connections accepted\n",
+				steer.reason);
+			break;
+		}
+	}
+	if (count)
+		print_table(demo, hung, count);
+	add_json(demo, hung, count);
+	if (!failed && !interrupted)
+		failed = judge(demo, hung, count);
+	free(hung);
+	return failed;
+}

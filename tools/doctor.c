@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* doctor.c - weir doctor: what this machine gives, what not, and why */
+#include <errno.h>
+#include <string.h>
+
+#include "common.h"
+#include "doctor.h"
+#include "steer.h"
+
+#define ANSWERS_MAX	64
+
+struct doctor {
+	unsigned int purpose;	/* place in PURPOSES */
+	bool json, pretty, quiet;
+};
+
+#define AT(field)	offsetof(struct doctor, field)
+#define PURPOSES	"serve|show"
+
+static const struct opt doctor_opts[] = {
+	{ "for", 0, OPT_CHOICE, .offset = AT(purpose), .value = PURPOSES,
+	  .help = "the command that must work; default serve" },
+	{ "quiet", 'q', OPT_FLAG, .offset = AT(quiet), .help = "print what is not ok alone" },
+	{ "json", 'j', OPT_FLAG, .offset = AT(json), .help = "as JSON" },
+	{ "pretty", 'p', OPT_FLAG, .offset = AT(pretty), .help = "as indented JSON" },
+	OPT_END
+};
+
+struct answer {
+	const char *id, *group, *gives, *fix;
+	enum doctor_level level;
+	enum doctor_state state;
+	char why[DOCTOR_WHY];
+};
+
+struct report {
+	unsigned int needed;	/* DOCTOR_SERVE or DOCTOR_SHOW */
+	size_t count;
+	struct answer answers[ANSWERS_MAX];
+};
+
+/* asking */
+
+static void ask(struct report *report, const struct doctor_probe *probe)
+{
+	struct answer *answer;
+
+	for (; probe->id; probe++) {
+		if (!(probe->needed & report->needed) || report->count == ANSWERS_MAX)
+			continue;
+		answer = &report->answers[report->count++];
+		answer->id = probe->id;
+		answer->group = probe->group;
+		answer->gives = probe->gives;
+		answer->fix = probe->fix;
+		answer->level = probe->level;
+		answer->state = probe->run(answer->why);
+	}
+}
+
+static const struct {
+	const char *id, *fix;
+} bpf_fixes[] = {
+	{ "bpf.build", "install libbpf, clang and bpftool, then build again" },
+	{ "bpf.bpffs", "as root: mount -t bpf bpf /sys/fs/bpf" },
+	{ "bpf.cgroup2", "as root: mount -t cgroup2 none /sys/fs/cgroup" },
+	{ "bpf.btf", "a kernel with CONFIG_DEBUG_INFO_BTF" },
+};
+
+static int bpf_answer(void *ctx, const struct weir_bpf_probe *probe)
+{
+	struct report *report = ctx;
+	struct answer *answer;
+	bool pins = !strcmp(probe->id, "bpf.bpffs") || !strcmp(probe->id, "bpf.build");
+	size_t i;
+
+	if (report->count == ANSWERS_MAX || (report->needed == DOCTOR_SHOW && !pins))
+		return 0;
+	answer = &report->answers[report->count++];
+	answer->id = probe->id;
+	answer->group = "bpf";
+	answer->gives = probe->gives;
+	answer->fix = "run as root, or give CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
+	for (i = 0; i < ARRAY_SIZE(bpf_fixes); i++)
+		if (!strcmp(probe->id, bpf_fixes[i].id))
+			answer->fix = bpf_fixes[i].fix;
+	answer->level = report->needed == DOCTOR_SHOW ? DOCTOR_REQUIRED : DOCTOR_OPTIONAL;
+	answer->state = probe->ok ? DOCTOR_OK : DOCTOR_NO;
+	memcpy(answer->why, probe->why, sizeof(answer->why));
+	return 0;
+}
+
+/* the ladder */
+
+static bool has(const struct report *report, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < report->count; i++)
+		if (!strcmp(report->answers[i].id, id))
+			return report->answers[i].state == DOCTOR_OK;
+	return false;
+}
+
+static unsigned int rung_of(const struct report *report)
+{
+	if (!has(report, "bpf.bpffs") || !has(report, "bpf.steer"))
+		return WEIR_RUNG_NONE;
+	if (!has(report, "bpf.cgroup2") || !has(report, "bpf.sockops"))
+		return WEIR_RUNG_STEER;
+	return has(report, "bpf.queues") ? WEIR_RUNG_FULL : WEIR_RUNG_FLOW;
+}
+
+static bool all_required(const struct report *report)
+{
+	size_t i;
+
+	for (i = 0; i < report->count; i++)
+		if (report->answers[i].level == DOCTOR_REQUIRED &&
+		    report->answers[i].state != DOCTOR_OK)
+			return false;
+	return true;
+}
+
+/* printing */
+
+static const char *verdict(const struct answer *answer)
+{
+	if (answer->state == DOCTOR_OK)
+		return "ok";
+	if (answer->state == DOCTOR_SKIP)
+		return "skip";
+	return answer->level == DOCTOR_REQUIRED ? "FAIL" : "no";
+}
+
+static void print_answers(const struct report *report, bool quiet)
+{
+	const struct answer *answer;
+	const char *group = "";
+	size_t i;
+
+	for (i = 0; i < report->count; i++) {
+		answer = &report->answers[i];
+		if (quiet && answer->state == DOCTOR_OK)
+			continue;
+		if (strcmp(group, answer->group))
+			printf("%s\n", answer->group);
+		group = answer->group;
+		printf("  %-5s %-24s %s\n", verdict(answer), answer->id, answer->why);
+		if (answer->state != DOCTOR_NO)
+			continue;
+		printf("        %-24s costs: %s\n", "", answer->gives);
+		printf("        %-24s fix: %s\n", "", answer->fix);
+	}
+}
+
+static void print_rung(const struct report *report)
+{
+	unsigned int rung = rung_of(report);
+
+	if (report->needed == DOCTOR_SHOW) {
+		printf("weir show: %s\n", all_required(report) ? "works here" : "cannot work here");
+		return;
+	}
+	printf("backend: %s\n", has(report, "loop.uring") ? "uring" :
+	       has(report, "loop.epoll") ? "epoll (io_uring is refused)" : "none");
+	printf("steering: %s\n", rung == WEIR_RUNG_NONE ?
+	       "off: the kernel's hash (needs bpffs, CAP_BPF and CAP_NET_ADMIN)" :
+	       steer_rung_name(rung));
+	if (!all_required(report))
+		printf("weir serve cannot work here\n");
+}
+
+static void print_json(const struct report *report, bool pretty)
+{
+	static const char *const levels[] = { "required", "optional", "perf" };
+	static const char *const states[] = { "no", "ok", "skip" };
+	static const char *const rungs[] = { "none", "steer", "flow", "full" };
+	const struct answer *answer;
+	struct json j;
+	size_t i;
+
+	json_init(&j, stdout, pretty);
+	json_object(&j, NULL);
+	json_string(&j, "for", report->needed == DOCTOR_SHOW ? "show" : "serve");
+	json_bool(&j, "ok", all_required(report));
+	json_array(&j, "probes");
+	for (i = 0; i < report->count; i++) {
+		answer = &report->answers[i];
+		json_object(&j, NULL);
+		json_string(&j, "id", answer->id);
+		json_string(&j, "group", answer->group);
+		json_string(&j, "level", levels[answer->level]);
+		json_string(&j, "state", states[answer->state]);
+		json_string(&j, "detail", answer->why);
+		json_string(&j, "gives", answer->gives);
+		json_string(&j, "fix", answer->fix);
+		json_end_object(&j);
+	}
+	json_end_array(&j);
+	if (report->needed == DOCTOR_SERVE) {
+		json_string(&j, "backend", has(report, "loop.uring") ? "uring" :
+			    has(report, "loop.epoll") ? "epoll" : NULL);
+		json_string(&j, "rung", rungs[rung_of(report)]);
+	}
+	json_end_object(&j);
+	json_fini(&j);
+}
+
+static int doctor_run(const struct command *cmd, int argc, char **argv)
+{
+	static struct report report;
+	struct doctor doctor = { 0 };
+	int n;
+
+	n = opts_parse(cmd, argc, argv, &doctor);
+	if (n < 0)
+		return opts_exit(n);
+	if (n)
+		return usage_error(cmd, "%s: takes no operand", argv[0]);
+	report.needed = doctor.purpose ? DOCTOR_SHOW : DOCTOR_SERVE;
+	ask(&report, doctor_uring);
+	ask(&report, doctor_machine);
+	weir_bpf_probes(bpf_answer, &report);
+	if (doctor.json || doctor.pretty) {
+		print_json(&report, doctor.pretty);
+	} else {
+		print_answers(&report, doctor.quiet);
+		print_rung(&report);
+	}
+	return all_required(&report) ? WEIR_EXIT_OK : WEIR_EXIT_FAILED;
+}
+
+const struct command cmd_doctor = {
+	.name = "doctor",
+	.operands = "",
+	.summary = "say what this machine gives to weir, what not, and why",
+	.about =
+"Tries every kernel feature and privilege that weir uses, by using it. Exit\n"
+"status 0 if everything required is there, 1 if not; what is optional costs a\n"
+"rung of the ladder or speed, and the line says which.",
+	.examples =
+"  weir doctor\n"
+"  weir doctor --for show\n"
+"  weir doctor -j | python3 -m json.tool",
+	.opts = doctor_opts,
+	.run = doctor_run,
+};

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* names.c - the enums of <weir/wire.h> for people */
+#include "common.h"
+#include "show.h"
+
+#define NAME_OF(table, value)	((value) < ARRAY_SIZE(table) && (table)[value] ? \
+				 (table)[value] : "?")
+
+const char *show_state(unsigned int state)
+{
+	static const char *const names[] = {
+		[WEIR_INIT] = "INIT", [WEIR_RUN] = "RUN", [WEIR_PARKED] = "PARKED",
+		[WEIR_DRAIN] = "DRAIN", [WEIR_DEAD] = "DEAD",
+	};
+
+	return NAME_OF(names, state);
+}
+
+const char *show_tcp_state(unsigned int state)
+{
+	static const char *const names[] = {
+		[WEIR_TCP_NONE] = "NONE",
+		[WEIR_TCP_ESTABLISHED] = "ESTABLISHED",
+		[WEIR_TCP_SYN_SENT] = "SYN_SENT",
+		[WEIR_TCP_SYN_RECV] = "SYN_RECV",
+		[WEIR_TCP_FIN_WAIT1] = "FIN_WAIT1",
+		[WEIR_TCP_FIN_WAIT2] = "FIN_WAIT2",
+		[WEIR_TCP_TIME_WAIT] = "TIME_WAIT",
+		[WEIR_TCP_CLOSE] = "CLOSE",
+		[WEIR_TCP_CLOSE_WAIT] = "CLOSE_WAIT",
+		[WEIR_TCP_LAST_ACK] = "LAST_ACK",
+		[WEIR_TCP_LISTEN] = "LISTEN",
+		[WEIR_TCP_CLOSING] = "CLOSING",
+		[WEIR_TCP_NEW_SYN_RECV] = "NEW_SYN_RECV",
+	};
+
+	return NAME_OF(names, state);
+}
+
+const char *show_kind(unsigned int kind)
+{
+	static const char *const names[] = {
+		[WEIR_EV_NONE] = "NONE",
+		[WEIR_EV_RTT] = "RTT",
+		[WEIR_EV_RETRANS] = "RETRANS",
+		[WEIR_EV_RTO] = "RTO",
+		[WEIR_EV_SENDQ] = "SENDQ",
+		[WEIR_EV_RECVQ] = "RECVQ",
+		[WEIR_EV_ZERO_WINDOW] = "ZERO_WINDOW",
+		[WEIR_EV_WORKER_SLOW] = "WORKER_SLOW",
+		[WEIR_EV_WORKER_STALE] = "WORKER_STALE",
+		[WEIR_EV_CQ_OVERFLOW] = "CQ_OVERFLOW",
+	};
+
+	return NAME_OF(names, kind);
+}
+
+const char *show_edge(unsigned int edge)
+{
+	static const char *const names[] = {
+		[WEIR_EDGE_OFF] = "off", [WEIR_EDGE_ON] = "on",
+	};
+
+	return NAME_OF(names, edge);
+}
+
+const char *show_rung(unsigned int rung)
+{
+	static const char *const names[] = {
+		[WEIR_RUNG_NONE] = "none", [WEIR_RUNG_STEER] = "steer",
+		[WEIR_RUNG_FLOW] = "flow", [WEIR_RUNG_FULL] = "full",
+	};
+
+	return NAME_OF(names, rung);
+}
+
+const char *show_policy(unsigned int policy)
+{
+	static const char *const names[] = {
+		[WEIR_POLICY_HASH] = "hash", [WEIR_POLICY_CPU] = "cpu",
+		[WEIR_POLICY_LEAST] = "least", [WEIR_POLICY_P2C] = "p2c",
+		[WEIR_POLICY_WEIGHTED] = "weighted",
+	};
+
+	return NAME_OF(names, policy);
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * nobpf.c - libweir-bpf's half of the tool's calls in a build without it
+ *
+ * With CONFIG_BPF=n there is no instance to open and none to look at. This
+ * says so in one place, so that the commands need no conditions of their own.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <weir/bpf.h>
+
+#define WHY	"built without BPF (CONFIG_BPF=n)"
+
+int weir_bpf_open(struct weir_bpf **bpfp, const struct weir_bpf_opts *opts)
+{
+	if (opts && opts->reason)
+		snprintf(opts->reason, opts->reason_bytes, "%s", WHY);
+	return -EOPNOTSUPP;
+}
+
+void weir_bpf_close(struct weir_bpf *bpf)
+{
+}
+
+struct weir_steering *weir_bpf_steering(struct weir_bpf *bpf)
+{
+	return NULL;
+}
+
+int weir_bpf_status(struct weir_bpf *bpf, struct weir_bpf_status *status)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_bpf_list(int (*fn)(void *ctx, const struct weir_bpf_instance *instance), void *ctx)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_bpf_clean_stale(const char *name)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_bpf_view_open(struct weir_bpf_view **viewp, const char *name)
+{
+	return -EOPNOTSUPP;
+}
+
+void weir_bpf_view_close(struct weir_bpf_view *view)
+{
+}
+
+const struct weir_meta *weir_bpf_view_meta(const struct weir_bpf_view *view)
+{
+	return NULL;
+}
+
+int weir_bpf_view_worker(struct weir_bpf_view *view, unsigned int worker,
+			 struct weir_bpf_worker *out)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_bpf_view_flows(struct weir_bpf_view *view,
+			int (*fn)(void *ctx, uint64_t cookie, const struct weir_flow *flow),
+			void *ctx)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_bpf_view_events(struct weir_bpf_view *view, struct weir_event *out, unsigned int max)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_bpf_probes(int (*fn)(void *ctx, const struct weir_bpf_probe *probe), void *ctx)
+{
+	struct weir_bpf_probe probe = {
+		.id = "bpf.build",
+		.gives = "steering, flows and signals from the kernel",
+		.why = WHY,
+	};
+
+	return fn(ctx, &probe);
+}

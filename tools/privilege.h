@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef WEIR_TOOLS_PRIVILEGE_H
+#define WEIR_TOOLS_PRIVILEGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * privilege_raise_limits() - descriptors and locked memory to the hard limit,
+ * or beyond it where that is allowed. For a service, before privilege_drop().
+ */
+void privilege_raise_limits(void);
+
+/*
+ * privilege_drop() - give up the capabilities of this thread and of those it
+ * starts from now on, and forbid to get any by exec. CAP_IPC_LOCK stays where
+ * the limit of locked memory could not be lifted: buffers would not fit in it.
+ * @keep_bind: keep CAP_NET_BIND_SERVICE, for a port below 1024
+ *
+ * Return: 0 or -errno.
+ */
+int privilege_drop(bool keep_bind);
+
+/*
+ * privilege_has() - is a capability (CAP_*) in this thread's effective set?
+ */
+bool privilege_has(unsigned int cap);
+
+#endif /* WEIR_TOOLS_PRIVILEGE_H */

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* serve.c - weir serve: run a service until it is told to stop */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common.h"
+#include "echo.h"
+#include "privilege.h"
+#include "serve.h"
+
+#define STOP_NS		(5 * NS_PER_SEC)
+#define BACKEND_ANY	2	/* place after the last of BACKENDS */
+#define BACKENDS	"uring|epoll"
+#define INSTANCE	"weir"
+
+struct serve {
+	uint64_t workers, port, conns;
+	const char *addr, *instance, *cpu_list, *stall;
+	unsigned int policy, backend;
+	bool no_bpf, no_batch, json_exit, verbose;
+	/* from here on: not options */
+	int cpus[WEIR_WORKERS_MAX];
+	struct weir_addr where;
+	struct steer steer;
+	struct weir_service *service;
+	struct echo *echo;
+};
+
+#define AT(field)	offsetof(struct serve, field)
+
+static const struct opt serve_opts[] = {
+	{ "workers", 'w', OPT_COUNT, .offset = AT(workers), .value = "N", .min = 1,
+	  .max = WEIR_WORKERS_MAX, .help = "threads, 1 to 64; default 1" },
+	{ "addr", 'a', OPT_TEXT, .offset = AT(addr), .value = "ADDR",
+	  .help = "numeric address, or * for any; default 127.0.0.1" },
+	{ "port", 0, OPT_COUNT, .offset = AT(port), .value = "PORT", .max = 65535,
+	  .help = "default 7777; 0 takes a free one" },
+	{ "policy", 0, OPT_CHOICE, .offset = AT(policy), .value = STEER_POLICIES,
+	  .help = "how a client finds its worker; default p2c" },
+	{ "backend", 0, OPT_CHOICE, .offset = AT(backend), .value = BACKENDS,
+	  .help = "default: uring where the kernel allows it" },
+	{ "no-bpf", 0, OPT_FLAG, .offset = AT(no_bpf),
+	  .help = "leave steering to the kernel's hash" },
+	{ "instance", 'i', OPT_TEXT, .offset = AT(instance), .value = "NAME",
+	  .help = "name under /sys/fs/bpf/weir; default weir" },
+	{ "cpu", 0, OPT_TEXT, .offset = AT(cpu_list), .value = "LIST",
+	  .help = "pin workers in turn, such as 0,2-3" },
+	{ "conns", 0, OPT_COUNT, .offset = AT(conns), .value = "N", .min = 1, .max = 60000,
+	  .help = "connections per worker; default 1024" },
+	{ "no-batch", 0, OPT_FLAG, .offset = AT(no_batch),
+	  .help = "never wait for more than one completion" },
+	{ "stall", 0, OPT_TEXT, .offset = AT(stall), .value = "W:MS/PERIOD",
+	  .help = "worker W hangs MS of every PERIOD milliseconds" },
+	{ "json-exit", 0, OPT_FLAG, .offset = AT(json_exit),
+	  .help = "print the counters as one line of JSON at the end" },
+	{ "verbose", 'v', OPT_FLAG, .offset = AT(verbose), .help = "log what is chosen and why" },
+	OPT_END
+};
+
+/* options that a table cannot check */
+
+static int add_cpus(struct serve *serve, size_t *count, char *range)
+{
+	char *dash = strchr(range, '-');
+	uint64_t from, to, cpu;
+
+	if (dash)
+		*dash++ = '\0';
+	if (parse_number(range, 1000, &from) || (dash && parse_number(dash, 1000, &to)))
+		return -EINVAL;
+	if (!dash)
+		to = from;
+	if (to < from || to >= CPU_SETSIZE)
+		return -EINVAL;
+	for (cpu = from; cpu <= to && *count < WEIR_WORKERS_MAX; cpu++)
+		serve->cpus[(*count)++] = (int)cpu;
+	return 0;
+}
+
+static int read_cpus(struct serve *serve)
+{
+	char copy[256], *range, *state;
+	size_t count = 0, i;
+	cpu_set_t allowed;
+
+	if (strlen(serve->cpu_list) >= sizeof(copy))
+		return -EINVAL;
+	strcpy(copy, serve->cpu_list);
+	for (range = strtok_r(copy, ",", &state); range; range = strtok_r(NULL, ",", &state))
+		if (add_cpus(serve, &count, range))
+			return -EINVAL;
+	if (!count)
+		return -EINVAL;
+	for (i = count; i < WEIR_WORKERS_MAX; i++)
+		serve->cpus[i] = serve->cpus[i % count];
+	if (sched_getaffinity(0, sizeof(allowed), &allowed))
+		return 0;
+	for (i = 0; i < count; i++)
+		if (!CPU_ISSET((size_t)serve->cpus[i], &allowed))
+			return -ENODEV;
+	return 0;
+}
+
+static int read_addr(struct serve *serve)
+{
+	bool v6 = strchr(serve->addr, ':') && serve->addr[0] != '[';
+	char text[WEIR_ADDR_TEXT_MAX + 16];
+	int len;
+
+	len = snprintf(text, sizeof(text), v6 ? "[%s]:%u" : "%s:%u", serve->addr,
+		       (unsigned int)serve->port);
+	if (len < 0 || (size_t)len >= sizeof(text))
+		return -EINVAL;
+	return weir_addr_parse(&serve->where, text);
+}
+
+static int check(struct serve *serve, int operands, char **argv)
+{
+	int err;
+
+	if (operands != 1 || strcmp(argv[0], "echo"))
+		return usage_error(&cmd_serve, "%s: what to serve is missing or unknown; there is echo",
+				   operands ? argv[0] : "nothing");
+	if (serve->instance && !steer_name_ok(serve->instance))
+		return usage_error(&cmd_serve,
+				   "--instance: '%s' is not 1 to %d of A-Z a-z 0-9 _ -",
+				   serve->instance, WEIR_NAME_BYTES - 1);
+	if (read_addr(serve))
+		return usage_error(&cmd_serve, "--addr: '%s' is not a numeric address",
+				   serve->addr);
+	err = serve->cpu_list ? read_cpus(serve) : 0;
+	if (err)
+		return usage_error(&cmd_serve, "--cpu: '%s' %s", serve->cpu_list,
+				   err == -ENODEV ? "names a processor that is not allowed here" :
+				   "is not a list such as 0,2-3");
+	if (serve->stall && echo_stall_parse(serve->stall, &serve->echo->stall))
+		return usage_error(&cmd_serve, "--stall: '%s' is not W:MS/PERIOD, such as 0:400/1000",
+				   serve->stall);
+	if (serve->stall && serve->echo->stall.worker >= serve->workers)
+		return usage_error(&cmd_serve, "--stall: there is no worker %u, only %u",
+				   serve->echo->stall.worker, (unsigned int)serve->workers);
+	return 0;
+}
+
+/* open */
+
+static int steer(struct serve *serve)
+{
+	struct steer_opts opts = {
+		.instance = serve->instance ? serve->instance : INSTANCE,
+		.policy = serve->policy,
+		.workers = (unsigned int)serve->workers,
+		.no_bpf = serve->no_bpf,
+	};
+	int err = steer_open(&serve->steer, &opts);
+
+	if (err == -EADDRINUSE)
+		return fail("instance %s: %s; choose another with --instance", opts.instance,
+			    serve->steer.reason);
+	if (err)
+		return fail("instance %s: %s", opts.instance, serve->steer.reason);
+	return 0;
+}
+
+static int open_failed(const struct serve *serve, int err)
+{
+	char text[WEIR_ADDR_TEXT_MAX] = "?";
+
+	weir_addr_format(&serve->where, text, sizeof(text));
+	switch (err) {
+	case -EADDRINUSE:
+	case -EADDRNOTAVAIL:
+	case -EACCES:
+		return fail("cannot listen on %s: %s", text, weir_strerror(err));
+	case -EMFILE:
+	case -ENFILE:
+		return fail("cannot serve on %s: %s; a smaller --conns or a higher ulimit -n helps",
+			    text, weir_strerror(err));
+	case -EINVAL:
+		return fail("cannot serve on %s: %s; %u connections per worker may be too many, "
+			    "or backend or processor are not there (see -v)", text,
+			    weir_strerror(err), (unsigned int)serve->conns);
+	default:
+		return fail("cannot serve on %s: %s; run: weir doctor --for serve", text,
+			    weir_strerror(err));
+	}
+}
+
+static int open_service(struct serve *serve)
+{
+	static const char *const backends[] = { "uring", "epoll", NULL };
+	struct weir_log log = stderr_log(serve->verbose ? WEIR_LOG_INFO : WEIR_LOG_WARN);
+	struct weir_loop_opts loop = {
+		.sz = sizeof(loop),
+		.backend = backends[serve->backend],
+		.log = &log,
+		.flags = serve->no_batch ? WEIR_LOOP_NO_BATCH : 0,
+	};
+	struct weir_service_opts opts = {
+		.sz = sizeof(opts),
+		.ops = &echo_ops,
+		.ctx = serve->echo,
+		.addr = &serve->where,
+		.steering = serve->steer.steering,
+		.loop = &loop,
+		.cpus = serve->cpu_list ? serve->cpus : NULL,
+		.workers = (uint32_t)serve->workers,
+		.conns_max = (uint32_t)serve->conns,
+	};
+	int err = weir_service_open(&serve->service, &opts);
+
+	serve->steer.steering = NULL;	/* taken over, also when it failed */
+	return err ? open_failed(serve, err) : 0;
+}
+
+/* report */
+
+void serve_line(const struct weir_service *service, const struct steer *steer,
+		unsigned int workers, const char *instance)
+{
+	char text[WEIR_ADDR_TEXT_MAX] = "?";
+	const char *reason = NULL, *backend;
+	struct weir_addr addr;
+
+	weir_service_addr(service, &addr);
+	weir_addr_format(&addr, text, sizeof(text));
+	backend = weir_service_backend(service, &reason);
+	printf("listening on %s: %u worker%s, backend %s (%s), steering %s %s", text, workers,
+	       workers == 1 ? "" : "s", backend, reason ? reason : "?",
+	       steer->rung == WEIR_RUNG_NONE ? "reuseport" : "bpf", steer->policy);
+	if (steer->dir[0])
+		printf(", instance %s", instance);
+	printf(", rung: %s", steer_rung_name(steer->rung));
+	if (steer->reason[0])
+		printf(" (not more: %s)", steer->reason);
+	printf("\n");
+	fflush(stdout);
+}
+
+void serve_sum(const struct weir_service *service, struct weir_service_stats *stats)
+{
+	memset(stats, 0, sizeof(*stats));
+	weir_service_stats(service, WEIR_WORKER_NONE, stats, sizeof(*stats));
+}
+
+static void json_exit(const struct serve *serve, int aborted)
+{
+	struct weir_service_stats stats;
+	struct echo_count sum = echo_total(serve->echo);
+	struct json j;
+
+	serve_sum(serve->service, &stats);
+	json_init(&j, stdout, false);
+	json_object(&j, NULL);
+	json_u64(&j, "requests", sum.requests);
+	json_u64(&j, "cpu_ns", stats.cpu_ns);
+	json_u64(&j, "syscalls", stats.loop.syscalls);
+	json_u64(&j, "bytes", sum.bytes);
+	json_u64(&j, "accepted", stats.accepted);
+	json_u64(&j, "refused", stats.refused);
+	json_u64(&j, "errors", stats.loop.errors);
+	json_u64(&j, "signals", stats.signals);
+	json_u64(&j, "turns", stats.loop.turns);
+	json_u64(&j, "parks", stats.loop.parks);
+	json_u64(&j, "overflows", stats.loop.overflows);
+	json_u64(&j, "aborted", aborted > 0 ? (uint64_t)aborted : 0);
+	json_end_object(&j);
+	json_fini(&j);
+}
+
+/* signals */
+
+static struct weir_service *serving;	/* for the handler */
+
+static void on_stop(int sig)
+{
+	static int count;
+
+	weir_service_stop(serving, count++ ? 0 : STOP_NS);
+}
+
+/* The workers must not get them: the handler runs where nothing is awaited. */
+static void stop_signals(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(how, &set, NULL);
+}
+
+static void catch_stop(struct weir_service *service)
+{
+	struct sigaction action = { .sa_handler = on_stop };
+
+	serving = service;
+	sigemptyset(&action.sa_mask);
+	/* Nested: a second one must not see the count of the first half changed. */
+	sigaddset(&action.sa_mask, SIGINT);
+	sigaddset(&action.sa_mask, SIGTERM);
+	sigaddset(&action.sa_mask, SIGHUP);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	stop_signals(SIG_UNBLOCK);
+}
+
+static int run(struct serve *serve)
+{
+	const char *instance = serve->instance ? serve->instance : INSTANCE;
+	int err, aborted;
+
+	signal(SIGPIPE, SIG_IGN);
+	privilege_raise_limits();
+	err = steer(serve);
+	if (err)
+		return err;
+	err = privilege_drop(serve->port && serve->port < 1024);
+	if (err)
+		fprintf(stderr, "weir: warning: capabilities stay: %s\n", weir_strerror(err));
+	stop_signals(SIG_BLOCK);
+	err = open_service(serve);
+	if (err)
+		return err;
+	serve_line(serve->service, &serve->steer, (unsigned int)serve->workers, instance);
+	catch_stop(serve->service);
+	aborted = weir_service_wait(serve->service);
+	stop_signals(SIG_BLOCK);
+	if (serve->json_exit)
+		json_exit(serve, aborted);
+	weir_service_close(serve->service);
+	if (aborted < 0)
+		return fail("a worker died: %s", weir_strerror(aborted));
+	if (aborted > 0)
+		fprintf(stderr, "weir: warning: %d connections were aborted at the deadline\n",
+			aborted);
+	return WEIR_EXIT_OK;
+}
+
+static int serve_run(const struct command *cmd, int argc, char **argv)
+{
+	struct serve serve = {
+		.workers = 1,
+		.port = 7777,
+		.conns = 1024,
+		.addr = "127.0.0.1",
+		.policy = 2,
+		.backend = BACKEND_ANY,
+	};
+	int n, result;
+
+	n = opts_parse(cmd, argc, argv, &serve);
+	if (n < 0)
+		return opts_exit(n);
+	serve.echo = aligned_alloc(64, sizeof(*serve.echo));
+	if (!serve.echo)
+		return fail("%s", weir_strerror(-ENOMEM));
+	memset(serve.echo, 0, sizeof(*serve.echo));
+	result = check(&serve, n, argv);
+	if (!result)
+		result = run(&serve);
+	free(serve.echo);
+	return result;
+}
+
+const struct command cmd_serve = {
+	.name = "serve",
+	.operands = "echo",
+	.summary = "run a service until it is told to stop",
+	.about =
+"Prints one line once it listens. The first SIGINT, SIGTERM or SIGHUP stops it\n"
+"gracefully: clients have 5 seconds to take what is queued; a second one stops\n"
+"it now. Capabilities are given up once the kernel half is loaded.",
+	.examples =
+"  weir serve echo --workers 4 --policy p2c\n"
+"  weir serve echo --port 0 --no-bpf --json-exit\n"
+"  weir serve echo --workers 4 --stall 0:400/1000    # a worker that hangs",
+	.opts = serve_opts,
+	.run = serve_run,
+};

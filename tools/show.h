@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef WEIR_TOOLS_SHOW_H
+#define WEIR_TOOLS_SHOW_H
+
+#include <stdio.h>
+#include <weir/bpf.h>
+
+#include "json.h"
+
+/* One thing that `weir show` shows of an instance. Each returns 0 or -errno. */
+struct show_noun {
+	const char *name;
+	int (*table)(struct weir_bpf_view *view, FILE *out);
+	int (*json)(struct weir_bpf_view *view, struct json *j);
+};
+
+extern const struct show_noun show_workers, show_flows, show_events;
+
+/* show_table() - one table of an instance on @out. Return: 0 or -errno. */
+int show_table(const struct show_noun *noun, const char *instance, FILE *out);
+
+/* Names of the enums in <weir/wire.h>, as bpftool has them without prefix. */
+const char *show_state(unsigned int state);		/* enum weir_worker_state */
+const char *show_tcp_state(unsigned int state);		/* enum weir_tcp_state */
+const char *show_kind(unsigned int kind);		/* enum weir_event_kind */
+const char *show_edge(unsigned int edge);		/* enum weir_edge */
+const char *show_rung(unsigned int rung);		/* enum weir_rung */
+const char *show_policy(unsigned int policy);		/* enum weir_policy */
+
+#endif /* WEIR_TOOLS_SHOW_H */

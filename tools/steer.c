@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* steer.c - BPF steering, or the kernel's hash and why */
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+
+#include "common.h"
+#include "steer.h"
+
+static const struct {
+	enum weir_policy policy;
+	const char *name;
+} policies[] = {		/* in the order of STEER_POLICIES */
+	{ WEIR_POLICY_HASH, "hash" },
+	{ WEIR_POLICY_LEAST, "least" },
+	{ WEIR_POLICY_P2C, "p2c" },
+};
+
+bool steer_name_ok(const char *name)
+{
+	size_t len = strlen(name);
+	size_t i;
+
+	if (!len || len >= WEIR_NAME_BYTES)
+		return false;
+	for (i = 0; i < len; i++)
+		if (!isalnum((unsigned char)name[i]) && name[i] != '-' && name[i] != '_')
+			return false;
+	return true;
+}
+
+const char *steer_rung_name(unsigned int rung)
+{
+	static const char *const names[] = {
+		[WEIR_RUNG_NONE]	= "kernel hash",
+		[WEIR_RUNG_STEER]	= "BPF steering",
+		[WEIR_RUNG_FLOW]	= "BPF steering and flows",
+		[WEIR_RUNG_FULL]	= "BPF steering, flows and queue lengths",
+	};
+
+	return rung < ARRAY_SIZE(names) ? names[rung] : "?";
+}
+
+static int open_hash(struct steer *steer, const struct steer_opts *opts)
+{
+	steer->policy = "hash";
+	steer->rung = WEIR_RUNG_NONE;
+	return weir_steering_reuseport(&steer->steering, opts->workers);
+}
+
+static void read_status(struct steer *steer)
+{
+	struct weir_bpf_status status = { .sz = sizeof(status) };
+
+	if (weir_bpf_status(steer->bpf, &status))
+		return;
+	steer->rung = status.rung;
+	memcpy(steer->reason, status.why, sizeof(steer->reason));
+	memcpy(steer->dir, status.dir, sizeof(steer->dir));
+}
+
+int steer_open(struct steer *steer, const struct steer_opts *opts)
+{
+	struct weir_log log = stderr_log(WEIR_LOG_WARN);
+	struct weir_bpf_opts bpf = {
+		.sz = sizeof(bpf),
+		.name = opts->instance,
+		.log = opts->quiet ? NULL : &log,
+		.reason = steer->reason,
+		.reason_bytes = sizeof(steer->reason),
+		.policy = policies[opts->policy].policy,
+		.workers = opts->workers,
+	};
+	int err;
+
+	memset(steer, 0, sizeof(*steer));
+	if (opts->instance && !steer_name_ok(opts->instance)) {
+		snprintf(steer->reason, sizeof(steer->reason),
+			 "instance name '%.40s': 1 to %d of A-Z a-z 0-9 _ - are allowed",
+			 opts->instance, WEIR_NAME_BYTES - 1);
+		return -EINVAL;
+	}
+	if (opts->no_bpf) {
+		strcpy(steer->reason, "asked for");
+		return open_hash(steer, opts);
+	}
+	err = weir_bpf_open(&steer->bpf, &bpf);
+	if (!err) {
+		steer->steering = weir_bpf_steering(steer->bpf);
+		steer->policy = policies[opts->policy].name;
+		read_status(steer);
+		return 0;
+	}
+	steer->bpf = NULL;
+	if (!steer->reason[0])
+		snprintf(steer->reason, sizeof(steer->reason), "%s", weir_strerror(err));
+	if (err == -EADDRINUSE || err == -EEXIST || err == -EINVAL)
+		return err;
+	return open_hash(steer, opts);
+}
+
+void steer_close(struct steer *steer)
+{
+	if (steer->steering)
+		steer->steering->ops->close(steer->steering);
+	steer->steering = NULL;
+	steer->bpf = NULL;
+}
