@@ -65,6 +65,7 @@ struct {
 	__type(value, struct weir_stats);
 } weir_stats SEC(".maps");
 
+static const struct weir_flow flow_zero;
 __u32 event_seq;
 
 static __always_inline struct weir_stats *stats_get(void)
@@ -74,54 +75,84 @@ static __always_inline struct weir_stats *stats_get(void)
 	return bpf_map_lookup_elem(&weir_stats, &zero);
 }
 
-static __always_inline void keep(struct weir_event *event)
+/*
+ * Events are made in the table of recent ones, flows in theirs, never on the
+ * stack: without CAP_PERFMON the verifier of 6.1 refuses two members of four
+ * bytes in one stack slot.
+ */
+static __always_inline struct weir_event *event_new(__u32 *seq)
 {
 	__u32 slot;
 
-	event->seq = __sync_fetch_and_add(&event_seq, 1) + 1;
-	slot = event->seq % WEIR_RECENT_MAX;
-	bpf_map_update_elem(&weir_recent, &slot, event, BPF_ANY);
+	*seq = __sync_fetch_and_add(&event_seq, 1) + 1;
+	slot = *seq % WEIR_RECENT_MAX;
+	return bpf_map_lookup_elem(&weir_recent, &slot);
 }
 
-static __noinline int raise_event(struct weir_event *event)
+static __always_inline void event_send(struct weir_event *event, __u32 worker)
 {
 	struct weir_stats *stats = stats_get();
 	struct weir_cfg *cfg = weir_cfg_get();
-	__u32 worker = event->worker;
 	void *ring;
 
 	if (!stats || !cfg)
-		return 0;
+		return;
 	stats->events++;
-	keep(event);
 	ring = bpf_map_lookup_elem(&weir_events, &worker);
 	if (!ring || bpf_ringbuf_output(ring, event, sizeof(*event), 0))
 		stats->event_dropped++;
 	if (cfg->observers && bpf_ringbuf_output(&weir_observe, event, sizeof(*event), 0))
 		stats->observe_dropped++;
+}
+
+struct edge {
+	__u64 cookie;
+	__u64 now;
+	__u64 value;
+	__u64 limit;
+};
+
+static __always_inline enum weir_event_kind kind_of(__u32 bit)
+{
+	return bit == WEIR_FLOW_RTT ? WEIR_EV_RTT :
+	       bit == WEIR_FLOW_RETRANS ? WEIR_EV_RETRANS :
+	       bit == WEIR_FLOW_RTO ? WEIR_EV_RTO : WEIR_EV_SENDQ;
+}
+
+/* Turn an edge bit of a flow on or off; only changes come here. */
+static __noinline int flow_toggle(struct weir_flow *flow, const struct edge *edge, __u32 bit)
+{
+	struct weir_event *event;
+	__u32 seq;
+
+	flow->edges ^= bit;
+	event = event_new(&seq);
+	if (!event)
+		return 0;
+	event->ns = edge->now;
+	event->cookie = edge->cookie;
+	event->value = edge->value;
+	event->limit = edge->limit;
+	event->kind = kind_of(bit);
+	event->edge = flow->edges & bit ? WEIR_EDGE_ON : WEIR_EDGE_OFF;
+	event->worker = flow->worker;
+	event->seq = seq;
+	event_send(event, flow->worker);
 	return 0;
 }
 
-/* Turn one edge bit of a flow on or off; the worker hears of changes only. */
 static __always_inline void flow_edge(struct weir_flow *flow, __u64 cookie, __u64 now, __u32 bit,
 				      bool on, __u64 value, __u64 limit)
 {
-	struct weir_event event = {
-		.ns = now,
+	const struct edge edge = {
 		.cookie = cookie,
+		.now = now,
 		.value = value,
 		.limit = limit,
-		.kind = bit == WEIR_FLOW_RTT ? WEIR_EV_RTT :
-			bit == WEIR_FLOW_RETRANS ? WEIR_EV_RETRANS :
-			bit == WEIR_FLOW_RTO ? WEIR_EV_RTO : WEIR_EV_SENDQ,
-		.edge = on ? WEIR_EDGE_ON : WEIR_EDGE_OFF,
-		.worker = flow->worker,
 	};
 
-	if (!!(flow->edges & bit) == on)
-		return;
-	flow->edges = on ? flow->edges | bit : flow->edges & ~bit;
-	raise_event(&event);
+	if (!!(flow->edges & bit) != on)
+		flow_toggle(flow, &edge, bit);
 }
 
 static __always_inline void flow_fill(struct weir_flow *flow, struct bpf_sock_ops *ops, __u64 now)
@@ -149,16 +180,22 @@ static __always_inline void flow_fill_queues(struct weir_flow *flow, struct bpf_
 	flow->recvq_bytes = tp->rcv_nxt - tp->copied_seq;
 }
 
+/*
+ * The barrier ends one branch and not the other: clang would merge their tails
+ * and compute the address of a context member, which the verifier refuses.
+ */
 static __always_inline void flow_address(struct weir_flow *flow, struct bpf_sock_ops *ops)
 {
-	flow->family = ops->family == WEIR_FAMILY_INET6 ? WEIR_FAMILY_INET6 : WEIR_FAMILY_INET;
 	flow->local_port = ops->local_port;
 	flow->remote_port = __builtin_bswap32(ops->remote_port);
-	if (flow->family == WEIR_FAMILY_INET) {
+	if (ops->family == WEIR_FAMILY_INET) {
+		flow->family = WEIR_FAMILY_INET;
 		flow->local_ip[0] = ops->local_ip4;
 		flow->remote_ip[0] = ops->remote_ip4;
+		asm volatile("" ::: "memory");
 		return;
 	}
+	flow->family = WEIR_FAMILY_INET6;
 	flow->local_ip[0] = ops->local_ip6[0];
 	flow->local_ip[1] = ops->local_ip6[1];
 	flow->local_ip[2] = ops->local_ip6[2];
@@ -169,26 +206,29 @@ static __always_inline void flow_address(struct weir_flow *flow, struct bpf_sock
 	flow->remote_ip[3] = ops->remote_ip6[3];
 }
 
-static __always_inline void flow_open(struct bpf_sock_ops *ops, __u32 worker, __u32 state,
-				      __u64 now)
+/* The new row, or NULL when the table is full. */
+static __always_inline struct weir_flow *flow_open(struct bpf_sock_ops *ops, __u64 cookie,
+						   __u32 worker, __u32 state, __u64 now)
 {
-	__u64 cookie = bpf_get_socket_cookie(ops);
 	struct weir_stats *stats = stats_get();
-	struct weir_flow flow = {
-		.opened_ns = now,
-		.worker = worker,
-		.state = state,
-	};
+	struct weir_flow *flow;
 	long err;
 
-	flow_fill(&flow, ops, now);
-	flow_address(&flow, ops);
 	if (!stats)
-		return;
-	err = bpf_map_update_elem(&weir_flow, &cookie, &flow, BPF_NOEXIST);
+		return NULL;
+	err = bpf_map_update_elem(&weir_flow, &cookie, &flow_zero, BPF_NOEXIST);
 	/* No branch: clang would choose the address, which takes CAP_PERFMON. */
 	stats->flow_failed += err != 0;
 	stats->flow_opened += err == 0;
+	flow = bpf_map_lookup_elem(&weir_flow, &cookie);
+	if (!flow)
+		return NULL;
+	flow->worker = worker;
+	flow->state = state;
+	flow->opened_ns = now;
+	flow_fill(flow, ops, now);
+	flow_address(flow, ops);
+	return flow;
 }
 
 /* Flags are OR-ed to what others asked for on this socket. */
@@ -199,7 +239,7 @@ static __always_inline void established(struct bpf_sock_ops *ops, struct bpf_soc
 	if (!own)
 		return;
 	pending_add(own->worker, now);
-	flow_open(ops, own->worker, WEIR_TCP_ESTABLISHED, now);
+	flow_open(ops, bpf_get_socket_cookie(ops), own->worker, WEIR_TCP_ESTABLISHED, now);
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | CALLBACKS);
 }
 
@@ -220,8 +260,7 @@ static __always_inline struct weir_flow *flow_find(struct bpf_sock_ops *ops, str
 	own = bpf_sk_storage_get(&weir_own, sk, NULL, 0);
 	if (!own)
 		return NULL;
-	flow_open(ops, own->worker, ops->state, now);
-	return bpf_map_lookup_elem(&weir_flow, cookie);
+	return flow_open(ops, *cookie, own->worker, ops->state, now);
 }
 
 static __always_inline void rtt_edge(struct weir_flow *flow, const struct weir_cfg *cfg,

@@ -49,7 +49,11 @@ enum verdict {
 	OUT,		/* not serving, or already tried */
 };
 
-/* State of one choice. The key of a worker is its load: the least is best. */
+/*
+ * State of one choice. The key of a worker is its load: the least is best. All
+ * members fill a stack slot: without CAP_PERFMON the verifier of 6.1 refuses
+ * two that share one.
+ */
 struct choice {
 	__u64 now;
 	__u64 stale_ns;
@@ -57,10 +61,10 @@ struct choice {
 	__u64 best_key;
 	__u64 hung_key;
 	__u64 cookie;		/* worker_of(): the listener looked for */
-	__u32 workers;
-	__u32 start;		/* where a scan begins, so that ties spread */
-	__u32 best;
-	__u32 hung;		/* the hung one that ran last */
+	__u64 workers;
+	__u64 start;		/* where a scan begins, so that ties spread */
+	__u64 best;
+	__u64 hung;		/* the hung one that ran last */
 };
 
 /*
