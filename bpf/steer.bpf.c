@@ -227,18 +227,26 @@ static __always_inline long try_select(struct sk_reuseport_md *md, __u32 worker)
 	return err;
 }
 
+struct any {
+	struct sk_reuseport_md *md;
+	__u64 worker;
+};
+
+static long any_one(__u32 worker, struct any *any)
+{
+	if (try_select(any->md, worker))
+		return 0;
+	any->worker = worker;
+	return 1;
+}
+
 /* Whatever has a socket, in order: better than the kernel's hash over nobody. */
 static __always_inline __u32 select_any(struct sk_reuseport_md *md, __u32 workers)
 {
-	__u32 worker;
+	struct any any = { .md = md, .worker = WEIR_WORKER_NONE };
 
-	for (worker = 0; worker < WEIR_WORKERS_MAX; worker++) {
-		if (worker >= workers)
-			break;
-		if (!try_select(md, worker))
-			return worker;
-	}
-	return WEIR_WORKER_NONE;
+	bpf_loop(workers, any_one, &any, 0);
+	return any.worker;
 }
 
 static __always_inline __u32 select_worker(struct sk_reuseport_md *md, struct choice *c,
