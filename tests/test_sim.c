@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_sim.c - seeded worlds: whatever the simulated kernel does to a program,
+ * no byte, operation, file or lease is lost, and the same seed does it again
+ *
+ * WEIR_SIM_SEEDS says how many seeds, WEIR_SIM_FIRST the first of them.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sim_world.h"
+
+#include "kselftest_harness.h"
+
+enum {
+	SEEDS_DEFAULT	= 200,
+	STEPS_MAX	= 4000,	/* turns of the longest world that is cut at every step */
+	TIMEOUT_S	= 3600,
+};
+
+static struct world world;
+
+static uint64_t env_number(const char *name, uint64_t fallback)
+{
+	const char *text = getenv(name);
+
+	return text && *text ? strtoull(text, NULL, 10) : fallback;
+}
+
+static uint64_t seeds(void)
+{
+	return env_number("WEIR_SIM_SEEDS", SEEDS_DEFAULT);
+}
+
+static uint64_t first_seed(void)
+{
+	return env_number("WEIR_SIM_FIRST", 1);
+}
+
+/* Harder with every third seed: none, some, many. */
+static struct world_faults faults_of(uint64_t seed)
+{
+	static const struct world_faults table[] = {
+		{ 0, 0, 0 },
+		{ 2000000, 100, 0 },
+		{ 500000, 500, 5 },
+		{ 0, 300, 20 },
+		{ 5000000, 200, 50 },
+	};
+
+	return table[seed % (sizeof(table) / sizeof(table[0]))];
+}
+
+/* From start to end; the trace. */
+static uint64_t live(uint64_t seed)
+{
+	struct world_faults faults = faults_of(seed);
+
+	world_open(&world, seed, &faults);
+	world_run(&world, 0);
+	world_judge(&world);
+	world_close(&world);
+	return world.trace;
+}
+
+FIXTURE(sim) {
+	uint64_t first, count;
+};
+
+FIXTURE_SETUP(sim)
+{
+	self->first = first_seed();
+	self->count = seeds();
+}
+
+FIXTURE_TEARDOWN(sim)
+{
+}
+
+TEST_F_TIMEOUT(sim, every_byte_is_accounted_for_on_every_seed, TIMEOUT_S)
+{
+	uint64_t events = 0, errors = 0, jumps = 0, seed;
+
+	for (seed = self->first; seed < self->first + self->count; seed++) {
+		live(seed);
+		ASSERT_EQ(world.bad, NULL) {
+			TH_LOG("seed %llu: %s", (unsigned long long)seed, world.bad);
+		}
+		events += world.events;
+		errors += world.errors;
+		jumps += world.jumps;
+	}
+	TH_LOG("%llu seeds: %llu events, %llu of them errors; the clock jumped %llu times",
+	       (unsigned long long)self->count, (unsigned long long)events,
+	       (unsigned long long)errors, (unsigned long long)jumps);
+	EXPECT_GT(events, 10 * self->count);
+	EXPECT_GT(jumps, self->count);
+	if (self->count >= 10) {
+		EXPECT_GT(errors, 0);
+	}
+}
+
+TEST_F_TIMEOUT(sim, the_same_seed_gives_the_same_trace_and_another_does_not, TIMEOUT_S)
+{
+	uint64_t count = self->count / 4 + 2;
+	uint64_t before = 0, seed;
+
+	for (seed = self->first; seed < self->first + count; seed++) {
+		uint64_t one = live(seed), two = live(seed);
+
+		ASSERT_EQ(one, two) {
+			TH_LOG("seed %llu", (unsigned long long)seed);
+		}
+		ASSERT_NE(one, before);
+		before = one;
+	}
+}
+
+/* Faults alone must make the difference too, with the same program and sizes. */
+TEST_F_TIMEOUT(sim, delays_reorder_what_happens, TIMEOUT_S)
+{
+	struct world_faults faults = { 0, 0, 0 };
+	uint64_t calm;
+
+	world_open(&world, 7, &faults);
+	world_run(&world, 0);
+	world_judge(&world);
+	world_close(&world);
+	ASSERT_EQ(world.bad, NULL) TH_LOG("%s", world.bad);
+	calm = world.trace;
+	faults.delay_max_ns = 1000000;
+	world_open(&world, 7, &faults);
+	world_run(&world, 0);
+	world_judge(&world);
+	world_close(&world);
+	ASSERT_EQ(world.bad, NULL) TH_LOG("%s", world.bad);
+	EXPECT_NE(calm, world.trace);
+}
+
+/* Cut the world of @seed after @step turns; false: it was over before that. */
+static bool cut(uint64_t seed, uint64_t step, bool cancel_first)
+{
+	struct world_faults faults = faults_of(seed);
+	int ret = 0;
+
+	world_open(&world, seed, &faults);
+	if (step)
+		ret = world_run(&world, step);
+	if (cancel_first) {
+		world_cancel(&world);
+		world_run(&world, 0);
+	}
+	world_close(&world);
+	return !ret;
+}
+
+static bool cut_at_every_step(struct __test_metadata *_metadata, uint64_t seed,
+			      bool cancel_first)
+{
+	uint64_t step, stride;
+
+	/* All of the first turns, then ever fewer, so that long worlds end too. */
+	for (step = 0; step < STEPS_MAX; step += stride) {
+		bool going = cut(seed, step, cancel_first);
+
+		if (world.bad) {
+			TH_LOG("seed %llu, step %llu: %s", (unsigned long long)seed,
+			       (unsigned long long)step, world.bad);
+			return false;
+		}
+		if (!going)
+			break;
+		stride = 1 + step / 64;
+	}
+	return true;
+}
+
+TEST_F_TIMEOUT(sim, cancelling_all_at_any_step_leaks_nothing, TIMEOUT_S)
+{
+	uint64_t seed;
+
+	for (seed = self->first; seed < self->first + self->count / 20 + 5; seed++) {
+		ASSERT_TRUE(cut_at_every_step(_metadata, seed, true));
+	}
+}
+
+TEST_F_TIMEOUT(sim, closing_the_loop_at_any_step_leaks_nothing, TIMEOUT_S)
+{
+	uint64_t seed;
+
+	for (seed = self->first; seed < self->first + self->count / 20 + 5; seed++) {
+		ASSERT_TRUE(cut_at_every_step(_metadata, seed, false));
+	}
+}
+
+TEST_HARNESS_MAIN
