@@ -30,23 +30,25 @@
 #define SLICE_NS	(50 * NSEC_PER_MSEC)
 
 #ifdef CONFIG_URING
-#define URING_VARIANT(fixture) FIXTURE_VARIANT_ADD(fixture, uring) { .name = "uring" }
+#define URING_VARIANT(fixture)						\
+	struct has_uring_##fixture;					\
+	FIXTURE_VARIANT_ADD(fixture, uring) { .name = "uring" }
 #else
-#define URING_VARIANT(fixture) struct weir_op
+#define URING_VARIANT(fixture) struct no_uring_##fixture
 #endif
 
-/* Adds the variants of a fixture: uring, epoll, sim. */
-#define BACKEND_VARIANTS(fixture)					\
-	FIXTURE_VARIANT(fixture) { const char *name; };			\
-	URING_VARIANT(fixture);						\
-	FIXTURE_VARIANT_ADD(fixture, epoll) { .name = "epoll" };	\
-	FIXTURE_VARIANT_ADD(fixture, sim) { .name = "sim" }
-
-/* Only those that have descriptors and real time. */
+/* The variants of a fixture whose tests need descriptors and real time: uring, epoll. */
 #define KERNEL_VARIANTS(fixture)					\
+	struct backend_of_##fixture;					\
 	FIXTURE_VARIANT(fixture) { const char *name; };			\
-	URING_VARIANT(fixture);						\
-	FIXTURE_VARIANT_ADD(fixture, epoll) { .name = "epoll" }
+	FIXTURE_VARIANT_ADD(fixture, epoll) { .name = "epoll" };	\
+	URING_VARIANT(fixture)
+
+/* And of one whose tests run anywhere: uring, epoll, sim. */
+#define BACKEND_VARIANTS(fixture)					\
+	struct backends_of_##fixture;					\
+	KERNEL_VARIANTS(fixture);					\
+	FIXTURE_VARIANT_ADD(fixture, sim) { .name = "sim" }
 
 /* In FIXTURE_SETUP and TEST: skips if this machine refuses the backend. */
 #define OPEN_LOOP(loopp, opts)						\
@@ -54,7 +56,7 @@
 		int open_err = weir_loop_open(loopp, opts);		\
 									\
 		if (open_err == -ENOSYS || open_err == -EPERM)		\
-			SKIP(return, "backend %s is refused here: %s",	\
+			SKIP(_exit(KSFT_SKIP), "backend %s is refused here: %s",	\
 			     (opts)->backend, weir_strerror(open_err));	\
 		ASSERT_EQ(0, open_err);					\
 	} while (0)
