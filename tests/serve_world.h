@@ -45,6 +45,8 @@ struct world {
 	pthread_cond_t news;
 	struct weir_service *service;
 	struct weir_steering *steering;	/* as given; the service's */
+	struct weir_alloc alloc;
+	_Atomic int blocks;		/* of memory that are out */
 	struct weir_loop_opts loop;
 	struct weir_service_opts opts;
 	struct weir_service_ops ops;
@@ -255,6 +257,25 @@ static inline unsigned int told(struct world *world, enum weir_event_kind kind,
 
 /* the service */
 
+static inline void *block_get(void *ctx, size_t bytes, size_t align)
+{
+	struct world *world = ctx;
+	void *mem;
+
+	if (posix_memalign(&mem, align < sizeof(void *) ? sizeof(void *) : align, bytes))
+		return NULL;
+	atomic_fetch_add(&world->blocks, 1);
+	return mem;
+}
+
+static inline void block_put(void *ctx, void *mem, size_t bytes)
+{
+	struct world *world = ctx;
+
+	atomic_fetch_sub(&world->blocks, 1);
+	free(mem);
+}
+
 static inline void world_init(struct world *world, const char *backend, uint32_t workers)
 {
 	memset(world, 0, sizeof(*world));
@@ -262,6 +283,10 @@ static inline void world_init(struct world *world, const char *backend, uint32_t
 	pthread_cond_init(&world->news, NULL);
 	world->loop.sz = sizeof(world->loop);
 	world->loop.backend = backend;
+	world->alloc = (struct weir_alloc){
+		.get = block_get, .put = block_put, .ctx = world,
+	};
+	world->loop.alloc = &world->alloc;
 	world->ops.open = on_open;
 	world->ops.data = on_echo;
 	world->ops.close = on_close;

@@ -24,6 +24,7 @@ FIXTURE_SETUP(serve)
 FIXTURE_TEARDOWN(serve)
 {
 	weir_service_close(self->world.service);
+	EXPECT_EQ(0, self->world.blocks);
 }
 
 /* options that are refused; everything is unwound */
@@ -258,13 +259,18 @@ TEST_F(serve, refuses_a_client_when_open_says_so)
 	EXPECT_EQ(0, world_end(world, LIMIT_NS));
 }
 
+/* Another thread writes it. */
+#define ROW(field)	__atomic_load_n(&row->field, __ATOMIC_ACQUIRE)
+
 static void on_data_state(struct weir_conn *conn, struct weir_lease *lease)
 {
 	struct world *world = world_of(conn);
 	const struct weir_worker_row *row = world->steering->ops->row(world->steering,
 								      weir_conn_worker(conn));
 
-	world->state_inside = __atomic_load_n(&row->state, __ATOMIC_RELAXED);
+	world_enter(world);
+	world->state_inside = ROW(state);
+	world_leave(world);
 	on_echo(conn, lease);
 }
 
@@ -280,26 +286,26 @@ TEST_F(serve, rows_tell_what_a_worker_does)
 	row = world->steering->ops->row(world->steering, 0);
 	ASSERT_NE(NULL, row);
 	OPEN_WORLD(world);
-	AWAIT(world, __atomic_load_n(&row->state, __ATOMIC_ACQUIRE) == WEIR_PARKED);
-	EXPECT_EQ(1, row->epoch);
-	EXPECT_NE(0, row->pid);
-	EXPECT_EQ(0, row->conns);
+	AWAIT(world, ROW(state) == WEIR_PARKED);
+	EXPECT_EQ(1, ROW(epoch));
+	EXPECT_NE(0, ROW(pid));
+	EXPECT_EQ(0, ROW(conns));
 	fd = client_open(world, 0);
 	ASSERT_LE(0, fd);
 	EXPECT_TRUE(client_ping(fd, 'x'));
-	EXPECT_EQ(WEIR_RUN, world->state_inside);
-	AWAIT(world, __atomic_load_n(&row->state, __ATOMIC_ACQUIRE) == WEIR_PARKED);
-	AWAIT(world, __atomic_load_n(&row->inflight, __ATOMIC_RELAXED) == 0);
-	EXPECT_EQ(1, row->conns);
-	EXPECT_EQ(1, row->accepted);
-	EXPECT_GE(real_ns(), row->loop_ns);
+	EXPECT_EQ(WEIR_RUN, LOCKED(world, world->state_inside));
+	AWAIT(world, ROW(state) == WEIR_PARKED);
+	AWAIT(world, ROW(inflight) == 0);
+	EXPECT_EQ(1, ROW(conns));
+	EXPECT_EQ(1, ROW(accepted));
+	EXPECT_GE(real_ns(), ROW(loop_ns));
 	/* The client keeps its end open: the worker waits for it. */
 	weir_service_stop(world->service, LIMIT_NS);
-	AWAIT(world, __atomic_load_n(&row->state, __ATOMIC_ACQUIRE) == WEIR_DRAIN);
+	AWAIT(world, ROW(state) == WEIR_DRAIN);
 	EXPECT_EQ(WEIR_DRAIN, stats_of(world, 0).state);
 	close(fd);
 	EXPECT_EQ(0, weir_service_wait(world->service));
-	EXPECT_EQ(WEIR_DEAD, row->state);
+	EXPECT_EQ(WEIR_DEAD, ROW(state));
 	EXPECT_EQ(WEIR_DEAD, stats_of(world, WEIR_WORKER_NONE).state);
 }
 
