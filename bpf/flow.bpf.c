@@ -70,7 +70,7 @@ __u32 event_seq;
 
 static __always_inline struct weir_stats *stats_get(void)
 {
-	__u32 zero = 0;
+	__u32 zero ON_STACK = 0;
 
 	return bpf_map_lookup_elem(&weir_stats, &zero);
 }
@@ -82,15 +82,16 @@ static __always_inline struct weir_stats *stats_get(void)
  */
 static __always_inline struct weir_event *event_new(__u32 *seq)
 {
-	__u32 slot;
+	__u32 slot ON_STACK;
 
 	*seq = __sync_fetch_and_add(&event_seq, 1) + 1;
 	slot = *seq % WEIR_RECENT_MAX;
 	return bpf_map_lookup_elem(&weir_recent, &slot);
 }
 
-static __always_inline void event_send(struct weir_event *event, __u32 worker)
+static __always_inline void event_send(struct weir_event *event)
 {
+	__u32 worker ON_STACK = event->worker;
 	struct weir_stats *stats = stats_get();
 	struct weir_cfg *cfg = weir_cfg_get();
 	void *ring;
@@ -123,7 +124,7 @@ static __always_inline enum weir_event_kind kind_of(__u32 bit)
 static __noinline int flow_toggle(struct weir_flow *flow, const struct edge *edge, __u32 bit)
 {
 	struct weir_event *event;
-	__u32 seq;
+	__u32 seq ON_STACK;
 
 	flow->edges ^= bit;
 	event = event_new(&seq);
@@ -137,7 +138,7 @@ static __noinline int flow_toggle(struct weir_flow *flow, const struct edge *edg
 	event->edge = flow->edges & bit ? WEIR_EDGE_ON : WEIR_EDGE_OFF;
 	event->worker = flow->worker;
 	event->seq = seq;
-	event_send(event, flow->worker);
+	event_send(event);
 	return 0;
 }
 
@@ -206,29 +207,28 @@ static __always_inline void flow_address(struct weir_flow *flow, struct bpf_sock
 	flow->remote_ip[3] = ops->remote_ip6[3];
 }
 
-/* The new row, or NULL when the table is full. */
-static __always_inline struct weir_flow *flow_open(struct bpf_sock_ops *ops, __u64 cookie,
-						   __u32 worker, __u32 state, __u64 now)
+static __noinline int flow_open(struct bpf_sock_ops *ops, __u32 worker, __u32 state, __u64 now)
 {
+	__u64 cookie = bpf_get_socket_cookie(ops);
 	struct weir_stats *stats = stats_get();
 	struct weir_flow *flow;
 	long err;
 
 	if (!stats)
-		return NULL;
+		return 0;
 	err = bpf_map_update_elem(&weir_flow, &cookie, &flow_zero, BPF_NOEXIST);
 	/* No branch: clang would choose the address, which takes CAP_PERFMON. */
 	stats->flow_failed += err != 0;
 	stats->flow_opened += err == 0;
 	flow = bpf_map_lookup_elem(&weir_flow, &cookie);
 	if (!flow)
-		return NULL;
+		return 0;
 	flow->worker = worker;
 	flow->state = state;
 	flow->opened_ns = now;
 	flow_fill(flow, ops, now);
 	flow_address(flow, ops);
-	return flow;
+	return 0;
 }
 
 /* Flags are OR-ed to what others asked for on this socket. */
@@ -239,28 +239,37 @@ static __always_inline void established(struct bpf_sock_ops *ops, struct bpf_soc
 	if (!own)
 		return;
 	pending_add(own->worker, now);
-	flow_open(ops, bpf_get_socket_cookie(ops), own->worker, WEIR_TCP_ESTABLISHED, now);
+	flow_open(ops, own->worker, WEIR_TCP_ESTABLISHED, now);
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | CALLBACKS);
 }
 
-/*
- * The flow of a callback's socket. One that the age sweep took away while its
- * connection was merely idle comes back, unless the connection is closing.
- */
-static __always_inline struct weir_flow *flow_find(struct bpf_sock_ops *ops, struct bpf_sock *sk,
-						   __u64 *cookie, __u64 now)
+/* The age sweep took a live connection's row: unless it is closing, put it back. */
+static __noinline int flow_reopen(struct bpf_sock_ops *ops, __u64 now)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct weir_own *own;
+
+	if (!sk || (ops->state != BPF_TCP_ESTABLISHED && ops->state != BPF_TCP_CLOSE_WAIT))
+		return 0;
+	own = bpf_sk_storage_get(&weir_own, sk, NULL, 0);
+	if (own)
+		flow_open(ops, own->worker, ops->state, now);
+	return 0;
+}
+
+/* The flow of a callback's socket, or NULL when it is not ours. */
+static __always_inline struct weir_flow *flow_find(struct bpf_sock_ops *ops, __u64 *cookie,
+						   __u64 now)
 {
 	struct weir_flow *flow;
-	struct weir_own *own;
 
 	*cookie = bpf_get_socket_cookie(ops);
 	flow = bpf_map_lookup_elem(&weir_flow, cookie);
-	if (flow || (ops->state != BPF_TCP_ESTABLISHED && ops->state != BPF_TCP_CLOSE_WAIT))
-		return flow;
-	own = bpf_sk_storage_get(&weir_own, sk, NULL, 0);
-	if (!own)
-		return NULL;
-	return flow_open(ops, *cookie, own->worker, ops->state, now);
+	if (!flow) {
+		flow_reopen(ops, now);
+		flow = bpf_map_lookup_elem(&weir_flow, cookie);
+	}
+	return flow;
 }
 
 static __always_inline void rtt_edge(struct weir_flow *flow, const struct weir_cfg *cfg,
@@ -299,7 +308,7 @@ static __always_inline void acked(struct bpf_sock_ops *ops, struct bpf_sock *sk,
 	struct weir_flow *flow;
 	__u64 cookie;
 
-	flow = flow_find(ops, sk, &cookie, now);
+	flow = flow_find(ops, &cookie, now);
 	if (!flow || !cfg)
 		return;
 	flow_edge(flow, cookie, now, WEIR_FLOW_RTO, false, 0, 0);
@@ -315,13 +324,13 @@ static __always_inline void acked(struct bpf_sock_ops *ops, struct bpf_sock *sk,
 		flow_edge(flow, cookie, now, WEIR_FLOW_RETRANS, false, 0, cfg->rtx_burst);
 }
 
-static __always_inline void retransmitted(struct bpf_sock_ops *ops, struct bpf_sock *sk, __u64 now)
+static __always_inline void retransmitted(struct bpf_sock_ops *ops, __u64 now)
 {
 	struct weir_cfg *cfg = weir_cfg_get();
 	struct weir_flow *flow;
 	__u64 cookie;
 
-	flow = flow_find(ops, sk, &cookie, now);
+	flow = flow_find(ops, &cookie, now);
 	if (!flow || !cfg)
 		return;
 	if (now - flow->rtx_mark_ns > cfg->rtx_window_ns) {
@@ -336,13 +345,13 @@ static __always_inline void retransmitted(struct bpf_sock_ops *ops, struct bpf_s
 }
 
 /* args[0]: timeouts in a row so far. */
-static __always_inline void timed_out(struct bpf_sock_ops *ops, struct bpf_sock *sk, __u64 now)
+static __always_inline void timed_out(struct bpf_sock_ops *ops, __u64 now)
 {
 	__u32 before = ops->args[0];
 	struct weir_flow *flow;
 	__u64 cookie;
 
-	flow = flow_find(ops, sk, &cookie, now);
+	flow = flow_find(ops, &cookie, now);
 	if (!flow)
 		return;
 	flow->rto++;
@@ -399,9 +408,9 @@ static __always_inline int sockops(struct bpf_sock_ops *ops, bool queues)
 	else if (ops->op == BPF_SOCK_OPS_RTT_CB)
 		acked(ops, sk, queues, now);
 	else if (ops->op == BPF_SOCK_OPS_RETRANS_CB)
-		retransmitted(ops, sk, now);
+		retransmitted(ops, now);
 	else if (ops->op == BPF_SOCK_OPS_RTO_CB)
-		timed_out(ops, sk, now);
+		timed_out(ops, now);
 	else
 		state_changed(ops, now);
 	return 1;

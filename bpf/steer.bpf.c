@@ -10,7 +10,7 @@
  */
 #include "weir.bpf.h"
 
-#define TRIES_MAX	4	/* choices whose socket may turn out unusable */
+#define TRIES_MAX	3	/* choices whose socket may turn out unusable */
 #define KEY_WORST	(~0ULL)
 
 struct {
@@ -255,6 +255,8 @@ static __always_inline __u32 select_worker(struct sk_reuseport_md *md, struct ch
 	__u32 worker, i;
 
 	choose(c, cfg, md->hash);
+	/* The verifier of 6.1 takes the same bpf_loop() met twice for endless. */
+#pragma unroll
 	for (i = 0; i < TRIES_MAX; i++) {
 		*fallback = c->best == WEIR_WORKER_NONE;
 		worker = *fallback ? c->hung : c->best;

@@ -15,6 +15,12 @@
 #include <bpf/bpf_helpers.h>
 #include <weir/wire.h>
 
+/*
+ * A key on the stack has a slot of its own: without CAP_PERFMON the verifier of
+ * 6.1 refuses two values of four bytes in one.
+ */
+#define ON_STACK	__attribute__((aligned(8)))
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -50,7 +56,7 @@ struct {
 
 static __always_inline struct weir_cfg *weir_cfg_get(void)
 {
-	__u32 zero = 0;
+	__u32 zero ON_STACK = 0;
 
 	return bpf_map_lookup_elem(&weir_cfg, &zero);
 }
@@ -73,8 +79,9 @@ static __always_inline __s64 pending_look(struct weir_pending *pending, __u64 ac
 }
 
 /* One more connection waits for the worker. */
-static __always_inline void pending_add(__u32 worker, __u64 now)
+static __always_inline void pending_add(__u32 of, __u64 now)
 {
+	__u32 worker ON_STACK = of;
 	struct weir_worker_row *row = bpf_map_lookup_elem(&weir_worker, &worker);
 	struct weir_pending *pending = bpf_map_lookup_elem(&weir_pending, &worker);
 
