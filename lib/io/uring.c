@@ -28,7 +28,9 @@ enum kind {
 enum {
 	GEN_SHIFT	= 32,
 	KIND_SHIFT	= 56,
-	BATCH_FROM	= 8,	/* events a turn from which batching pays */
+	BATCH_FROM	= 8,	/* events within one batch time from which batching pays */
+	SOURCES_FROM	= 4,	/* receives armed from which it does */
+	RATE_ONE	= 256,	/* fixed point of uring.rate */
 	ACCEPT_SWITCH	= 3,	/* op->lib_priv: multishot cancelled, to take one at a time */
 };
 
@@ -290,7 +292,7 @@ static void on_op(struct weir_loop *loop, const struct io_uring_cqe *cqe)
 
 	if (!op)
 		return;
-	u->recent += !ends_inline(op);
+	u->news += !ends_inline(op);
 	switch (op->opcode) {
 	case WEIR_OP_ACCEPT:
 		on_accept(loop, op, cqe->res, cqe->flags);
@@ -317,7 +319,6 @@ static int dispatch(struct weir_loop *loop)
 	unsigned int mask = *cq->kring_mask;
 	unsigned int i;
 
-	u->recent = 0;
 	for (i = 0; i < n; i++) {
 		struct io_uring_cqe cqe = cq->cqes[(head + i) & mask];
 
@@ -339,16 +340,40 @@ static int dispatch(struct weir_loop *loop)
 /* reap */
 
 /*
+ * Smooth the number of events that came within one batch time. Of wall time,
+ * not of the last turn: a loop that is faster than its clients has small turns
+ * at any load, and would never begin to batch.
+ */
+static void note_news(struct weir_loop *loop, struct uring *u)
+{
+	uint64_t span = loop->now_ns - u->noted_ns;
+	uint64_t window = loop->opts.batch_wait_us * NSEC_PER_USEC;
+
+	if (span < window)
+		return;
+	u->rate = (u->rate * 3 + u->news * window * RATE_ONE / span) / 4;
+	u->news = 0;
+	u->noted_ns = loop->now_ns;
+}
+
+/*
  * How many completions to wait for: one at low load; at high load, for a
- * bounded time, as much news as last turn brought. The sends of this turn end
- * as it is submitted and are no news.
+ * bounded time, news from half of those who may bring it. The sends of this
+ * turn end as it is submitted and are no news.
  */
 static unsigned int wanted(const struct weir_loop *loop, const struct uring *u)
 {
-	if (u->recent < BATCH_FROM || loop->opts.flags & WEIR_LOOP_NO_BATCH ||
+	uint32_t sources = 0;
+	unsigned int i;
+
+	if (u->rate < BATCH_FROM * RATE_ONE || loop->opts.flags & WEIR_LOOP_NO_BATCH ||
 	    !(u->features & URING_FEAT_MIN_TIMEOUT))
 		return 1;
-	return min_u32(u->recent, loop->opts.batch_max) + u->inline_ops;
+	for (i = 0; i < GROUPS_MAX; i++)
+		sources += loop->groups[i] ? loop->groups[i]->armed : 0;
+	if (sources < SOURCES_FROM)
+		return 1;
+	return min_u32(sources / 2, loop->opts.batch_max) + u->inline_ops;
 }
 
 static int wait_events(struct weir_loop *loop, uint64_t deadline_ns)
@@ -399,6 +424,7 @@ static int uring_reap(struct weir_loop *loop, uint64_t deadline_ns)
 	if (ret < 0 && ret != -ETIME && ret != -EINTR && ret != -EAGAIN && ret != -EBUSY)
 		return ret;
 	check_overflow(loop, u);
+	note_news(loop, u);
 	return dispatch(loop);
 }
 

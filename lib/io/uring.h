@@ -13,7 +13,9 @@ struct uring {
 	uint64_t wake_count;		/* where the wake descriptor is read into */
 	uint32_t features;
 	uint32_t inline_ops;		/* queued ops that likely end at submission */
-	uint32_t recent;		/* events last turn, those ops not counted */
+	uint64_t news;			/* events since noted_ns, those ops not counted */
+	uint64_t noted_ns;
+	uint64_t rate;			/* of events in one batch time, times 256 */
 	bool enabled;
 	bool deferred;			/* DEFER_TASKRUN */
 };
