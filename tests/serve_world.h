@@ -8,37 +8,16 @@
 #ifndef TESTS_SERVE_WORLD_H
 #define TESTS_SERVE_WORLD_H
 
-#include <arpa/inet.h>
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <weir/serve.h>
 
-#define SECOND_NS	1000000000ULL
-#define LIMIT_NS	(10 * SECOND_NS)
+#include "backends.h"
+
+#define SECOND_NS	NSEC_PER_SEC
 #define EVENTS_MAX	256
-
-#ifdef CONFIG_URING
-#define URING_VARIANT(fixture) FIXTURE_VARIANT_ADD(fixture, uring) { .name = "uring" }
-#else
-#define URING_VARIANT(fixture) struct weir_service
-#endif
-
-#define SERVE_VARIANTS(fixture)						\
-	FIXTURE_VARIANT(fixture) { const char *name; };			\
-	URING_VARIANT(fixture);						\
-	FIXTURE_VARIANT_ADD(fixture, epoll) { .name = "epoll" }
 
 struct world {
 	pthread_mutex_t lock;
@@ -46,7 +25,7 @@ struct world {
 	struct weir_service *service;
 	struct weir_steering *steering;	/* as given; the service's */
 	struct weir_alloc alloc;
-	_Atomic int blocks;		/* of memory that are out */
+	atomic_int blocks;		/* of memory that are out */
 	struct weir_loop_opts loop;
 	struct weir_service_opts opts;
 	struct weir_service_ops ops;
@@ -66,14 +45,6 @@ struct world {
 	uint64_t event_cookies[EVENTS_MAX];	/* of the connection that was told */
 	unsigned int event_count;
 };
-
-static inline uint64_t real_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * SECOND_NS + (uint64_t)ts.tv_nsec;
-}
 
 /* Until a callback tells something, or a millisecond: for what tells nothing. */
 static inline void world_wait(struct world *world)
@@ -322,7 +293,7 @@ static inline int world_open(struct world *world)
 		int open_err = world_open(world);			\
 									\
 		if (open_err == -ENOSYS || open_err == -EPERM)		\
-			SKIP(return, "backend %s is refused here: %s",	\
+			SKIP(_exit(KSFT_SKIP), "backend %s is refused here: %s",	\
 			     (world)->loop.backend, weir_strerror(open_err));	\
 		ASSERT_EQ(0, open_err);					\
 	} while (0)
@@ -338,7 +309,8 @@ static inline int world_end(struct world *world, uint64_t timeout_ns)
 	return ret;
 }
 
-static inline struct weir_service_stats stats_of(const struct world *world, unsigned int worker)
+static inline struct weir_service_stats service_stats(const struct world *world,
+						      unsigned int worker)
 {
 	struct weir_service_stats stats;
 

@@ -4,6 +4,8 @@
  */
 #include <sched.h>
 
+#include "base/base.h"
+
 #include <kselftest_harness.h>
 
 #include "serve_world.h"
@@ -13,7 +15,7 @@ FIXTURE(serve) {
 	unsigned int fds;
 };
 
-SERVE_VARIANTS(serve);
+KERNEL_VARIANTS(serve);
 
 FIXTURE_SETUP(serve)
 {
@@ -83,7 +85,7 @@ TEST_F(serve, refuses_more_workers_than_rows)
 TEST_F(serve, refuses_an_address_in_use)
 {
 	struct world *world = &self->world;
-	int on = 1, reuse, fd;
+	int reuse, fd;
 
 	/* With SO_REUSEPORT too: half of the clients would be the other's. */
 	for (reuse = 0; reuse < 2; reuse++) {
@@ -94,9 +96,7 @@ TEST_F(serve, refuses_an_address_in_use)
 
 		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		ASSERT_LE(0, fd);
-		if (reuse) {
-			ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)));
-		}
+		ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &reuse, sizeof(reuse)));
 		ASSERT_EQ(0, bind(fd, (struct sockaddr *)&addr, len));
 		ASSERT_EQ(0, listen(fd, 1));
 		ASSERT_EQ(0, getsockname(fd, (struct sockaddr *)&addr, &len));
@@ -195,8 +195,8 @@ TEST_F(serve, echoes_through_four_workers_byte_exact)
 		EXPECT_TRUE(streams[i].right);
 	}
 	AWAIT(world, LOCKED(world, world->closes) == 12);
-	AWAIT(world, stats_of(world, WEIR_WORKER_NONE).conns == 0);
-	stats = stats_of(world, WEIR_WORKER_NONE);
+	AWAIT(world, service_stats(world, WEIR_WORKER_NONE).conns == 0);
+	stats = service_stats(world, WEIR_WORKER_NONE);
 	EXPECT_EQ(12, stats.accepted);
 	EXPECT_EQ(12 * 300000 + 66, stats.loop.bytes_in);
 	EXPECT_EQ(12 * 300000 + 66, stats.loop.bytes_out);
@@ -253,14 +253,14 @@ TEST_F(serve, refuses_a_client_when_open_says_so)
 	fd = client_open(world, 0);
 	ASSERT_LE(0, fd);
 	EXPECT_GE(0, recv(fd, &byte, 1, 0));
-	AWAIT(world, stats_of(world, 0).refused == 1 && stats_of(world, 0).conns == 0);
+	AWAIT(world, service_stats(world, 0).refused == 1 && service_stats(world, 0).conns == 0);
 	EXPECT_EQ(0, world->closes);
 	close(fd);
 	EXPECT_EQ(0, world_end(world, LIMIT_NS));
 }
 
 /* Another thread writes it. */
-#define ROW(field)	__atomic_load_n(&row->field, __ATOMIC_ACQUIRE)
+#define GET(field)	__atomic_load_n(field, __ATOMIC_ACQUIRE)
 
 static void on_data_state(struct weir_conn *conn, struct weir_lease *lease)
 {
@@ -269,7 +269,7 @@ static void on_data_state(struct weir_conn *conn, struct weir_lease *lease)
 								      weir_conn_worker(conn));
 
 	world_enter(world);
-	world->state_inside = ROW(state);
+	world->state_inside = GET(&row->state);
 	world_leave(world);
 	on_echo(conn, lease);
 }
@@ -286,27 +286,27 @@ TEST_F(serve, rows_tell_what_a_worker_does)
 	row = world->steering->ops->row(world->steering, 0);
 	ASSERT_NE(NULL, row);
 	OPEN_WORLD(world);
-	AWAIT(world, ROW(state) == WEIR_PARKED);
-	EXPECT_EQ(1, ROW(epoch));
-	EXPECT_NE(0, ROW(pid));
-	EXPECT_EQ(0, ROW(conns));
+	AWAIT(world, GET(&row->state) == WEIR_PARKED);
+	EXPECT_EQ(1, GET(&row->epoch));
+	EXPECT_NE(0, GET(&row->pid));
+	EXPECT_EQ(0, GET(&row->conns));
 	fd = client_open(world, 0);
 	ASSERT_LE(0, fd);
 	EXPECT_TRUE(client_ping(fd, 'x'));
 	EXPECT_EQ(WEIR_RUN, LOCKED(world, world->state_inside));
-	AWAIT(world, ROW(state) == WEIR_PARKED);
-	AWAIT(world, ROW(inflight) == 0);
-	EXPECT_EQ(1, ROW(conns));
-	EXPECT_EQ(1, ROW(accepted));
-	EXPECT_GE(real_ns(), ROW(loop_ns));
+	AWAIT(world, GET(&row->state) == WEIR_PARKED);
+	AWAIT(world, GET(&row->inflight) == 0);
+	EXPECT_EQ(1, GET(&row->conns));
+	EXPECT_EQ(1, GET(&row->accepted));
+	EXPECT_GE(real_ns(), GET(&row->loop_ns));
 	/* The client keeps its end open: the worker waits for it. */
 	weir_service_stop(world->service, LIMIT_NS);
-	AWAIT(world, ROW(state) == WEIR_DRAIN);
-	EXPECT_EQ(WEIR_DRAIN, stats_of(world, 0).state);
+	AWAIT(world, GET(&row->state) == WEIR_DRAIN);
+	EXPECT_EQ(WEIR_DRAIN, service_stats(world, 0).state);
 	close(fd);
 	EXPECT_EQ(0, weir_service_wait(world->service));
-	EXPECT_EQ(WEIR_DEAD, ROW(state));
-	EXPECT_EQ(WEIR_DEAD, stats_of(world, WEIR_WORKER_NONE).state);
+	EXPECT_EQ(WEIR_DEAD, GET(&row->state));
+	EXPECT_EQ(WEIR_DEAD, service_stats(world, WEIR_WORKER_NONE).state);
 }
 
 static int on_start_affinity(void *ctx, unsigned int worker, struct weir_loop *loop)
@@ -441,7 +441,7 @@ TEST_F(serve, stop_drains_what_is_queued)
 	fd = stalled_open(world);
 	ASSERT_LE(0, fd);
 	weir_service_stop(world->service, 60 * SECOND_NS);
-	AWAIT(world, stats_of(world, 0).state == WEIR_DRAIN);
+	AWAIT(world, service_stats(world, 0).state == WEIR_DRAIN);
 	produced = LOCKED(world, world->produced);
 	EXPECT_EQ((int64_t)produced, client_read_all(fd));
 	close(fd);
@@ -483,7 +483,7 @@ TEST_F(serve, a_second_stop_shortens_and_never_lengthens)
 	fd = stalled_open(world);
 	ASSERT_LE(0, fd);
 	weir_service_stop(world->service, 60 * SECOND_NS);
-	AWAIT(world, stats_of(world, 0).state == WEIR_DRAIN);
+	AWAIT(world, service_stats(world, 0).state == WEIR_DRAIN);
 	weir_service_stop(world->service, 0);
 	weir_service_stop(world->service, 60 * SECOND_NS);
 	EXPECT_EQ(1, weir_service_wait(world->service));
@@ -546,9 +546,9 @@ TEST_F(serve, a_worker_that_dies_leaves_the_others_serving)
 	close(fd);
 	close(bystander);
 	for (i = 0; i < 4; i++)
-		dead += stats_of(world, i).state == WEIR_DEAD;
+		dead += service_stats(world, i).state == WEIR_DEAD;
 	EXPECT_EQ(1, dead);
-	EXPECT_NE(WEIR_DEAD, stats_of(world, WEIR_WORKER_NONE).state);
+	EXPECT_NE(WEIR_DEAD, service_stats(world, WEIR_WORKER_NONE).state);
 	for (i = 0; i < 64; i++) {
 		fd = client_open(world, 0);
 		ASSERT_LE(0, fd);

@@ -8,9 +8,10 @@
 #include <linux/sock_diag.h>
 #include <sys/eventfd.h>
 
+#include "base/base.h"
+
 #include <kselftest_harness.h>
 
-#include "base/list.h"
 #include "serve_world.h"
 
 #define RING_MAX	256
@@ -207,7 +208,7 @@ FIXTURE(signal) {
 	unsigned int fds;
 };
 
-SERVE_VARIANTS(signal);
+KERNEL_VARIANTS(signal);
 
 FIXTURE_SETUP(signal)
 {
@@ -262,9 +263,9 @@ TEST_F(signal, reach_the_connection_they_name)
 	for (i = 0; i < 3; i++)
 		close(fds[i]);
 	AWAIT(world, LOCKED(fake, fake->closed) == 3);
-	AWAIT(world, stats_of(world, 0).signals == 60);
-	EXPECT_EQ(0, stats_of(world, 0).signals_held);
-	EXPECT_EQ(0, stats_of(world, 0).signals_lost);
+	AWAIT(world, service_stats(world, 0).signals == 60);
+	EXPECT_EQ(0, service_stats(world, 0).signals_held);
+	EXPECT_EQ(0, service_stats(world, 0).signals_lost);
 	EXPECT_EQ(0, world_end(world, LIMIT_NS));
 	EXPECT_EQ(1, fake->leaves);
 }
@@ -286,10 +287,10 @@ TEST_F(signal, wait_for_their_connection)
 	ASSERT_LE(0, second);
 	cookie = cookie_of_peer(second);
 	if (!cookie)
-		SKIP(return, "the kernel does not tell socket cookies (inet_diag)");
+		SKIP(_exit(KSFT_SKIP), "the kernel does not tell socket cookies (inet_diag)");
 	raise_signal(fake, cookie, 1, true);
 	raise_signal(fake, cookie, 2, true);
-	AWAIT(world, stats_of(world, 0).signals_held == 2);
+	AWAIT(world, service_stats(world, 0).signals_held == 2);
 	EXPECT_EQ(0, rtt_told(world));
 	close(first);
 	AWAIT(world, rtt_told(world) == 2);
@@ -317,8 +318,8 @@ TEST_F(signal, for_nobody_are_counted_as_lost)
 		raise_signal(fake, UINT64_MAX - i, i, true);
 	raise_signal(fake, fake->cookies[0], 1, true);
 	AWAIT(world, rtt_told(world) == 1);
-	AWAIT(world, stats_of(world, 0).signals == 1);
-	stats = stats_of(world, 0);
+	AWAIT(world, service_stats(world, 0).signals == 1);
+	stats = service_stats(world, 0);
 	EXPECT_EQ(100, stats.signals_held);
 	EXPECT_EQ(100 - 64, stats.signals_lost);
 	close(fd);
@@ -337,7 +338,7 @@ TEST_F(signal, whose_wake_up_was_lost_come_with_the_tick)
 	AWAIT(world, LOCKED(fake, fake->accepted) == 1);
 	raise_signal(fake, fake->cookies[0], 7, false);
 	AWAIT(world, rtt_told(world) == 1);
-	AWAIT(world, stats_of(world, 0).signals_late == 1);
+	AWAIT(world, service_stats(world, 0).signals_late == 1);
 	AWAIT(world, LOCKED(fake, fake->ticks) >= 1);
 	close(fd);
 	EXPECT_EQ(0, world_end(world, LIMIT_NS));
@@ -361,7 +362,7 @@ TEST_F(signal, find_their_connection_among_many)
 	for (i = 0; i < 64; i++)
 		cookies[i] = cookie_of_peer(fds[i]);
 	if (!cookies[0])
-		SKIP(return, "the kernel does not tell socket cookies (inet_diag)");
+		SKIP(_exit(KSFT_SKIP), "the kernel does not tell socket cookies (inet_diag)");
 	/* Every other one goes, then every fourth. */
 	for (round = 2; round <= 4; round *= 2) {
 		for (i = round / 2; i < 64; i += round) {
@@ -377,7 +378,7 @@ TEST_F(signal, find_their_connection_among_many)
 			EXPECT_EQ(cookies[i * round],
 				  world->event_cookies[want - 64 / round + i]);
 	}
-	EXPECT_EQ(0, stats_of(world, 0).signals_lost);
+	EXPECT_EQ(0, service_stats(world, 0).signals_lost);
 	for (i = 0; i < 64; i++) {
 		if (fds[i] >= 0)
 			close(fds[i]);

@@ -27,9 +27,13 @@ struct weir_service;
  *	has finished sending; NULL @data there is none: received bytes are dropped
  * @drain: the send queue is at its low mark again; NULL for none
  * @pressure: a signal about this connection, from the kernel or the worker's
- *	own loop; NULL: the default answer, which is to pause the receiving side
- *	on an edge that tells the peer does not read and to resume on its end
- * @close: the connection is over; @err is 0 or what ended it; NULL for none
+ *	own loop; at the end of a turn at the latest, never from inside a call of
+ *	the user's. NULL: the default answer, which is to pause the receiving side
+ *	on an edge of the worker's own (seq is 0: WEIR_EV_SENDQ, the send queue at
+ *	its high mark; WEIR_EV_ZERO_WINDOW, a send not taken for send_stall_ns),
+ *	and to resume when all have ended
+ * @close: the connection is over; @err is 0 or what ended it; NULL for none.
+ *	Not called for the connections of a worker that died
  * @start: a worker has started, on its own thread; NULL for none
  * @stop: a worker is about to end, on its own thread; NULL for none
  *
@@ -54,10 +58,12 @@ struct weir_service_ops {
  * @steering: how connections find their worker; NULL: plain SO_REUSEPORT. The
  *	service takes it over, also when opening fails
  * @loop: options of each worker's loop (backend, allocator, log, limits); its
- *	hooks must be NULL. NULL: defaults fitted to @conns_max
+ *	hooks must be NULL, its allocator and log serve all threads. NULL, or 0 in
+ *	it: fitted to @conns_max and @backlog
  * @cpus: processor for each worker, @workers of them; NULL: not pinned
  * @workers: threads, 1 to WEIR_WORKERS_MAX; default 1
- * @conns_max: connections per worker; default 1024
+ * @conns_max: connections per worker; default 1024. Clients beyond it wait,
+ *	accepted or in the listener's queue, and are served as others close
  * @buf_bytes: size of a buffer; default 4096
  * @bufs: buffers per worker; default is fitted to @conns_max
  * @backlog: of each listener; default 4096
@@ -66,6 +72,7 @@ struct weir_service_ops {
  * @linger_ns: how long one connection's graceful close may take; default 5 s
  * @send_stall_ns: a send that the peer has not taken for this long is a signal
  *	(WEIR_EV_ZERO_WINDOW); default 100 ms
+ * @pad: zero
  */
 struct weir_service_opts {
 	size_t sz;
@@ -130,9 +137,12 @@ struct weir_service_stats {
  *
  * Context: Any thread.
  * Return: 0; -EINVAL for options out of range (no ops or address, more than
- * WEIR_WORKERS_MAX workers, a hooks table); -E2BIG for more workers than the
- * steering has rows; -EADDRINUSE; -EMFILE; -ENOMEM; or what a loop, a listener
- * or the steering refused.
+ * WEIR_WORKERS_MAX workers, marks out of order, a hooks table, more connections
+ * than a completion queue can hold); -E2BIG for more workers than the steering
+ * has rows; -EADDRINUSE, also if who listens there would share the port; -EMFILE
+ * if RLIMIT_NOFILE is below @conns_max; -EOPNOTSUPP on the sim backend; -ENOMEM;
+ * what start() of a worker returned; or what a loop, a listener or the steering
+ * refused.
  */
 WEIR_API WEIR_MUST_CHECK
 int weir_service_open(struct weir_service **servicep, const struct weir_service_opts *opts);
@@ -157,8 +167,9 @@ WEIR_API void weir_service_stop(struct weir_service *service, uint64_t timeout_n
  *
  * Context: Any one thread that is not a worker.
  * Return: 0 if all ended because of weir_service_stop() with nothing aborted;
- * the number of connections that had to be aborted; or the -errno of the first
- * worker that died.
+ * the number of connections that had to be aborted, at the deadline or because
+ * their own linger time was over; or the -errno of the first worker that died
+ * (-EOWNERDEAD if a callback ended its thread).
  */
 WEIR_API int weir_service_wait(struct weir_service *service);
 
@@ -198,7 +209,7 @@ WEIR_API int weir_service_stats(const struct weir_service *service, unsigned int
  * @reason: where the reason goes, a static string; or NULL
  *
  * Context: Any thread.
- * Return: "uring", "epoll" or "sim".
+ * Return: "uring" or "epoll".
  */
 WEIR_API const char *weir_service_backend(const struct weir_service *service,
 					  const char **reason);

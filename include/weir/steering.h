@@ -29,8 +29,9 @@ struct weir_steering;
  *	thread that opens the service. 0 or -errno.
  * @seal: all workers have joined: start steering. 0 or -errno.
  * @row: the worker's load row, valid until @close. Written by that worker
- *	alone with plain stores, read by the kernel. Never NULL for a joined
- *	worker: without BPF it is ordinary memory.
+ *	alone with plain stores, read by the kernel. Never NULL for a worker
+ *	below @rows: without BPF it is ordinary memory. The service raises its
+ *	epoch before @join.
  * @signal_fd: a descriptor that polls readable when signals wait for @worker,
  *	or -EOPNOTSUPP when there are none on this rung.
  * @signal_take: copy up to @max waiting signals of @worker into @out; drains

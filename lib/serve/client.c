@@ -81,6 +81,7 @@ static void client_start(struct worker *w, struct weir_file file)
 	client->cookie = 0;
 	client->edges = 0;
 	client->told = 0;
+	client->answered = false;
 	if (signals_wanted(w))
 		conn_read_cookie(&client->conn, cookie_known);
 	err = service->ops.open ? service->ops.open(&client->conn) : 0;

@@ -27,7 +27,7 @@ enum {
 };
 
 /* The kernel cuts every backlog to this. */
-static uint32_t somaxconn(void)
+static uint32_t backlog_limit(void)
 {
 	char text[24] = "";
 	int fd = open("/proc/sys/net/core/somaxconn", O_RDONLY | O_CLOEXEC);
@@ -55,7 +55,7 @@ static int files_fit(struct weir_service *service, uint64_t others)
 {
 	struct weir_loop_opts *loop = &service->loop_opts;
 	uint64_t conns = service->opts.conns_max;
-	uint64_t burst = min_u32(service->opts.backlog, somaxconn());
+	uint64_t burst = min_u32(service->opts.backlog, backlog_limit());
 	uint64_t least = conns + FILES_MORE;
 	uint64_t want = least + burst + burst / 4;
 	uint64_t room = WEIR_LOOP_CQ_MAX - LOOP_RESERVE;

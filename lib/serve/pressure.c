@@ -23,10 +23,14 @@ static void answer(struct client *client, const struct weir_event *event)
 {
 	if (event->seq)
 		return;
-	if (client->told & (BIT(WEIR_EV_SENDQ) | BIT(WEIR_EV_ZERO_WINDOW)))
+	if (client->told) {
+		/* A pause of the user's own is not ours to end. */
+		client->answered |= !client->conn.paused;
 		weir_conn_pause(&client->conn);
-	else
+	} else if (client->answered) {
+		client->answered = false;
 		weir_conn_resume(&client->conn);
+	}
 }
 
 void pressure_tell(struct client *client, const struct weir_event *event)

@@ -35,6 +35,7 @@ struct client {
 	uint32_t told;			/* 1 << kind: what the user was told */
 	bool used;
 	bool refused;
+	bool answered;			/* the default answer has paused receiving */
 };
 
 /* Accepted clients without a connection: first in first out. */
@@ -76,7 +77,7 @@ struct meter {
 	uint64_t published_ns;
 	uint64_t cpu_read_ns;
 	struct weir_service_stats stats;	/* the worker's own copy */
-	_Atomic uint32_t seq;			/* odd: being written */
+	atomic_uint seq;			/* odd: being written */
 	_Atomic uint64_t words[sizeof(struct weir_service_stats) / 8];	/* shared */
 };
 
@@ -112,9 +113,9 @@ struct worker {
 	bool leaked;			/* the kernel may still own our memory */
 
 	/* shared */
-	_Atomic uint32_t wakers;	/* threads inside worker_wake() */
-	_Atomic bool gone;		/* there is no loop, or it is being freed */
-	_Atomic bool dead;
+	atomic_uint wakers;	/* threads inside worker_wake() */
+	atomic_bool gone;		/* there is no loop, or it is being freed */
+	atomic_bool dead;
 };
 
 struct weir_service {
