@@ -78,7 +78,7 @@ struct meter {
 	uint64_t cpu_read_ns;
 	struct weir_service_stats stats;	/* the worker's own copy */
 	atomic_uint seq;			/* odd: being written */
-	_Atomic uint64_t words[sizeof(struct weir_service_stats) / 8];	/* shared */
+	atomic_uint_least64_t words[sizeof(struct weir_service_stats) / 8];	/* shared */
 };
 
 WEIR_STATIC_ASSERT(sizeof(struct weir_service_stats) % 8 == 0, "copied by words");
@@ -133,7 +133,7 @@ struct weir_service {
 	char reason[160];
 	bool joined;
 	int result;
-	_Atomic uint64_t stop_ns;	/* on CLOCK_MONOTONIC; DEADLINE_NONE: serve on */
+	atomic_uint_least64_t stop_ns;	/* on CLOCK_MONOTONIC; DEADLINE_NONE: serve on */
 
 	pthread_mutex_t lock;		/* of these: */
 	pthread_cond_t reported;
