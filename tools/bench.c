@@ -162,9 +162,10 @@ static int bench_run(const struct command *cmd, int argc, char **argv)
 	n = opts_parse(cmd, argc, argv, &bench);
 	if (n < 0)
 		return opts_exit(n);
-	if (n != 1 || strcmp(argv[0], "echo"))
-		return usage_error(cmd, "%s: what to measure is missing or unknown; there is echo",
-				   n ? argv[0] : "nothing");
+	if (n != 1)
+		return usage_error(cmd, "one thing to measure: there is echo");
+	if (strcmp(argv[0], "echo"))
+		return usage_error(cmd, "%s: no such benchmark; there is echo", argv[0]);
 	result = fill(cmd, &bench, &opts);
 	if (result)
 		return result;

@@ -105,7 +105,7 @@ static int run_policy(struct demo *demo, unsigned int policy, struct hung *hung,
 	if (!failed) {
 		*steer = ds.steer;
 		hung->policy = ds.steer.policy;
-		hung->bpf = ds.steer.bpf != NULL;
+		hung->bpf = ds.steer.bpf;
 		failed = put_load(demo, &ds, hung);
 		read_workers(demo, &ds, hung);
 		demo_close(&ds);
@@ -198,8 +198,9 @@ static int judge(struct demo *demo, const struct hung *hung, unsigned int count)
 	demo_sum_up(demo, "hung worker: p99 %.1f ms by hash, %.1f ms by p2c", ms(&hung[0], 99),
 		    ms(&hung[1], 99));
 	if (ms(&hung[1], 99) * 2 > ms(&hung[0], 99))
-		return demo_failed(demo, "p2c does not keep clients from the hung worker: p99 %.1f ms, by hash %.1f ms",
-				   ms(&hung[1], 99), ms(&hung[0], 99));
+		return demo_failed(demo, "p2c does not keep clients from the hung worker: "
+				   "p99 %.1f ms, by hash %.1f ms", ms(&hung[1], 99),
+				   ms(&hung[0], 99));
 	return 0;
 }
 
@@ -213,7 +214,8 @@ int demo_hung(struct demo *demo)
 
 	if (!hung)
 		return demo_failed(demo, "%s", weir_strerror(-ENOMEM));
-	fprintf(demo->out, "A worker that hangs: %d workers, worker 0 blocks %d ms of every second; %d new\n"
+	fprintf(demo->out,
+		"A worker that hangs: %d workers, worker 0 blocks %d ms of every second; %d new\n"
 		"connections a second, latency from the instant each was due\n", WORKERS,
 		(int)(BLOCK_NS / NS_PER_MS), RATE);
 	fflush(demo->out);
@@ -223,13 +225,16 @@ int demo_hung(struct demo *demo)
 			break;
 		count++;
 		if (!steer.bpf) {
-			fprintf(demo->out, "  steering by load: off (%s)\n  PICKS are connections accepted\n",
-				steer.reason);
+			fprintf(demo->out, "  steering by load: off (%s)\n"
+				"  PICKS are connections accepted\n", steer.reason);
 			break;
 		}
 	}
 	if (count)
 		print_table(demo, hung, count);
+	if (count > 1)
+		fprintf(demo->out, "  What is left beyond P99 are clients that the worker had "
+			"accepted before it hung.\n");
 	add_json(demo, hung, count);
 	if (!failed && !interrupted)
 		failed = judge(demo, hung, count);

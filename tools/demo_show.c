@@ -63,7 +63,7 @@ static void clients_stop(struct clients *clients)
 }
 
 /* Fixed places: this may run with privileges, so PATH is not asked. */
-static const char *bpftool(void)
+static const char *find_tool(void)
 {
 	static const char *const places[] = {
 		"/usr/sbin/bpftool", "/sbin/bpftool", "/usr/bin/bpftool",
@@ -91,7 +91,7 @@ static void print_lines(FILE *from, FILE *out)
 }
 
 /* Run "bpftool map dump pinned PATH"; 0, or 1 when it failed. */
-static int dump(struct demo *demo, const char *tool, const char *path)
+static int run_tool(struct demo *demo, const char *tool, const char *path)
 {
 	int pipes[2], status = -1;
 	FILE *from;
@@ -126,7 +126,7 @@ static int dump(struct demo *demo, const char *tool, const char *path)
 static int show_bpftool(struct demo *demo, const struct demo_service *ds)
 {
 	char path[WEIR_BPF_PATH_BYTES + 16];
-	const char *tool = bpftool();
+	const char *tool = find_tool();
 
 	if (!tool) {
 		fprintf(demo->out, "\nbpftool: not installed, so this part is left out\n");
@@ -135,7 +135,7 @@ static int show_bpftool(struct demo *demo, const struct demo_service *ds)
 	snprintf(path, sizeof(path), "%s/weir_worker", ds->steer.dir);
 	fprintf(demo->out, "\n$ bpftool map dump pinned %s\n", path);
 	fflush(demo->out);
-	return dump(demo, tool, path);
+	return run_tool(demo, tool, path);
 }
 
 static int show_nouns(struct demo *demo)
@@ -209,7 +209,7 @@ static int look(struct demo *demo, const struct demo_service *ds)
 		failed = show_nouns(demo);
 	if (!failed)
 		demo_sum_up(demo, "state: the same rows from %s and from weir show",
-			    bpftool() ? "bpftool" : "the maps");
+			    find_tool() ? "bpftool" : "the maps");
 	return failed;
 }
 

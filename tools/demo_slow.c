@@ -168,10 +168,12 @@ static void print_result(const struct slow *slow, const char *name)
 		(double)(p->start_ns - slow->start_ns) / 1e9);
 	fprintf(out, "  signal %s off at %.3f s: producer goes on, after %.0f ms\n",
 		show_kind(p->off.kind), (double)(p->end_ns - slow->start_ns) / 1e9, ms);
-	fprintf(out, "  %s: %.1f MiB compared byte for byte, %llu+%llu signals, memory %+.2f MiB while paused, at most %llu of %d buffers\n",
+	fprintf(out, "  %s: %.1f MiB compared byte for byte, %llu on and %llu off, "
+		"%llu from the kernel,\n  memory %+.2f MiB while paused, at most %llu of %d buffers\n",
 		name, (double)slow->received / MIB,
 		(unsigned long long)atomic_load(&slow->source->signals_on),
 		(unsigned long long)atomic_load(&slow->source->signals_off),
+		(unsigned long long)atomic_load(&slow->source->noted),
 		((double)slow->rss_max - (double)slow->rss_base) / MIB,
 		(unsigned long long)slow->pool_used_max, BUFS);
 }
@@ -211,11 +213,10 @@ static int judge(const struct slow *slow, const char *name)
 				   (unsigned long long)slow->received,
 				   (unsigned long long)slow->source->total);
 	if (p->end_ns - p->start_ns < PAUSE_MIN_NS)
-		return demo_failed(demo, "%s: no signal held the producer while its client was slow",
-				   name);
+		return demo_failed(demo, "%s: no signal held the producer for long", name);
 	if (slow->rss_max > slow->rss_base + FLAT_BYTES)
-		return demo_failed(demo, "%s: memory grew by %.1f MiB while the client was slow", name,
-				   (double)(slow->rss_max - slow->rss_base) / MIB);
+		return demo_failed(demo, "%s: memory grew by %.1f MiB while the client was slow",
+				   name, (double)(slow->rss_max - slow->rss_base) / MIB);
 	demo_sum_up(demo, "slow client, %s: paused %.1f s by %s, %.0f MiB verified, memory flat",
 		    name, (double)(p->end_ns - p->start_ns) / 1e9, show_kind(p->on.kind),
 		    (double)slow->received / MIB);

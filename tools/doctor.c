@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* doctor.c - weir doctor: what this machine gives, what not, and why */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common.h"
 #include "doctor.h"
@@ -62,10 +65,37 @@ static const struct {
 	const char *id, *fix;
 } bpf_fixes[] = {
 	{ "bpf.build", "install libbpf, clang and bpftool, then build again" },
-	{ "bpf.bpffs", "as root: mount -t bpf bpf /sys/fs/bpf" },
+	{ "bpf.bpffs", "as root: mount -t bpf none /sys/fs/bpf" },
 	{ "bpf.cgroup2", "as root: mount -t cgroup2 none /sys/fs/cgroup" },
 	{ "bpf.btf", "a kernel with CONFIG_DEBUG_INFO_BTF" },
 };
+
+/* To show is to read: without a single pin that may be read it is in vain. */
+static void check_pins(struct answer *answer, const char *root)
+{
+	unsigned int seen = 0, readable = 0;
+	struct dirent *entry;
+	DIR *dir = opendir(root);
+
+	if (!dir) {
+		answer->state = DOCTOR_NO;
+		snprintf(answer->why, sizeof(answer->why), "%.120s: %s", root,
+			 weir_strerror(-errno));
+		return;
+	}
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		seen++;
+		readable += !faccessat(dirfd(dir), entry->d_name, R_OK | X_OK, AT_EACCESS);
+	}
+	closedir(dir);
+	if (seen && !readable)
+		answer->state = DOCTOR_NO;
+	snprintf(answer->why, sizeof(answer->why), "%.120s: %u instances, %u readable", root,
+		 seen, readable);
+	answer->fix = "run as root, or give the service a group that may read its pins";
+}
 
 static int bpf_answer(void *ctx, const struct weir_bpf_probe *probe)
 {
@@ -87,6 +117,8 @@ static int bpf_answer(void *ctx, const struct weir_bpf_probe *probe)
 	answer->level = report->needed == DOCTOR_SHOW ? DOCTOR_REQUIRED : DOCTOR_OPTIONAL;
 	answer->state = probe->ok ? DOCTOR_OK : DOCTOR_NO;
 	memcpy(answer->why, probe->why, sizeof(answer->why));
+	if (report->needed == DOCTOR_SHOW && probe->ok)
+		check_pins(answer, probe->why);
 	return 0;
 }
 

@@ -108,7 +108,7 @@ static bool take_cqe(struct ring *ring, struct io_uring_cqe *cqe)
 }
 
 int raw_ring_wait(struct ring *ring, struct io_uring_cqe *cqe, unsigned int flags,
-	      unsigned int min_wait_us)
+		  unsigned int min_wait_us)
 {
 	struct __kernel_timespec limit = { .tv_sec = 1 };
 	struct wait_arg arg = {

@@ -34,7 +34,7 @@ struct io_uring_sqe *raw_ring_sqe(struct ring *ring);
  * Return: 0, or -errno (-ETIME when none came).
  */
 int raw_ring_wait(struct ring *ring, struct io_uring_cqe *cqe, unsigned int flags,
-	      unsigned int min_wait_us);
+		  unsigned int min_wait_us);
 
 /* raw_ring_register() - io_uring_register(2). Return: as it, or -errno. */
 int raw_ring_register(struct ring *ring, unsigned int opcode, void *arg, unsigned int n);

@@ -355,7 +355,8 @@ static enum doctor_state probe_cookie(char *why)
 const struct doctor_probe doctor_uring[] = {
 	{ .id = "uring.setup", .group = "io_uring", .needed = DOCTOR_SERVE,
 	  .level = DOCTOR_OPTIONAL, .run = probe_setup, .gives = "the uring backend",
-	  .fix = "sysctl kernel.io_uring_disabled=0; in a container allow io_uring_setup, io_uring_enter and io_uring_register in its seccomp profile" },
+	  .fix = "sysctl kernel.io_uring_disabled=0; in a container allow io_uring_setup, "
+		 "io_uring_enter and io_uring_register in its seccomp profile" },
 	URING("defer_taskrun", DOCTOR_OPTIONAL, probe_owner,
 	      "completions in the owner's turn; without, a hung worker's clients cannot be moved"),
 	URING("r_disabled", DOCTOR_OPTIONAL, probe_disabled, "rings that another thread starts"),

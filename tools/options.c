@@ -40,7 +40,7 @@ static void print_opt(const struct opt *opt, FILE *out)
 	if (opt->type != OPT_FLAG && opt->type != OPT_NOT && n > 0 && (size_t)n < sizeof(left))
 		snprintf(left + n, sizeof(left) - (size_t)n, opt->optional ? " [%s]" : " %s",
 			 opt->value);
-	if (strlen(left) > 27)
+	if (strlen(left) > 26)
 		fprintf(out, "%s\n%-28s%s\n", left, "", opt->help);
 	else
 		fprintf(out, "%-28s%s\n", left, opt->help);

@@ -122,9 +122,10 @@ static int check(struct serve *serve, int operands, char **argv)
 {
 	int err;
 
-	if (operands != 1 || strcmp(argv[0], "echo"))
-		return usage_error(&cmd_serve, "%s: what to serve is missing or unknown; there is echo",
-				   operands ? argv[0] : "nothing");
+	if (operands != 1)
+		return usage_error(&cmd_serve, "one service to run: there is echo");
+	if (strcmp(argv[0], "echo"))
+		return usage_error(&cmd_serve, "%s: no such service; there is echo", argv[0]);
 	if (serve->instance && !steer_name_ok(serve->instance))
 		return usage_error(&cmd_serve,
 				   "--instance: '%s' is not 1 to %d of A-Z a-z 0-9 _ -",
@@ -138,7 +139,8 @@ static int check(struct serve *serve, int operands, char **argv)
 				   err == -ENODEV ? "names a processor that is not allowed here" :
 				   "is not a list such as 0,2-3");
 	if (serve->stall && echo_stall_parse(serve->stall, &serve->echo->stall))
-		return usage_error(&cmd_serve, "--stall: '%s' is not W:MS/PERIOD, such as 0:400/1000",
+		return usage_error(&cmd_serve,
+				   "--stall: '%s' is not W:MS/PERIOD, such as 0:400/1000",
 				   serve->stall);
 	if (serve->stall && serve->echo->stall.worker >= serve->workers)
 		return usage_error(&cmd_serve, "--stall: there is no worker %u, only %u",

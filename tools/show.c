@@ -42,7 +42,7 @@ static int read_failed(const char *instance, int err)
 	case -EPROTO:
 		return fail("instance %s: made by another version of weir", instance);
 	case -ENODEV:
-		return fail("no bpffs is mounted; run: mount -t bpf bpf /sys/fs/bpf");
+		return fail("no bpffs is mounted; run: mount -t bpf none /sys/fs/bpf");
 	case -EOPNOTSUPP:
 		return fail("this weir was built without BPF: there are no instances to show");
 	default:
@@ -172,7 +172,8 @@ static int pick(const struct command *cmd, struct show *show)
 
 	if (show->instance) {
 		if (!steer_name_ok(show->instance))
-			return usage_error(cmd, "--instance: '%s' is not 1 to %d of A-Z a-z 0-9 _ -",
+			return usage_error(cmd,
+					   "--instance: '%s' is not 1 to %d of A-Z a-z 0-9 _ -",
 					   show->instance, WEIR_NAME_BYTES - 1);
 		strcpy(show->name, show->instance);
 		return 0;
@@ -181,7 +182,8 @@ static int pick(const struct command *cmd, struct show *show)
 	if (err)
 		return read_failed("?", err);
 	if (!walk.alive)
-		return fail("no instance runs here, or none that this user may read; start one: weir serve echo");
+		return fail("no instance runs here, or none that this user may read; "
+			    "start one: weir serve echo");
 	if (walk.alive > 1)
 		return fail("%u instances run; name one with --instance (see weir show instances)",
 			    walk.alive);

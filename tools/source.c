@@ -119,7 +119,11 @@ static void source_pressure(struct weir_conn *conn, const struct weir_event *sig
 	struct source *s = weir_conn_service_ctx(conn);
 	uint32_t bit = 1U << signal->kind, before = s->kinds;
 
-	if (signal->kind != WEIR_EV_SENDQ && signal->kind != WEIR_EV_ZERO_WINDOW) {
+	/*
+	 * The worker's own edges come in pairs. One of the kernel's may be lost,
+	 * and a pause whose end was lost lasts for ever: those are counted.
+	 */
+	if (signal->seq || (signal->kind != WEIR_EV_SENDQ && signal->kind != WEIR_EV_ZERO_WINDOW)) {
 		atomic_fetch_add(&s->noted, 1);
 		return;
 	}

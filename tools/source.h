@@ -40,7 +40,7 @@ struct source {
 	atomic_uint_fast64_t produced;
 	atomic_uint_fast64_t queued;
 	atomic_uint_fast64_t signals_on, signals_off;
-	atomic_uint_fast64_t noted;	/* signals that do not stop a producer, such as RTT */
+	atomic_uint_fast64_t noted;	/* the kernel's, such as RTT: they hold nobody */
 	atomic_uint paused;		/* kind of the signal that holds it, or 0 */
 	atomic_int ended;		/* the connection is over */
 	atomic_int err;			/* what ended it */

@@ -59,6 +59,15 @@ static void read_status(struct steer *steer)
 	memcpy(steer->dir, status.dir, sizeof(steer->dir));
 }
 
+/* What libbpf adds to a missing privilege does not help anyone. */
+static void cut_detail(char *reason)
+{
+	char *detail = strstr(reason, " (libbpf:");
+
+	if (detail)
+		*detail = '\0';
+}
+
 int steer_open(struct steer *steer, const struct steer_opts *opts)
 {
 	struct weir_log log = stderr_log(WEIR_LOG_WARN);
@@ -94,6 +103,8 @@ int steer_open(struct steer *steer, const struct steer_opts *opts)
 	steer->bpf = NULL;
 	if (!steer->reason[0])
 		snprintf(steer->reason, sizeof(steer->reason), "%s", weir_strerror(err));
+	if (err == -EPERM)
+		cut_detail(steer->reason);
 	if (err == -EADDRINUSE || err == -EEXIST || err == -EINVAL)
 		return err;
 	return open_hash(steer, opts);

@@ -13,7 +13,7 @@ static const struct command *const commands[] = {
 	&cmd_serve, &cmd_bench, &cmd_show, &cmd_doctor, &cmd_demo, &cmd_version,
 };
 
-static void usage(FILE *out)
+static void print_commands(FILE *out)
 {
 	size_t i;
 
@@ -46,7 +46,7 @@ static int help(int argc, char **argv)
 	const struct command *cmd;
 
 	if (!argc || !strcmp(argv[0], "help")) {
-		usage(stdout);
+		print_commands(stdout);
 		return WEIR_EXIT_OK;
 	}
 	cmd = find(argv[0]);
@@ -170,7 +170,7 @@ int main(int argc, char **argv)
 	const struct command *cmd;
 
 	if (argc < 2) {
-		usage(stderr);
+		print_commands(stderr);
 		return WEIR_EXIT_USAGE;
 	}
 	if (!strcmp(argv[1], "help"))

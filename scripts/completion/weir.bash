@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 # shellcheck shell=bash
-# bash completion for weir(8)
+# bash completion for weir(1)
 
 _weir() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
@@ -12,25 +12,42 @@ _weir() {
 		case $prev in
 		--policy) words='hash least p2c' ;;
 		--backend) words='uring epoll' ;;
-		*)
-			case $verb in
-			serve)
-				words='echo --workers --port --policy --backend --no-bpf --help' ;;
-			bench)
-				words='echo --connections --size --rate --duration --seed -j --help' ;;
-			show)
-				words='workers flows events instances -j -p --watch --help' ;;
-			doctor)
-				words='-j --help' ;;
-			help)
-				words='serve bench show doctor demo version' ;;
-			*)
-				words='--help' ;;
-			esac
-			;;
+		--for) words='serve show' ;;
+		-i | --instance) words=$(_weir_instances) ;;
+		-a | --addr | --port | --cpu | --conns | --stall | -w | --workers | -c | --connections | \
+			-s | --size | -R | --rate | -d | --duration | --warmup | --timeout | --requests | \
+			--sources | --seed) return ;;
+		*) words=$(_weir_words "$verb") ;;
 		esac
 	fi
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+
+_weir_words() {
+	case $1 in
+	serve)
+		echo 'echo --workers --addr --port --policy --backend --no-bpf --instance --cpu' \
+			'--conns --no-batch --stall --json-exit --verbose --help' ;;
+	bench)
+		echo 'echo --connections --size --rate --duration --warmup --timeout --new-conn' \
+			'--requests --sources --seed --cpu --addr --port --spectrum --json --pretty' \
+			'--verbose --help' ;;
+	show)
+		echo 'workers flows events instances --instance --watch --json --pretty --help' ;;
+	doctor)
+		echo '--for --quiet --json --pretty --help' ;;
+	demo)
+		echo 'hung slow show all --duration --seed --json --pretty --help' ;;
+	version)
+		echo '--verbose --json --pretty --help' ;;
+	help)
+		echo 'serve bench show doctor demo version' ;;
+	esac
+}
+
+# The names of the instances there are, from the first column.
+_weir_instances() {
+	weir show instances 2>/dev/null | awk 'NR > 1 { print $1 }'
 }
 
 complete -F _weir weir

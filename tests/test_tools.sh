@@ -1,0 +1,481 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# test_tools.sh - the weir program from outside: words, status, files, signals
+set -u
+
+: "${srctree:?}" "${objtree:?}"
+weir=$objtree/tools/weir
+scale=${TEST_SCALE:-1}
+tmp=$(mktemp -d)
+instance=tools-$$
+server='' helper=''
+n=0 bad=0
+
+# A test that failed in the middle must not leave its processes behind.
+# shellcheck disable=SC2317 # called by the trap
+clean_up() {
+	for pid in $server $helper; do
+		kill -KILL "$pid" 2>/dev/null
+	done
+	rm -rf "$tmp"
+}
+trap clean_up EXIT
+trap 'exit 130' HUP INT TERM
+
+is() {
+	rc=$?
+	n=$((n + 1))
+	if [ $rc = 0 ]; then
+		echo "ok $n - $1"
+	else
+		bad=1
+		[ ! -s "$tmp/log" ] || tail -n 20 "$tmp/log" | sed 's/^/# /'
+		echo "not ok $n - $1"
+	fi
+	: > "$tmp/log"
+}
+
+skip() {
+	n=$((n + 1))
+	echo "ok $n - $1 # SKIP $2"
+}
+
+# json <file> <python expression of d>: true if it holds
+json() {
+	python3 - "$1" "$2" >> "$tmp/log" 2>&1 <<-'END'
+	import json, sys
+	d = json.load(open(sys.argv[1]))
+	if not eval(" ".join(sys.argv[2].split())):
+	    print(sys.argv[2], "does not hold for", json.dumps(d)[:400])
+	    sys.exit(1)
+	END
+}
+
+# fails <status> <text that stderr must have> <arguments of weir>...
+fails() {
+	want=$1 text=$2
+	shift 2
+	timeout 30 "$weir" "$@" > "$tmp/out" 2> "$tmp/err" < /dev/null
+	got=$?
+	if [ $got != "$want" ] || ! grep -qF -e "$text" "$tmp/err"; then
+		{ echo "weir $*: status $got, wanted $want and \"$text\""; cat "$tmp/err"; } >> "$tmp/log"
+		return 1
+	fi
+}
+
+# serve <arguments>...: returns when it listens; sets server and port
+serve() {
+	rm -f "$tmp/fifo"
+	mkfifo "$tmp/fifo"
+	"$weir" serve echo --port 0 "$@" > "$tmp/fifo" 2> "$tmp/serve.err" &
+	server=$!
+	exec 3< "$tmp/fifo"
+	line=''
+	IFS= read -r line <&3
+	port=$(expr "$line" : 'listening on 127\.0\.0\.1:\([0-9]*\): ')
+	[ -n "$port" ] || cat "$tmp/serve.err" >> "$tmp/log"
+	[ -n "$port" ]
+}
+
+# stop [signal]: status of the server; what it printed is in $tmp/end
+stop() {
+	kill -"${1:-TERM}" "$server" 2>> "$tmp/log"
+	cat <&3 > "$tmp/end"
+	exec 3<&-
+	wait "$server"
+	rc=$?
+	server=''
+	cat "$tmp/serve.err" >> "$tmp/log"
+	return $rc
+}
+
+# peer <python text>: a helper that prints one line when it is ready
+peer() {
+	rm -f "$tmp/peer"
+	mkfifo "$tmp/peer"
+	python3 -c "$@" > "$tmp/peer" &
+	helper=$!
+	exec 4< "$tmp/peer"
+	IFS= read -r said <&4
+}
+
+peer_end() {
+	kill -KILL "$helper" 2>/dev/null
+	wait "$helper" 2>/dev/null
+	helper=''
+	exec 4<&-
+}
+
+bench() {
+	timeout 60 "$weir" bench echo --port "$port" -j "$@" > "$tmp/bench" 2>> "$tmp/log"
+}
+
+each_help() {
+	for cmd in serve bench show doctor demo; do
+		if ! "$weir" $cmd --help > "$tmp/out" 2>> "$tmp/log" || ! grep -q '^usage: ' "$tmp/out" ||
+		   ! grep -q '^examples:' "$tmp/out" || ! "$weir" help $cmd | cmp -s - "$tmp/out"; then
+			echo "weir $cmd --help" >> "$tmp/log"
+			return 1
+		fi
+	done
+}
+
+each_option() {
+	missing=0 seen=0
+	for cmd in serve bench show doctor demo version; do
+		page=$srctree/Documentation/man/weir-$cmd.1
+		[ $cmd != version ] || page=$srctree/Documentation/man/weir.1
+		"$weir" $cmd --help | sed -n 's/^  .., --\([a-z-]*\).*/\1/p; s/^      --\([a-z-]*\).*/\1/p' > "$tmp/options"
+		while read -r opt; do
+			seen=$((seen + 1))
+			grep -q -e "Fl -$opt\b" "$page" || { echo "$page: --$opt is missing"; missing=1; }
+			grep -q -e "--$opt\b" "$srctree/scripts/completion/weir.bash" ||
+				{ echo "completion: $cmd --$opt is missing"; missing=1; }
+		done < "$tmp/options" >> "$tmp/log" 2>&1
+	done
+	[ $missing = 0 ] && [ $seen -gt 40 ]
+}
+
+tests_of_words() {
+	"$weir" > "$tmp/out" 2>&1; [ $? = 2 ] && "$weir" help > "$tmp/out" && "$weir" --help > "$tmp/out" &&
+		"$weir" --version | grep -q '^weir [0-9]' && fails 2 'frob' frob && fails 2 'frob' help frob &&
+		fails 2 '--frob' --frob
+	is "no command, unknown command and help end with their status"
+
+	each_help
+	is "every command has a help with examples"
+
+	fails 2 "--workers: '65'" serve echo --workers 65 &&
+		fails 2 "--workers: '0'" serve echo --workers=0 &&
+		fails 2 "--workers: 'two'" serve echo --workers two &&
+		fails 2 "--workers: needs a value" serve echo --workers &&
+		fails 2 "--no-bpf: takes no value" serve echo --no-bpf=1 &&
+		fails 2 "--port: '65536'" serve echo --port 65536 &&
+		fails 2 "--policy: 'rr'" serve echo --policy rr &&
+		fails 2 "--backend: 'kqueue'" serve echo --backend kqueue &&
+		fails 2 "--instance: 'a/b'" serve echo --instance a/b &&
+		fails 2 "--instance: '..'" serve echo --instance .. &&
+		fails 2 "--instance: ''" serve echo --instance '' &&
+		fails 2 "--addr: 'localhost'" serve echo --addr localhost &&
+		fails 2 "--cpu: 'x'" serve echo --cpu x &&
+		fails 2 "--stall: 'x'" serve echo --stall x &&
+		fails 2 "no worker 1" serve echo --stall 1:400/1000 &&
+		fails 2 "there is echo" serve && fails 2 "frob: no such service" serve frob
+	is "serve names the bad option, its value and the reason"
+
+	fails 2 "--duration: '10x'" bench echo -d 10x && fails 2 "--size: '0'" bench echo -s 0 &&
+		fails 2 "--rate: '1.5'" bench echo -R 1.5 && fails 2 "-Z" bench echo -Z &&
+		fails 2 "--sources" bench echo --sources 2 --addr ::1 &&
+		fails 2 "frob" show frob && fails 2 "workers, flows" show &&
+		fails 2 "--for: 'frob'" doctor --for frob && fails 2 "frob" doctor frob &&
+		fails 2 "frob" demo frob && fails 2 "--instance: 'a.b'" show workers -i a.b
+	is "the other commands do, too"
+
+	"$weir" version -v > "$tmp/out" && grep -q 'libc' "$tmp/out" && "$weir" version -j > "$tmp/out" &&
+		json "$tmp/out" 'd["version"] and isinstance(d["features"]["bpf"], bool)'
+	is "version tells features and linked libraries"
+
+	each_option
+	is "man pages and completion know every option"
+
+	if command -v bash > /dev/null; then
+		bash -c '. "$1"; COMP_WORDS=(weir se) COMP_CWORD=1; _weir; [ "${COMPREPLY[*]}" = serve ] &&
+			{ COMP_WORDS=(weir show --j) COMP_CWORD=2; _weir; [ "${COMPREPLY[*]}" = --json ]; } &&
+			{ COMP_WORDS=(weir serve --policy "") COMP_CWORD=3; _weir; [ "${COMPREPLY[*]}" = "hash least p2c" ]; }' \
+			bash "$srctree/scripts/completion/weir.bash" >> "$tmp/log" 2>&1
+		is "completion completes commands, options and values"
+	else
+		skip "completion completes commands, options and values" "no bash"
+	fi
+}
+
+each_probe() {
+	"$weir" doctor > "$tmp/table" 2>> "$tmp/log" || return 1
+	python3 -c 'import json, sys
+print(*[p["id"] for p in json.load(open(sys.argv[1]))["probes"]], sep="\n")' "$tmp/doctor" > "$tmp/ids"
+	while read -r id; do
+		grep -q -e " $id " "$tmp/table" || { echo "$id is not in the table" >> "$tmp/log"; return 1; }
+	done < "$tmp/ids"
+	[ -s "$tmp/ids" ]
+}
+
+tests_of_doctor() {
+	"$weir" doctor -j > "$tmp/doctor" 2>> "$tmp/log" && json "$tmp/doctor" 'd["ok"] is True and d["backend"]'
+	is "doctor is content and its JSON parses"
+
+	json "$tmp/doctor" 'len({p["id"] for p in d["probes"]}) == len(d["probes"]) and
+		all(p["state"] in ("ok", "no", "skip") and p["gives"] and p["fix"] for p in d["probes"])'
+	is "every probe has an id of its own, a cost and a fix"
+
+	each_probe
+	is "the table shows what the JSON holds"
+}
+
+round_trip() {
+	backend=$1
+	serve --backend "$backend" --no-bpf --workers 2 --json-exit &&
+		bench -c 20 -s 1000 -d 500ms && stop && json "$tmp/end" 'd["aborted"] == 0 and d["accepted"] == 20' &&
+		python3 - "$tmp/bench" "$tmp/end" >> "$tmp/log" 2>&1 <<-'END'
+	import json, sys
+	b, s = (json.load(open(f)) for f in sys.argv[1:])
+	text = json.dumps(b)
+	assert s["requests"] > 0 and s["cpu_ns"] > 0 and s["syscalls"] > 0, s
+	assert s["bytes"] >= 1000 * b["requests"], (s, text)
+	assert sum(b["errors"].values()) == 0, text
+	END
+	is "serve and bench agree over $backend"
+}
+
+tests_of_serving() {
+	if [ "$(sed -n 's/^CONFIG_URING := //p' "$objtree/config.mk")" = y ]; then
+		if json "$tmp/doctor" 'd["backend"] == "uring"'; then
+			round_trip uring
+		else
+			skip "serve and bench agree over uring" "io_uring is refused here"
+		fi
+	else
+		skip "serve and bench agree over uring" "built without it"
+	fi
+	round_trip epoll
+
+	serve --no-bpf --json-exit && bench -c 50 --new-conn -R 200 -d 1s && stop &&
+		json "$tmp/bench" '190 <= d["requests"] <= 210' && json "$tmp/end" '190 <= d["accepted"] <= 210'
+	is "bench offers the rate that was asked for, with a new connection each"
+
+	serve --no-bpf --cpu 0 --no-batch --conns 8 --json-exit && bench -c 8 -d 300ms && stop &&
+		json "$tmp/bench" 'sum(d["errors"].values()) == 0'
+	is "a pinned worker without batching serves"
+
+	serve --no-bpf && fails 1 ":$port" serve echo --no-bpf --port "$port"
+	rc=$?
+	stop && [ $rc = 0 ]
+	is "a port in use is named, and the status is 1"
+
+	fails 1 "cannot listen on 192.0.2.1:" serve echo --no-bpf --addr 192.0.2.1
+	is "an address that is not ours is named"
+
+	fails 1 "60000 connections" serve echo --no-bpf --conns 60000 --port 0
+	is "more connections than a ring holds are refused"
+
+	serve --no-bpf && stop INT
+	is "SIGINT ends a service with status 0"
+}
+
+# Connects, sends without reading until nothing more is taken, says so, waits.
+stuffer='
+import socket, sys, time
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+s.setblocking(False)
+full = 0
+while full < 20:
+    try:
+        s.send(b"x" * 65536)
+        full = 0
+    except BlockingIOError:
+        full += 1
+        time.sleep(0.01)
+print("full", flush=True)
+time.sleep(60)
+'
+
+tests_of_stopping() {
+	serve --no-bpf --json-exit
+	peer "$stuffer" "$port"
+	began=$(date +%s)
+	kill -INT "$server"
+	# The second one must come after the first was taken: a new client is refused then.
+	python3 - "$port" >> "$tmp/log" 2>&1 <<-'END'
+	import socket, sys, time
+	end = time.time() + 10
+	while time.time() < end:
+	    try:
+	        socket.create_connection(("127.0.0.1", int(sys.argv[1]))).close()
+	    except ConnectionRefusedError:
+	        sys.exit(0)
+	sys.exit("it listens although it was told to stop")
+	END
+	refused=$?
+	stop INT
+	rc=$?
+	took=$(($(date +%s) - began))
+	echo "refused $refused, status $rc, $took s" >> "$tmp/log"
+	[ $refused = 0 ] && [ $rc = 0 ] && [ $took -lt 4 ] && json "$tmp/end" 'd["aborted"] == 1'
+	is "a second SIGINT ends it although a client does not read"
+	peer_end
+
+	serve --no-bpf --json-exit
+	peer "$stuffer" "$port"
+	began=$(date +%s)
+	stop TERM
+	rc=$?
+	took=$(($(date +%s) - began))
+	echo "status $rc, $took s" >> "$tmp/log"
+	[ $rc = 0 ] && [ $took -ge 4 ] && [ $took -le $((8 * scale)) ] && json "$tmp/end" 'd["aborted"] == 1'
+	is "one signal gives clients five seconds, then aborts"
+	peer_end
+}
+
+# Echoes, with one bit changed.
+liar='
+import socket
+s = socket.create_server(("127.0.0.1", 0))
+print(s.getsockname()[1], flush=True)
+while True:
+    c = s.accept()[0]
+    b = c.recv(4096)
+    if b:
+        c.sendall(bytes([b[0] ^ 1]) + b[1:])
+    c.close()
+'
+silent='
+import socket, time
+s = socket.create_server(("127.0.0.1", 0))
+print(s.getsockname()[1], flush=True)
+time.sleep(60)
+'
+
+tests_of_bench() {
+	peer "$liar"
+	fails 1 "bytes that were not sent" bench echo --port "$said" -d 300ms --timeout 1s -j &&
+		json "$tmp/out" 'd["errors"]["mismatch"] > 0'
+	is "bench sees a byte that was changed"
+	peer_end
+
+	peer "$silent"
+	fails 1 "not one request was answered" bench echo --port "$said" -d 200ms --timeout 300ms -j &&
+		json "$tmp/out" 'd["errors"]["timeout"] > 0'
+	is "bench tells a server that never answers"
+	peer_end
+
+	fails 1 "port 1" bench echo --port 1 -d 200ms
+	is "bench tells a port where nobody listens"
+
+	serve --no-bpf
+	timeout 20 "$weir" bench echo --port "$port" -d 1200ms -v > "$tmp/out" 2> "$tmp/err" &&
+		grep -q 'req/s' "$tmp/err" && grep -q '^latency' "$tmp/out" &&
+		timeout 20 "$weir" bench echo --port "$port" -d 100ms -L > "$tmp/out" 2>> "$tmp/log" &&
+		grep -q 'Percentile' "$tmp/out"
+	rc=$?
+	stop && [ $rc = 0 ]
+	is "bench shows progress, a report and the spectrum"
+}
+
+bpf_tests='show workers, flows, events and instances are JSON with named states
+capabilities are gone while it serves
+a name in use is refused and named
+show --watch prints a document each time
+tables have a row for each worker
+bpftool prints typed rows with names of states
+the pins are gone when it has ended
+a worker that hangs gets fewer clients'
+
+# What may stay: CAP_NET_BIND_SERVICE (10) and CAP_IPC_LOCK (14)
+no_caps() {
+	seen=0
+	for status in /proc/"$server"/task/*/status; do
+		caps=$(sed -n 's/^CapEff:[[:space:]]*//p' "$status")
+		seen=$((seen + 1))
+		[ $((0x$caps & ~0x4400)) = 0 ] || { echo "$status: CapEff $caps" >> "$tmp/log"; return 1; }
+	done
+	[ $seen -ge 4 ]
+}
+
+tests_of_bpf() {
+	if json "$tmp/doctor" 'd["rung"] == "none"' 2>/dev/null; then
+		: > "$tmp/log"
+		echo "$bpf_tests" > "$tmp/names"
+		while read -r name; do
+			skip "$name" "BPF is refused here or not built in: see weir doctor"
+		done < "$tmp/names"
+		return
+	fi
+	serve --instance "$instance" --workers 3
+	peer 'import socket, sys, time
+c = [socket.create_connection(("127.0.0.1", int(sys.argv[1]))) for i in range(6)]
+for s in c:
+    s.sendall(b"weir"); assert s.recv(4) == b"weir"
+print("up", flush=True)
+time.sleep(60)' "$port"
+	"$weir" show workers -i "$instance" -j > "$tmp/workers" 2>> "$tmp/log" &&
+		"$weir" show flows -i "$instance" -j > "$tmp/flows" 2>> "$tmp/log" &&
+		"$weir" show events -i "$instance" -j > "$tmp/events" 2>> "$tmp/log" &&
+		"$weir" show instances -p > "$tmp/instances" 2>> "$tmp/log" &&
+		json "$tmp/workers" 'len(d) == 3 and all(w["state"] in ("RUN", "PARKED") for w in d) and
+			sum(w["accepted"] for w in d) == 6 == sum(w["conns"] for w in d)' &&
+		json "$tmp/events" 'isinstance(d, list)' &&
+		json "$tmp/instances" "any(i['name'] == '$instance' and i['alive'] for i in d)" &&
+		{ json "$tmp/doctor" 'd["rung"] == "steer"' || json "$tmp/flows" \
+			'len(d) == 6 and all(f["state"] == "ESTABLISHED" for f in d)'; }
+	is "show workers, flows, events and instances are JSON with named states"
+
+	no_caps
+	is "capabilities are gone while it serves"
+
+	fails 1 "instance $instance" serve echo --instance "$instance" --port 0
+	is "a name in use is refused and named"
+
+	timeout -s INT 1 "$weir" show workers -i "$instance" -j --watch 0.1 > "$tmp/watch" 2>> "$tmp/log"
+	[ "$(wc -l < "$tmp/watch")" -ge 3 ] && python3 -c '
+import json, sys
+[json.loads(l) for l in open(sys.argv[1])]' "$tmp/watch" 2>> "$tmp/log"
+	is "show --watch prints a document each time"
+
+	"$weir" show workers -i "$instance" > "$tmp/out" 2>> "$tmp/log" && [ "$(wc -l < "$tmp/out")" = 4 ]
+	is "tables have a row for each worker"
+
+	dir=$(python3 -c '
+import json, sys
+print(next(p["detail"] for p in json.load(open(sys.argv[1]))["probes"] if p["id"] == "bpf.bpffs"))' "$tmp/doctor")/$instance
+	tool=$(PATH=$PATH:/usr/sbin command -v bpftool)
+	if [ -n "$tool" ]; then
+		"$tool" -j map dump pinned "$dir/weir_worker" > "$tmp/out" 2>> "$tmp/log" &&
+			json "$tmp/out" 'len(d) == 3 and all(r["formatted"]["value"]["state"].startswith("WEIR_")
+				for r in d)'
+		is "bpftool prints typed rows with names of states"
+	else
+		skip "bpftool prints typed rows with names of states" "no bpftool"
+	fi
+	peer_end
+	[ -d "$dir" ] && stop && [ ! -e "$dir" ]
+	is "the pins are gone when it has ended"
+
+	serve --instance "$instance" --workers 4 --policy p2c --stall 0:400/1000 && bench -n -c 400 -R 400 -d 3s &&
+		"$weir" show workers -i "$instance" -j > "$tmp/workers" 2>> "$tmp/log" && stop &&
+		json "$tmp/workers" 'd[0]["accepted"] * 1.2 < sum(w["accepted"] for w in d[1:]) / 3'
+	is "a worker that hangs gets fewer clients"
+}
+
+tests_of_nobody() {
+	name="without privileges it serves by the kernel's hash and says so"
+	if [ "$(id -u)" != 0 ] || ! command -v setpriv > /dev/null; then
+		skip "$name" "needs root and setpriv to become nobody"
+		return
+	fi
+	cp "$weir" "$tmp/weir" && chmod 755 "$tmp" "$tmp/weir"
+	mkfifo "$tmp/fifo2"
+	setpriv --reuid=65534 --regid=65534 --clear-groups "$tmp/weir" serve echo --port 0 > "$tmp/fifo2" 2> "$tmp/serve.err" &
+	server=$!
+	exec 3< "$tmp/fifo2"
+	IFS= read -r line <&3
+	echo "$line" >> "$tmp/log"
+	case $line in
+	*"steering reuseport hash, rung: kernel hash (not more: "*)
+		stop ;;
+	*)
+		stop
+		false ;;
+	esac
+	is "$name"
+}
+
+echo "TAP version 13"
+: > "$tmp/log"
+tests_of_words
+tests_of_doctor
+tests_of_serving
+tests_of_stopping
+tests_of_bench
+tests_of_bpf
+tests_of_nobody
+echo "1..$n"
+exit $bad
