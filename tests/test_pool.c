@@ -384,6 +384,31 @@ TEST_F(parked, an_empty_pool_delays_and_no_one_sees_it)
 	self->loop = NULL;
 }
 
+TEST_F(parked, what_is_sent_from_never_takes_what_is_received_into)
+{
+	struct taker taker = { .keep = 3 };
+	struct weir_lease *spare[2], *more;
+	unsigned int round;
+
+	ASSERT_EQ(0, pool_open(self->loop, &self->pool, 64, 5, 0, 2));
+	for (round = 0; round < 2; round++)
+		ASSERT_EQ(0, weir_pool_lease(self->pool, &spare[round]));
+	taker_start(self->loop, &taker, self->served[0], self->pool);
+	for (round = 0; round < 10; round++) {
+		ASSERT_EQ(4, do_send(self->loop, self->client[0], "abcd", 4));
+		RUN_UNTIL(self->loop, taker.bytes == 4 * (round + 1));
+		while (taker.held)
+			weir_lease_put(taker.kept[--taker.held]);
+		EXPECT_EQ(-ENOBUFS, weir_pool_lease(self->pool, &more));
+		EXPECT_EQ(3, group_ready(&self->pool->group));
+	}
+	weir_lease_put(spare[0]);
+	weir_lease_put(spare[1]);
+	EXPECT_EQ(3, group_ready(&self->pool->group));
+	EXPECT_EQ(0, weir_loop_close(self->loop, LIMIT_NS));
+	self->loop = NULL;
+}
+
 TEST_F(parked, closing_is_refused_while_a_receive_is_armed)
 {
 	struct taker taker = { 0 };

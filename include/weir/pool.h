@@ -40,8 +40,9 @@ enum weir_pool_limits {
  * @count: buffers, 1 to WEIR_POOL_BUFS_MAX
  * @low: with no more than this many buffers left to receive into, no receive is
  *	armed; less than @count without @spare; 0: an eighth
- * @spare: free buffers kept aside for weir_pool_lease(), which the kernel may
- *	not receive into; 0: a quarter; less than @count
+ * @spare: buffers kept aside for weir_pool_lease() and for sends that copy,
+ *	which the kernel may not receive into; 0: a quarter; less than @count.
+ *	Neither side uses the other's, so that sends never stop receives
  */
 struct weir_pool_opts {
 	size_t sz;

@@ -90,7 +90,7 @@ void lease_put(struct weir_lease *lease)
 	group->free++;
 	if (!group->loop)
 		return;
-	if (group->spare == group->spare_max) {
+	if (lease->bid >= group->spare_max) {
 		group->loop->backend->group_put(group->loop, group, lease->bid);
 		return;
 	}

@@ -44,7 +44,8 @@ struct io_group {
 /*
  * What the kernel may receive into cannot be taken back from it, so some
  * buffers are kept aside for group_lease(). group_open() gives the backend
- * buffers [spare_max, count) to receive into.
+ * buffers [spare_max, count) to receive into. None ever changes sides: two
+ * peers that sent from all their buffers would wait for each other to receive.
  */
 int group_open(struct io_group *group);
 void group_close(struct io_group *group);
