@@ -123,8 +123,8 @@ static __always_inline enum weir_event_kind kind_of(__u32 bit)
 /* Turn an edge bit of a flow on or off; only changes come here. */
 static __noinline int flow_toggle(struct weir_flow *flow, const struct edge *edge, __u32 bit)
 {
-	struct weir_event *event;
 	__u32 seq ON_STACK;
+	struct weir_event *event;
 
 	flow->edges ^= bit;
 	event = event_new(&seq);
