@@ -3,6 +3,7 @@
  * test_serve.c - a service with real clients: open, echo, limits, stop, death
  */
 #include <sched.h>
+#include <sys/resource.h>
 
 #include "base/base.h"
 
@@ -239,6 +240,46 @@ TEST_F(serve, serves_twelve_clients_with_four_connections)
 	}
 	AWAIT(world, LOCKED(world, world->closes) == 12);
 	EXPECT_EQ(4, world->conns_peak);
+	EXPECT_EQ(0, world_end(world, LIMIT_NS));
+}
+
+/* No descriptor left: the rest waits in the kernel's queue and is served later. */
+TEST_F(serve, serves_all_when_descriptors_are_used_up)
+{
+	struct world *world = &self->world;
+	struct pollfd clients[16];
+	struct rlimit limit;
+	unsigned int i, left = 16;
+	char byte = 'x';
+
+	OPEN_WORLD(world);
+	for (i = 0; i < 16; i++) {
+		clients[i].fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		clients[i].events = POLLIN;
+		ASSERT_LE(0, clients[i].fd);
+	}
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &limit));
+	limit.rlim_cur = (rlim_t)clients[15].fd + 4;
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
+	for (i = 0; i < 16; i++) {
+		ASSERT_EQ(0, connect(clients[i].fd, (struct sockaddr *)&world->addr.ss,
+				     world->addr.len));
+		ASSERT_EQ(1, send(clients[i].fd, &byte, 1, 0));
+	}
+	while (left) {
+		ASSERT_LT(0, poll(clients, 16, LIMIT_NS / 1000000));
+		for (i = 0; i < 16; i++) {
+			if (clients[i].fd < 0 || !clients[i].revents)
+				continue;
+			ASSERT_EQ(1, recv(clients[i].fd, &byte, 1, 0));
+			close(clients[i].fd);
+			clients[i].fd = -1;
+			left--;
+		}
+	}
+	AWAIT(world, LOCKED(world, world->closes) == 16);
+	if (!strcmp(variant->name, "epoll"))
+		EXPECT_LT(0, service_stats(world, 0).loop.accept_pauses);
 	EXPECT_EQ(0, world_end(world, LIMIT_NS));
 }
 
