@@ -24,6 +24,7 @@ int fail(const char *fmt, ...)
 /* table */
 
 #define CELL_BYTES	96
+#define COLUMNS_MAX	32
 
 struct table {
 	const char *const *heads;
@@ -40,7 +41,7 @@ struct table *table_open(const char *const *heads)
 	if (!table)
 		return NULL;
 	table->heads = heads;
-	while (heads[table->columns])
+	while (heads[table->columns] && table->columns < COLUMNS_MAX)
 		table->columns++;
 	return table;
 }
@@ -95,17 +96,17 @@ void table_close(struct table *table, FILE *out)
 {
 	const char *head;
 	size_t i, column;
-	int width[32];
+	int width[COLUMNS_MAX];
 
 	if (!table)
 		return;
-	for (i = 0; i < table->columns && i < ARRAY_SIZE(width); i++)
+	for (i = 0; i < table->columns && out; i++)
 		width[i] = column_width(table, i);
-	for (i = 0; i < table->columns; i++) {
+	for (i = 0; i < table->columns && out; i++) {
 		head = table->heads[i];
 		print_cell(table, i, head + (head[0] == '<'), width[i], out);
 	}
-	for (i = 0; i < table->cells; i++) {
+	for (i = 0; i < table->cells && out; i++) {
 		column = i % table->columns;
 		print_cell(table, column, table->text[i], width[column], out);
 	}

@@ -117,7 +117,7 @@ struct table;
 struct table *table_open(const char *const *heads);
 __attribute__((format(printf, 2, 3)))
 void table_cell(struct table *table, const char *fmt, ...);
-/* table_close() - print to @out and free; NULL is allowed. */
+/* table_close() - print to @out, unless it is NULL, and free; a NULL table is allowed. */
 void table_close(struct table *table, FILE *out);
 
 /* now_ns() - CLOCK_MONOTONIC. */

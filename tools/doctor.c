@@ -44,6 +44,27 @@ struct report {
 
 /* asking */
 
+static bool has(const struct report *report, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < report->count; i++)
+		if (!strcmp(report->answers[i].id, id))
+			return report->answers[i].state == DOCTOR_OK;
+	return false;
+}
+
+/* Without a ring at all, what a ring can do is no news. */
+static enum doctor_state run_probe(const struct report *report, const struct doctor_probe *probe,
+				   char *why)
+{
+	if (strncmp(probe->id, "uring.", 6) || !strcmp(probe->id, "uring.setup") ||
+	    has(report, "uring.setup"))
+		return probe->run(why);
+	snprintf(why, DOCTOR_WHY, "not tried: uring.setup failed");
+	return DOCTOR_SKIP;
+}
+
 static void ask(struct report *report, const struct doctor_probe *probe)
 {
 	struct answer *answer;
@@ -57,7 +78,7 @@ static void ask(struct report *report, const struct doctor_probe *probe)
 		answer->gives = probe->gives;
 		answer->fix = probe->fix;
 		answer->level = probe->level;
-		answer->state = probe->run(answer->why);
+		answer->state = run_probe(report, probe, answer->why);
 	}
 }
 
@@ -124,16 +145,6 @@ static int bpf_answer(void *ctx, const struct weir_bpf_probe *probe)
 
 /* the ladder */
 
-static bool has(const struct report *report, const char *id)
-{
-	size_t i;
-
-	for (i = 0; i < report->count; i++)
-		if (!strcmp(report->answers[i].id, id))
-			return report->answers[i].state == DOCTOR_OK;
-	return false;
-}
-
 static unsigned int rung_of(const struct report *report)
 {
 	if (!has(report, "bpf.bpffs") || !has(report, "bpf.steer"))
@@ -195,7 +206,7 @@ static void print_rung(const struct report *report)
 		return;
 	}
 	printf("backend: %s\n", has(report, "loop.uring") ? "uring" :
-	       has(report, "loop.epoll") ? "epoll (io_uring is refused)" : "none");
+	       has(report, "loop.epoll") ? "epoll (loop.uring tells why not uring)" : "none");
 	printf("steering: %s\n", rung == WEIR_RUNG_NONE ?
 	       "off: the kernel's hash (needs bpffs, CAP_BPF and CAP_NET_ADMIN)" :
 	       steer_rung_name(rung));

@@ -101,7 +101,7 @@ static int instances_table(FILE *out)
 	struct walk walk = { .table = table_open(heads) };
 	int err = weir_bpf_list(each_instance, &walk);
 
-	table_close(walk.table, out);
+	table_close(walk.table, err ? NULL : out);
 	return err;
 }
 
