@@ -2,7 +2,6 @@
 /*
  * test_bpf.c - steering in the running kernel: who gets a new connection
  */
-#define _GNU_SOURCE
 #include "bpf_service.h"
 
 TEST_F(bpf, hash_spreads)

@@ -2,7 +2,6 @@
 /*
  * test_bpf_flow.c - flows and events from the running kernel
  */
-#define _GNU_SOURCE
 #include "bpf_service.h"
 
 TEST_F(bpf, flow_shows_the_connection)

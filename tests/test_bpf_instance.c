@@ -2,7 +2,6 @@
 /*
  * test_bpf_instance.c - pins, owners, names, and what is missing
  */
-#define _GNU_SOURCE
 #include "bpf_service.h"
 
 TEST_F(bpf, pins_are_private)
