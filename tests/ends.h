@@ -62,7 +62,7 @@ struct end {
 	uint64_t out;		/* of these, queued */
 	uint64_t in;		/* received, all of them right */
 	bool wrong;		/* one was not */
-	unsigned int datas;
+	unsigned int receipts;
 	unsigned int shorts;	/* sends that were cut short */
 	unsigned int drains;
 	unsigned int eofs;
@@ -118,7 +118,7 @@ static inline void end_data(struct weir_conn *conn, struct weir_lease *lease)
 			weir_conn_close(conn);
 		return;
 	}
-	end->datas++;
+	end->receipts++;
 	bytes = weir_lease_data(lease);
 	for (i = 0; i < weir_lease_len(lease); i++)
 		end->wrong |= bytes[i] != pattern(end->in + i);
@@ -319,6 +319,17 @@ static inline struct end *client_open(struct world *world)
 	return end;
 }
 
+/* Small socket buffers, so that a peer that does not read is felt soon. */
+static inline int keep_small(struct world *world)
+{
+	int fd = weir_listener_fd(world->listener);
+
+	if (fd < 0)	/* sim: 64 KiB each, always */
+		return 0;
+	return set_int(world->loop, fd, SO_SNDBUF, 16 << 10) ||
+	       set_int(world->loop, fd, SO_RCVBUF, 16 << 10);
+}
+
 /* Nothing is in the pool's debt. */
 static inline bool pool_whole(const struct weir_pool *pool)
 {
@@ -327,5 +338,33 @@ static inline bool pool_whole(const struct weir_pool *pool)
 	weir_pool_stats(pool, &stats, sizeof(stats));
 	return stats.free == stats.count && !stats.parked;
 }
+
+/* In FIXTURE_SETUP: skips if this machine refuses the backend. */
+#define WORLD_OPEN(world, backend)						\
+	do {									\
+		int open_err = world_open(world, backend, NULL);		\
+										\
+		if (open_err == -ENOSYS || open_err == -EPERM)			\
+			SKIP(_exit(KSFT_SKIP), "backend %s is refused here: %s",	\
+			     backend, weir_strerror(open_err));			\
+		ASSERT_EQ(0, open_err);						\
+	} while (0)
+
+/* A fixture that is a world, on each backend. */
+#define WORLD_FIXTURE(fixture, variants)					\
+	FIXTURE(fixture) { struct world world; };				\
+	variants(fixture);							\
+	FIXTURE_SETUP(fixture)							\
+	{									\
+		WORLD_OPEN(&self->world, variant->name);			\
+	}									\
+	FIXTURE_TEARDOWN(fixture)						\
+	{									\
+		EXPECT_EQ(0, world_close(&self->world));			\
+	}									\
+	struct world
+
+/* In a TEST_F of such a fixture. */
+#define RUN(cond)	RUN_UNTIL(self->world.loop, cond)
 
 #endif /* TESTS_ENDS_H */

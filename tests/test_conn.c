@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_conn.c - connections: queues, marks, pauses, and every way to end
+ * test_conn.c - connections: queues, marks, pauses, and what their keeper sees
  */
 #include "ends.h"
 #include "net/conn.h"
@@ -9,39 +9,7 @@
 
 #define MIB	(1U << 20)
 
-FIXTURE(conn) {
-	struct world world;
-};
-
-BACKEND_VARIANTS(conn);
-
-FIXTURE_SETUP(conn)
-{
-	int err = world_open(&self->world, variant->name, NULL);
-
-	if (err == -ENOSYS || err == -EPERM)
-		SKIP(return, "backend %s is refused here: %s", variant->name,
-		     weir_strerror(err));
-	ASSERT_EQ(0, err);
-}
-
-FIXTURE_TEARDOWN(conn)
-{
-	EXPECT_EQ(0, world_close(&self->world));
-}
-
-/* Small socket buffers, so that a peer that does not read is felt soon. */
-static int keep_small(struct world *world)
-{
-	int fd = weir_listener_fd(world->listener);
-
-	if (fd < 0)	/* sim: 64 KiB each, always */
-		return 0;
-	return set_int(world->loop, fd, SO_SNDBUF, 16 << 10) ||
-	       set_int(world->loop, fd, SO_RCVBUF, 16 << 10);
-}
-
-#define RUN(cond) RUN_UNTIL(self->world.loop, cond)
+WORLD_FIXTURE(conn, BACKEND_VARIANTS);
 
 /* moving bytes */
 
@@ -87,7 +55,7 @@ TEST_F(conn, small_copies_share_a_buffer)
 	RUN(client->peer->in == 3000);
 	EXPECT_FALSE(client->peer->wrong);
 	/* Of a send that was under way and the rest, not of 3000. */
-	EXPECT_GE(4, client->peer->datas);
+	EXPECT_GE(4, client->peer->receipts);
 	RUN(!weir_conn_queued(client->conn));
 	EXPECT_TRUE(pool_whole(self->world.pool));
 }
@@ -155,7 +123,7 @@ TEST_F(conn, drain_is_called_once_for_each_time_above_the_mark)
 TEST_F(conn, pause_and_resume_lose_nothing)
 {
 	struct end *client, *server;
-	unsigned int turns, datas;
+	unsigned int turns, receipts;
 
 	client = client_open(&self->world);
 	ASSERT_NE(NULL, client);
@@ -166,7 +134,7 @@ TEST_F(conn, pause_and_resume_lose_nothing)
 	for (turns = 0; client->in < MIB && turns < 200000; turns++) {
 		ASSERT_LE(0, weir_loop_run_once(self->world.loop, turns % 64 ? 0 : SLICE_NS));
 		/* From no turn to several between the pause and its end. */
-		if (turns % (1 + client->datas % 4) == 0)
+		if (turns % (1 + client->receipts % 4) == 0)
 			weir_conn_resume(client->conn);
 	}
 	EXPECT_EQ(MIB, client->in);
@@ -176,12 +144,12 @@ TEST_F(conn, pause_and_resume_lose_nothing)
 	client->pause_at_data = false;
 	weir_conn_pause(client->conn);
 	RUN(!weir_op_busy(&client->conn->recv));
-	datas = client->datas;
+	receipts = client->receipts;
 	server->total += 5000;
 	pump(server);
 	RUN(!weir_conn_queued(server->conn));
 	ASSERT_LE(0, weir_loop_run_once(self->world.loop, SLICE_NS));
-	EXPECT_EQ(datas, client->datas);
+	EXPECT_EQ(receipts, client->receipts);
 	weir_conn_resume(client->conn);
 	RUN(client->in == MIB + 5000);
 	EXPECT_FALSE(client->wrong);
@@ -357,201 +325,6 @@ TEST_F(conn, who_finds_no_spare_buffer_is_told_of_the_next)
 		weir_lease_put(lease[i]);
 	ASSERT_LE(0, weir_loop_run_once(self->world.loop, 0));
 	EXPECT_TRUE(pool_whole(self->world.pool));
-}
-
-/* ending */
-
-TEST_F(conn, close_sends_what_is_queued_first)
-{
-	static unsigned char bytes[48 << 10];
-	struct end *client, *server;
-
-	client = client_open(&self->world);
-	ASSERT_NE(NULL, client);
-	server = client->peer;
-	client->close_at_eof = true;
-	fill(bytes, sizeof(bytes), 0);
-	ASSERT_EQ((int)sizeof(bytes), weir_conn_send(server->conn, bytes, sizeof(bytes)));
-	weir_conn_close(server->conn);
-	weir_conn_close(server->conn);
-	EXPECT_EQ(-EPIPE, weir_conn_send(server->conn, bytes, 1));
-	RUN(server->closes && client->closes);
-	EXPECT_EQ(sizeof(bytes), client->in);
-	EXPECT_FALSE(client->wrong);
-	EXPECT_EQ(1, client->eofs);
-	EXPECT_EQ(1, server->closes);
-	EXPECT_EQ(0, server->err);
-	EXPECT_EQ(0, client->err);
-}
-
-TEST_F(conn, close_of_a_paused_one_sees_the_peers_end)
-{
-	struct end *client, *server;
-
-	client = client_open(&self->world);
-	ASSERT_NE(NULL, client);
-	server = client->peer;
-	client->close_at_eof = true;
-	weir_conn_pause(server->conn);
-	client->total = 3000;
-	pump(client);
-	RUN(!weir_conn_queued(client->conn));
-	weir_conn_close(server->conn);
-	RUN(server->closes && client->closes);
-	EXPECT_EQ(0, server->err);
-	EXPECT_EQ(0, server->in);
-}
-
-TEST_F(conn, after_the_peers_end_sending_goes_on)
-{
-	struct end *client, *server;
-
-	client = client_open(&self->world);
-	ASSERT_NE(NULL, client);
-	server = client->peer;
-	client->total = 1000;
-	pump(client);
-	/* Half of a close: what remains is the peer's to end. */
-	RUN(!weir_conn_queued(client->conn));
-	client->conn->shut = true;
-	ASSERT_EQ(0, self->world.loop->sys->shutdown(self->world.loop,
-						     fd_of(self->world.loop, client->conn->file),
-						     SHUT_WR));
-	RUN(server->eofs);
-	EXPECT_EQ(1000, server->in);
-	server->total = 100000;
-	pump(server);
-	RUN(client->in == 100000);
-	EXPECT_FALSE(client->wrong);
-	EXPECT_EQ(1, server->eofs);
-	weir_conn_close(server->conn);
-	RUN(server->closes && client->eofs);
-	EXPECT_EQ(0, server->err);
-}
-
-TEST_F(conn, a_peer_that_never_reads_ends_by_the_deadline)
-{
-	struct end *client, *server;
-	uint64_t begin;
-
-	ASSERT_EQ(0, keep_small(&self->world));
-	self->world.opts.linger_ns = 50 * NSEC_PER_MSEC;
-	client = client_open(&self->world);
-	ASSERT_NE(NULL, client);
-	server = client->peer;
-	weir_conn_pause(client->conn);
-	server->total = 4 * MIB;
-	pump(server);
-	RUN(server->shorts > server->drains && weir_op_busy(&server->conn->send));
-	ASSERT_LE(0, weir_loop_run_once(self->world.loop, 0));
-	begin = weir_loop_now(self->world.loop);
-	weir_conn_close(server->conn);
-	RUN(server->closes);
-	EXPECT_EQ(-ETIME, server->err);
-	EXPECT_LE(50 * NSEC_PER_MSEC, weir_loop_now(self->world.loop) - begin);
-	weir_conn_abort(client->conn, 0);
-	RUN(client->closes);
-	EXPECT_TRUE(pool_whole(self->world.pool));
-}
-
-TEST_F(conn, a_peer_that_never_ends_ends_by_the_deadline)
-{
-	struct end *client;
-
-	self->world.opts.linger_ns = 50 * NSEC_PER_MSEC;
-	client = client_open(&self->world);
-	ASSERT_NE(NULL, client);
-	weir_conn_close(client->peer->conn);
-	RUN(client->peer->closes);
-	EXPECT_EQ(-ETIME, client->peer->err);
-	EXPECT_EQ(1, client->eofs);
-}
-
-TEST_F(conn, a_reset_in_the_middle_of_a_send_closes_with_it)
-{
-	struct linger linger = { .l_onoff = 1 };
-	struct end *client, *server;
-
-	ASSERT_EQ(0, keep_small(&self->world));
-	client = client_open(&self->world);
-	ASSERT_NE(NULL, client);
-	server = client->peer;
-	weir_conn_pause(client->conn);
-	server->total = 4 * MIB;
-	pump(server);
-	RUN(server->shorts > server->drains && weir_op_busy(&server->conn->send));
-	ASSERT_EQ(0, self->world.loop->sys->setsockopt(self->world.loop,
-		     fd_of(self->world.loop, client->conn->file), SOL_SOCKET, SO_LINGER,
-		     &linger, sizeof(linger)));
-	weir_conn_abort(client->conn, 0);
-	RUN(client->closes && server->closes);
-	EXPECT_TRUE(server->err == -ECONNRESET || server->err == -EPIPE) {
-		TH_LOG("closed(%d)", server->err);
-	}
-	EXPECT_EQ(1, server->closes);
-	EXPECT_TRUE(pool_whole(self->world.pool));
-}
-
-TEST_F(conn, abort_from_data_is_the_last_that_is_heard)
-{
-	struct end *client, *server;
-
-	self->world.served[0].abort_at_data = true;
-	client = client_open(&self->world);
-	ASSERT_NE(NULL, client);
-	server = client->peer;
-	client->total = MIB;
-	pump(client);
-	RUN(server->closes && client->closes + client->eofs);
-	EXPECT_EQ(1, server->datas);
-	EXPECT_EQ(1, server->closes);
-	EXPECT_EQ(-EPROTO, server->err);
-}
-
-TEST_F(conn, abort_drops_the_queue_at_once)
-{
-	struct end *client, *server;
-
-	ASSERT_EQ(0, keep_small(&self->world));
-	client = client_open(&self->world);
-	ASSERT_NE(NULL, client);
-	server = client->peer;
-	weir_conn_pause(client->conn);
-	server->total = 4 * MIB;
-	pump(server);
-	RUN(server->shorts > server->drains && weir_op_busy(&server->conn->send));
-	/* Close first, to abort in the middle of it. */
-	weir_conn_close(server->conn);
-	weir_conn_abort(server->conn, -EINTR);
-	weir_conn_abort(server->conn, -EPROTO);
-	weir_conn_close(server->conn);
-	EXPECT_EQ(0, server->closes);
-	EXPECT_GE(4096, weir_conn_queued(server->conn));	/* in flight */
-	RUN(server->closes);
-	EXPECT_EQ(-EINTR, server->err);
-	EXPECT_EQ(1, server->closes);
-}
-
-TEST_F(conn, the_end_of_the_loop_ends_its_connections)
-{
-	struct end *client, *server;
-
-	client = client_open(&self->world);
-	ASSERT_NE(NULL, client);
-	server = client->peer;
-	server->total = MIB;
-	pump(server);
-	weir_conn_close(client->conn);
-	ASSERT_LE(0, weir_loop_run_once(self->world.loop, 0));
-	/* Not closed first: the listener too goes with its accept. */
-	self->world.listener = NULL;
-	EXPECT_EQ(0, weir_loop_close(self->world.loop, LIMIT_NS));
-	self->world.loop = NULL;
-	EXPECT_EQ(1, client->closes);
-	EXPECT_EQ(1, server->closes);
-	EXPECT_EQ(0, weir_pool_close(self->world.pool));
-	self->world.pool = NULL;
-	EXPECT_EQ(0, self->world.counter.blocks);
 }
 
 TEST_F(conn, bad_options_are_refused)

@@ -35,8 +35,10 @@ TEST(numeric_addresses_are_parsed_and_formatted)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		const char *want = cases[i].back ? cases[i].back : cases[i].text;
+		const char *want = cases[i].back;
 
+		if (!want)
+			want = cases[i].text;
 		ASSERT_EQ(0, weir_addr_parse(&addr, cases[i].text)) {
 			TH_LOG("%s", cases[i].text);
 		}
@@ -108,14 +110,8 @@ BACKEND_VARIANTS(net);
 
 FIXTURE_SETUP(net)
 {
-	int err;
-
 	self->descriptors = open_descriptors();
-	err = world_open(&self->world, variant->name, NULL);
-	if (err == -ENOSYS || err == -EPERM)
-		SKIP(return, "backend %s is refused here: %s", variant->name,
-		     weir_strerror(err));
-	ASSERT_EQ(0, err);
+	WORLD_OPEN(&self->world, variant->name);
 }
 
 FIXTURE_TEARDOWN(net)
@@ -206,9 +202,7 @@ TEST_F(net, closing_while_clients_come_leaks_nothing)
 	for (turns = 0; turns < 6; turns++) {
 		memset(seen, 0, sizeof(seen));
 		world->listener_gone = false;
-		if (!world->listener) {
-			ASSERT_EQ(0, world_listen(world, 16));
-		}
+		ASSERT_EQ(0, world->listener ? 0 : world_listen(world, 16));
 		for (i = 0; i < 12; i++) {
 			weir_prep_connect(&connects[i], (struct sockaddr *)&world->addr.ss,
 					  world->addr.len, seen_done, &seen[i]);
@@ -275,35 +269,12 @@ TEST_F(net, port_zero_becomes_a_port)
 	int fd = weir_listener_fd(self->world.listener);
 
 	EXPECT_NE(0, port_of(&self->world.addr));
-	if (on_sim(self->world.loop)) {
-		EXPECT_EQ(-EOPNOTSUPP, fd);
-	} else {
-		EXPECT_LE(0, fd);
-	}
+	EXPECT_EQ(on_sim(self->world.loop) ? -EOPNOTSUPP : 0, fd < 0 ? fd : 0);
 }
 
 /* Where there are descriptors. */
 
-FIXTURE(host) {
-	struct world world;
-};
-
-KERNEL_VARIANTS(host);
-
-FIXTURE_SETUP(host)
-{
-	int err = world_open(&self->world, variant->name, NULL);
-
-	if (err == -ENOSYS || err == -EPERM)
-		SKIP(return, "backend %s is refused here: %s", variant->name,
-		     weir_strerror(err));
-	ASSERT_EQ(0, err);
-}
-
-FIXTURE_TEARDOWN(host)
-{
-	EXPECT_EQ(0, world_close(&self->world));
-}
+WORLD_FIXTURE(host, KERNEL_VARIANTS);
 
 TEST_F(host, an_address_of_another_machine_is_refused)
 {

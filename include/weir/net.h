@@ -30,6 +30,7 @@ enum weir_addr_limits {
  * struct weir_addr - a socket address
  * @ss: the address
  * @len: bytes of it in use
+ * @pad: zero
  */
 struct weir_addr {
 	struct sockaddr_storage ss;

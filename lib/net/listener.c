@@ -114,7 +114,7 @@ static int bind_listener(struct weir_loop *loop, struct weir_addr *addr, bool re
 }
 
 /* What the kernel cuts a backlog to; 0 if it does not say. */
-static uint32_t somaxconn(const struct weir_loop *loop)
+static uint32_t backlog_limit(const struct weir_loop *loop)
 {
 	unsigned long value;
 	char text[16];
@@ -172,7 +172,7 @@ int weir_listener_open(struct weir_listener **listenerp, struct weir_loop *loop,
 		       const struct weir_listener_opts *given)
 {
 	struct weir_listener *listener;
-	uint32_t limit = somaxconn(loop);
+	uint32_t limit = backlog_limit(loop);
 	int fd, err;
 
 	assert_owner(loop);

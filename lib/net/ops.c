@@ -15,10 +15,13 @@
 
 void accept_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
 {
-	if (op->lib_priv == ACCEPT_ONE)
-		io_uring_prep_accept_direct(sqe, -1, NULL, NULL, 0, IORING_FILE_INDEX_ALLOC);
-	else
+	if (op->lib_priv != ACCEPT_ONE) {
 		io_uring_prep_multishot_accept_direct(sqe, -1, NULL, NULL, 0);
+		return;
+	}
+	/* The helper of liburing 2.3 makes "any slot" into "no slot": a descriptor. */
+	io_uring_prep_accept(sqe, -1, NULL, NULL, 0);
+	sqe->file_index = IORING_FILE_INDEX_ALLOC;
 }
 
 void connect_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
