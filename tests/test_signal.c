@@ -12,6 +12,7 @@
 
 #include <kselftest_harness.h>
 
+#include "serve/cookies.h"
 #include "serve_world.h"
 
 #define RING_MAX	256
@@ -384,6 +385,33 @@ TEST_F(signal, find_their_connection_among_many)
 			close(fds[i]);
 	}
 	EXPECT_EQ(0, world_end(world, LIMIT_NS));
+}
+
+/* A long random life of the table, beside a plain array. */
+TEST(cookies_are_found_until_they_go)
+{
+	struct cookies cookies = { 0 };
+	uint64_t known[100] = { 0 };
+	unsigned int step, i, at;
+
+	srandom(1);
+	ASSERT_EQ(0, cookies_open(&cookies, &base_alloc_libc, 100));
+	for (step = 0; step < 100000; step++) {
+		at = (unsigned int)random() % 100;
+		if (known[at]) {
+			cookies_del(&cookies, known[at]);
+			ASSERT_EQ(NULL, cookies_get(&cookies, known[at]));
+			known[at] = 0;
+		} else {
+			known[at] = (uint64_t)random() * 100 + at + 1;
+			cookies_put(&cookies, known[at], &known[at]);
+		}
+		for (i = 0; i < 100; i += 7)
+			ASSERT_TRUE(!known[i] || cookies_get(&cookies, known[i]) == &known[i]);
+	}
+	cookies_del(&cookies, UINT64_MAX);
+	EXPECT_EQ(NULL, cookies_get(&cookies, 0));
+	cookies_close(&cookies, &base_alloc_libc);
 }
 
 TEST_HARNESS_MAIN

@@ -17,6 +17,7 @@
 #include "base/base.h"
 #include "base/list.h"
 #include "net/conn.h"
+#include "serve/cookies.h"
 
 enum {
 	SIGNALS_BATCH	= 32,	/* taken from the ring at once */
@@ -53,17 +54,11 @@ struct held_signal {
 	uint64_t since_ns;
 };
 
-struct cookie_entry {
-	uint64_t cookie;		/* 0: free */
-	struct client *client;
-};
-
 struct signals {
 	struct weir_file file;		/* the ring's descriptor, ours */
 	struct weir_op poll_op;
 	struct weir_op tick_op;
-	struct cookie_entry *table;	/* open addressing, linear probing */
-	uint32_t table_max;		/* a power of two */
+	struct cookies cookies;		/* of connections; not open: not wanted */
 	uint32_t held_count;
 	struct held_signal held[SIGNALS_HELD];
 	bool on;

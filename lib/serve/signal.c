@@ -21,41 +21,6 @@
 #define TICK_NS		NSEC_PER_SEC
 #define HELD_NS		(10 * NSEC_PER_SEC)
 
-/* the table: socket cookie to client */
-
-static uint32_t slot_of(const struct signals *s, uint64_t cookie)
-{
-	/* Cookies count up: spread them. 2^64 divided by the golden ratio. */
-	return (uint32_t)(cookie * 0x9e3779b97f4a7c15ULL >> 32) & (s->table_max - 1);
-}
-
-static struct cookie_entry *find(struct signals *s, uint64_t cookie)
-{
-	uint32_t i = slot_of(s, cookie);
-
-	/* Half of the entries are free always: it ends. */
-	while (s->table[i].cookie && s->table[i].cookie != cookie)
-		i = (i + 1) & (s->table_max - 1);
-	return &s->table[i];
-}
-
-/* Entries behind the gap that could not be found past it move up. */
-static void close_gap(struct signals *s, uint32_t gap)
-{
-	uint32_t mask = s->table_max - 1, i = gap;
-
-	for (;;) {
-		i = (i + 1) & mask;
-		if (!s->table[i].cookie)
-			break;
-		if (((i - slot_of(s, s->table[i].cookie)) & mask) >= ((i - gap) & mask)) {
-			s->table[gap] = s->table[i];
-			gap = i;
-		}
-	}
-	s->table[gap] = (struct cookie_entry){ 0 };
-}
-
 /* signals that came before their connection */
 
 static void lose(struct worker *w, uint32_t i)
@@ -120,17 +85,17 @@ static void deliver_held(struct worker *w, struct client *client)
 /* Are cookies of any use? */
 bool signals_wanted(const struct worker *w)
 {
-	return w->signals.table;
+	return w->signals.cookies.table;
 }
 
 void signals_add(struct worker *w, struct client *client, uint64_t cookie)
 {
 	struct signals *s = &w->signals;
 
-	if (!s->table || !cookie)
+	if (!cookie)
 		return;
 	client->cookie = cookie;
-	*find(s, cookie) = (struct cookie_entry){ .cookie = cookie, .client = client };
+	cookies_put(&s->cookies, cookie, client);
 	w->service->steering->ops->accepted(w->service->steering, w->index, cookie);
 	if (s->held_count)
 		deliver_held(w, client);
@@ -138,14 +103,9 @@ void signals_add(struct worker *w, struct client *client, uint64_t cookie)
 
 void signals_del(struct worker *w, struct client *client)
 {
-	struct signals *s = &w->signals;
-	struct cookie_entry *entry;
-
 	if (!client->cookie)
 		return;
-	entry = find(s, client->cookie);
-	if (entry->client == client)
-		close_gap(s, (uint32_t)(entry - s->table));
+	cookies_del(&w->signals.cookies, client->cookie);
 	w->service->steering->ops->closed(w->service->steering, client->cookie);
 	client->cookie = 0;
 }
@@ -154,13 +114,12 @@ void signals_del(struct worker *w, struct client *client)
 
 static void dispatch(struct worker *w, const struct weir_event *event)
 {
-	struct cookie_entry *entry;
+	struct client *client = cookies_get(&w->signals.cookies, event->cookie);
 
 	if (!event->cookie)
 		return;		/* about the worker: its row says the same */
-	entry = find(&w->signals, event->cookie);
-	if (entry->cookie)
-		deliver(entry->client, event);
+	if (client)
+		deliver(client, event);
 	else
 		hold(w, event);
 }
@@ -271,30 +230,23 @@ static int ring_open(struct worker *w)
 int signals_open(struct worker *w)
 {
 	struct weir_service *service = w->service;
-	struct signals *s = &w->signals;
+	int err;
 
 	if (service->steering->ops == &steer_reuseport_ops)
 		return 0;
-	s->table_max = round_up_pow2(service->opts.conns_max * 2);
-	s->table = mem_get(&service->alloc, s->table_max, sizeof(*s->table),
-			   _Alignof(struct cookie_entry));
-	if (!s->table)
-		return -ENOMEM;
-	return ring_open(w);
+	err = cookies_open(&w->signals.cookies, &service->alloc, service->opts.conns_max);
+	return err ? err : ring_open(w);
 }
 
 /* The descriptor was the loop's. */
 void signals_close(struct worker *w)
 {
-	struct signals *s = &w->signals;
-
-	mem_put(&w->service->alloc, s->table, s->table_max, sizeof(*s->table));
-	s->table = NULL;
+	cookies_close(&w->signals.cookies, &w->service->alloc);
 }
 
 void signals_start(struct worker *w)
 {
-	if (!w->signals.table)
+	if (!signals_wanted(w))
 		return;
 	if (w->signals.on)
 		poll_arm(w);

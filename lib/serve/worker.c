@@ -271,7 +271,7 @@ static void leave_group(struct worker *w)
 
 	if (fd < 0)
 		return;
-	/* Closing would not do: the accept in flight holds the socket. */
+	/* Closing it takes effect only when the accept in flight has let go. */
 	shutdown(fd, SHUT_RDWR);
 	w->service->steering->ops->leave(w->service->steering, w->index);
 }
