@@ -333,7 +333,7 @@ static void client_sent(struct weir_op *op)
 	/* Also when it is closing: these bytes are on their way. */
 	if (op->res > 0)
 		client->sent += (uint32_t)op->res;
-	if (client_of(op))
+	if (client_of(op) && (client->eager || client->got == client->sent))
 		client_send(client);
 }
 
@@ -365,10 +365,13 @@ static void client_received(struct weir_op *op)
 		if (client->in[i] != byte_at(client->id, client->got++))
 			world_bad(client->recv.world, "a client received another byte");
 	}
-	if (op->res)
-		client_recv(client);
-	else
+	if (!op->res) {
 		client_close(client, 0);
+		return;
+	}
+	if (op->res > 0 && !client->eager && client->got == client->sent && !client->send.busy)
+		client_send(client);
+	client_recv(client);
 }
 
 static void client_cookie(struct weir_op *op)
@@ -433,6 +436,7 @@ void world_clients_start(struct world *world)
 		act_set(&client->shutdown, world, client);
 		act_set(&client->close, world, client);
 		client->id = i + 1;
+		client->eager = world_roll(world, 2);
 		/* One in six has nothing to say. */
 		if (world_roll(world, 6))
 			client->want = (uint32_t)world_roll(world, 20000);
