@@ -445,6 +445,61 @@ print(next(p["detail"] for p in json.load(open(sys.argv[1]))["probes"] if p["id"
 	is "a worker that hangs gets fewer clients"
 }
 
+# Runs a program with io_uring_setup (425 everywhere) refused, as containers do.
+jail='
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+code = [(0x20, 0, 0, 0), (0x15, 0, 1, 425), (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7fff0000)]
+text = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *c) for c in code))
+prog = struct.pack("HxxxxxxQ", len(code), ctypes.addressof(text))
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, prog, 0, 0):
+    sys.exit(77)
+os.execv(sys.argv[1], sys.argv[1:])
+'
+
+tests_of_refusal() {
+	python3 -c "$jail" "$weir" doctor -j > "$tmp/jailed" 2>> "$tmp/log"
+	rc=$?
+	if [ $rc = 77 ]; then
+		skip "io_uring refused by seccomp: doctor says so, and the rung is epoll" "no seccomp here"
+		skip "serve says that it fell to epoll, and why" "no seccomp here"
+	else
+		[ $rc = 0 ] && json "$tmp/jailed" 'd["backend"] == "epoll" and all(p["state"] != "ok"
+			for p in d["probes"] if p["group"] == "io_uring") and any(p["id"] == "uring.setup"
+			and "seccomp" in p["detail"] for p in d["probes"])'
+		is "io_uring refused by seccomp: doctor says so, and the rung is epoll"
+
+		if json "$tmp/doctor" 'd["backend"] == "uring"' 2>/dev/null; then
+			rm -f "$tmp/fifo"
+			mkfifo "$tmp/fifo"
+			python3 -c "$jail" "$weir" serve echo --port 0 --no-bpf > "$tmp/fifo" 2> "$tmp/serve.err" &
+			server=$!
+			exec 3< "$tmp/fifo"
+			IFS= read -r line <&3
+			echo "$line" >> "$tmp/log"
+			stop
+			expr "$line" : '.*backend epoll (.*EPERM' > /dev/null
+			is "serve says that it fell to epoll, and why"
+		else
+			skip "serve says that it fell to epoll, and why" "io_uring is refused here anyway"
+		fi
+	fi
+
+	name="without bpffs doctor and serve name it"
+	if json "$tmp/doctor" 'd["rung"] == "none"' 2>/dev/null || ! command -v unshare > /dev/null; then
+		: > "$tmp/log"
+		skip "$name" "needs BPF and unshare"
+		return
+	fi
+	: > "$tmp/log"
+	# shellcheck disable=SC2016 # the inner shell's
+	unshare -m sh -c 'umount -a -t bpf; "$1" doctor --for show; [ $? = 1 ] || exit 1
+		timeout -s INT 1 "$1" serve echo --port 0; "$1" show workers; [ $? = 1 ]' \
+		sh "$weir" > "$tmp/log" 2>&1 &&
+		[ "$(grep -c 'bpffs is not mounted\|no bpffs' "$tmp/log")" -ge 3 ]
+	is "$name"
+}
+
 tests_of_nobody() {
 	name="without privileges it serves by the kernel's hash and says so"
 	if [ "$(id -u)" != 0 ] || ! command -v setpriv > /dev/null; then
@@ -476,6 +531,7 @@ tests_of_serving
 tests_of_stopping
 tests_of_bench
 tests_of_bpf
+tests_of_refusal
 tests_of_nobody
 echo "1..$n"
 exit $bad

@@ -167,8 +167,8 @@ static int steer(struct serve *serve)
 		return fail("instance %s: %s", opts.instance, serve->steer.reason);
 	/* A lower rung than the highest was warned about by the library. */
 	if (!serve->no_bpf && !serve->steer.bpf)
-		fprintf(stderr, "weir: warning: the kernel's hash steers, and there are no flows: %s\n",
-			serve->steer.reason);
+		fprintf(stderr, "weir: warning: the kernel's hash steers, "
+			"and there are no flows: %s\n", serve->steer.reason);
 	return 0;
 }
 
