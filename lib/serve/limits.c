@@ -21,9 +21,10 @@ enum {
 	OPS_PER_CONN	= 2,
 	OPS_MORE	= 64,	/* accept, polls, cookies being read */
 	FILES_MORE	= 16,	/* listener, ring of signals, the user's few */
+	BUFS_PER_CONN	= 2,	/* a pool lends fewer than all: see pool.h */
 	BUFS_MIN	= 128,
-	BUFS_MAX	= 8192,
-	LOOP_RESERVE	= 128,	/* the loop's own share of the completion queue */
+	BUFS_MAX	= 16384,
+	CQ_ROOM		= WEIR_LOOP_CQ_MAX - 128,	/* without the loop's own share */
 };
 
 /* The kernel cuts every backlog to this. */
@@ -58,7 +59,7 @@ static int files_fit(struct weir_service *service, uint64_t others)
 	uint64_t burst = min_u32(service->opts.backlog, backlog_limit());
 	uint64_t least = conns + FILES_MORE;
 	uint64_t want = least + burst + burst / 4;
-	uint64_t room = WEIR_LOOP_CQ_MAX - LOOP_RESERVE;
+	uint64_t room = CQ_ROOM;
 	uint64_t limit = nofile();
 
 	if (others + least > room) {
@@ -85,6 +86,19 @@ static int files_fit(struct weir_service *service, uint64_t others)
 	return 0;
 }
 
+/*
+ * One for each connection without parking one, and as many again for what the
+ * pool keeps back; fewer where the completion queue has no room for that.
+ */
+static uint32_t bufs_fit(uint32_t conns, uint32_t ops)
+{
+	uint64_t used = (uint64_t)ops + conns + FILES_MORE;
+	uint64_t room = used < CQ_ROOM ? CQ_ROOM - used : 0;
+	uint64_t want = min_u64((uint64_t)conns * BUFS_PER_CONN, min_u64(BUFS_MAX, room));
+
+	return want < BUFS_MIN ? BUFS_MIN : (uint32_t)want;
+}
+
 int limits_fit(struct weir_service *service)
 {
 	struct weir_loop_opts *loop = &service->loop_opts;
@@ -92,11 +106,10 @@ int limits_fit(struct weir_service *service)
 
 	if (opts->conns_max > WEIR_LOOP_CQ_MAX)
 		return -EINVAL;
-	if (!opts->bufs)
-		opts->bufs = min_u32(opts->conns_max < BUFS_MIN ? BUFS_MIN : opts->conns_max,
-				     BUFS_MAX);
 	if (!loop->ops_max)
 		loop->ops_max = opts->conns_max * OPS_PER_CONN + OPS_MORE;
+	if (!opts->bufs)
+		opts->bufs = bufs_fit(opts->conns_max, loop->ops_max);
 	if (!loop->bufs_max)
 		loop->bufs_max = opts->bufs;
 	if (loop->files_max)
