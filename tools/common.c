@@ -157,8 +157,20 @@ struct weir_log stderr_log(enum weir_log_level level)
 
 int interrupted;
 
+bool signal_echoes(void)
+{
+	static uint64_t last_ns;
+	uint64_t now = now_ns();
+	bool echoes = last_ns && now - last_ns < 100 * NS_PER_MS;
+
+	last_ns = now;
+	return echoes;
+}
+
 static void on_signal(int sig)
 {
+	if (signal_echoes())
+		return;
 	if (__atomic_fetch_add(&interrupted, 1, __ATOMIC_RELAXED)) {
 		signal(sig, SIG_DFL);
 		raise(sig);
@@ -173,6 +185,8 @@ void catch_signals(void)
 
 	interrupted = 0;
 	sigemptyset(&action.sa_mask);
+	for (i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaddset(&action.sa_mask, signals[i]);
 	for (i = 0; i < ARRAY_SIZE(signals); i++)
 		sigaction(signals[i], &action, NULL);
 }

@@ -136,4 +136,11 @@ struct weir_log stderr_log(enum weir_log_level level);
 extern int interrupted;
 void catch_signals(void);
 
+/*
+ * signal_echoes() - is this signal the last one once more? timeout(1), for one,
+ * sends each to the process and then to its group. For signal handlers that
+ * block each other; within a tenth of a second it is the same.
+ */
+bool signal_echoes(void);
+
 #endif /* WEIR_TOOLS_COMMON_H */

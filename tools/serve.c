@@ -286,6 +286,8 @@ static void on_stop(int sig)
 {
 	static int count;
 
+	if (signal_echoes())
+		return;
 	weir_service_stop(serving, count++ ? 0 : STOP_NS);
 }
 
