@@ -352,18 +352,53 @@ TEST_F(fd, a_descriptor_number_that_is_used_again_is_another_file)
 		EXPECT_EQ(1, self->seen.res);
 		ASSERT_EQ(0, do_close(self->loop, in));
 		ASSERT_EQ(1, do_write(self->loop, out, "y", 1, 0));
-		ASSERT_EQ(0, do_close(self->loop, out));
 		/* The same open file under the same number as before. */
 		if (round % 2) {
 			ASSERT_EQ(pipefd[0], dup2(copy, pipefd[0]));
 			ASSERT_EQ(0, weir_file_adopt(self->loop, pipefd[0], &in));
 			EXPECT_EQ(1, do_read(self->loop, in, buf, 1, 0));
 			EXPECT_EQ('y', buf[0]);
-			EXPECT_EQ(0, do_read(self->loop, in, buf, 1, 0));
+			weir_prep_read(&self->op, in, buf, 1, 0, seen_done, &self->seen);
+			weir_submit(self->loop, &self->op);
+			ASSERT_LE(0, weir_loop_run_once(self->loop, 0));
+			EXPECT_EQ(1, self->seen.terminals);
+			EXPECT_EQ(1, do_write(self->loop, out, "z", 1, 0));
+			RUN_UNTIL(self->loop, self->seen.terminals == 2);
+			EXPECT_EQ('z', buf[0]);
 			ASSERT_EQ(0, do_close(self->loop, in));
 		}
+		ASSERT_EQ(0, do_close(self->loop, out));
 		close(copy);
 	}
+	/* The edges of the copies were told from those of the files. */
+	if (!strcmp(variant->name, "epoll"))
+		EXPECT_LT(0, stats_of(self->loop).stale);
+}
+
+TEST_F(fd, an_end_in_the_same_edge_as_the_data_is_not_missed)
+{
+	struct weir_pool_opts shape = { .sz = sizeof(shape), .buf_bytes = 256, .count = 64 };
+	struct server server = { 0 };
+	struct weir_pool *pool;
+	int client;
+
+	ASSERT_EQ(0, weir_pool_open(&pool, self->loop, &shape));
+	ASSERT_EQ(0, server_open(self->loop, &server, 2));
+	client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ASSERT_EQ(0, connect(client, (struct sockaddr *)&server.addr, sizeof(server.addr)));
+	RUN_UNTIL(self->loop, server.seen.events);
+	weir_prep_recv_pool(&self->op, server.seen.file, pool, seen_done, &self->seen);
+	weir_submit(self->loop, &self->op);
+	/* It waits; then both come while the loop does not look. */
+	ASSERT_LE(0, weir_loop_run_once(self->loop, NSEC_PER_MSEC));
+	ASSERT_EQ(3, send(client, "abc", 3, MSG_NOSIGNAL));
+	close(client);
+	RUN_UNTIL(self->loop, self->seen.terminals);
+	EXPECT_EQ(2, self->seen.events);
+	EXPECT_EQ(0, self->seen.res);
+	EXPECT_EQ(0, do_close(self->loop, server.seen.file));
+	EXPECT_EQ(0, do_close(self->loop, server.file));
+	EXPECT_EQ(0, weir_pool_close(pool));
 }
 
 TEST_F(fd, what_is_closed_is_closed_in_the_kernel)
