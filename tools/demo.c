@@ -16,6 +16,7 @@ struct demo_args {
 	bool json, pretty;
 };
 
+#define PREFIX		"demo-"
 #define AT(field)	offsetof(struct demo_args, field)
 
 static const struct opt demo_opts[] = {
@@ -104,6 +105,35 @@ void demo_close(struct demo_service *ds)
 	ds->service = NULL;
 }
 
+/* pins of demos that were killed: their names will not come again */
+
+#define LEFT_MAX	16
+
+struct left {
+	unsigned int count;
+	char names[LEFT_MAX][WEIR_NAME_BYTES];
+};
+
+static int note_left(void *ctx, const struct weir_bpf_instance *instance)
+{
+	struct left *left = ctx;
+
+	if (!instance->alive && !strncmp(instance->name, PREFIX, strlen(PREFIX)))
+		memcpy(left->names[left->count++], instance->name, WEIR_NAME_BYTES);
+	return left->count == LEFT_MAX;
+}
+
+static void clean_left(void)
+{
+	struct left left = { 0 };
+	unsigned int i;
+
+	if (weir_bpf_list(note_left, &left) < 0)
+		return;
+	for (i = 0; i < left.count; i++)
+		weir_bpf_clean_stale(left.names[i]);
+}
+
 /* the command */
 
 static void print_end(const struct demo *demo, int failed)
@@ -190,10 +220,11 @@ static int demo_run(const struct command *cmd, int argc, char **argv)
 		return usage_error(cmd, "%s: is not hung, slow, show or all", which);
 	demo.duration_ns = args.duration;
 	demo.seed = args.seed;
-	snprintf(demo.instance, sizeof(demo.instance), "demo-%d", (int)getpid());
+	snprintf(demo.instance, sizeof(demo.instance), PREFIX "%d", (int)getpid());
 	privilege_raise_limits();
 	signal(SIGPIPE, SIG_IGN);
 	catch_signals();
+	clean_left();
 	return run(&demo, which, &args);
 }
 
