@@ -166,7 +166,7 @@ TEST_F(table, no_client_is_dropped_and_each_is_served_in_its_turn)
 	RUN_UNTIL(table->loop, table->closed == CLIENTS);
 	for (i = 0; i < CLIENTS; i++) {
 		EXPECT_EQ(1, recv(fd[i], &byte, 1, MSG_WAITALL));
-		EXPECT_EQ('a' + i, byte);
+		EXPECT_EQ((char)('a' + i), byte);
 		EXPECT_EQ(0, recv(fd[i], &byte, 1, 0));
 		close(fd[i]);
 	}
