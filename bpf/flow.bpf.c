@@ -312,7 +312,8 @@ static __always_inline void acked(struct bpf_sock_ops *ops, struct bpf_sock *sk,
 	if (!flow || !cfg)
 		return;
 	flow_edge(flow, cookie, now, WEIR_FLOW_RTO, false, 0, 0);
-	if (now - flow->updated_ns < cfg->flow_period_us * 1000ULL)
+	/* While an edge is on every ACK counts: the one that ends it may be the last. */
+	if (!flow->edges && now - flow->updated_ns < cfg->flow_period_us * 1000ULL)
 		return;
 	flow_fill(flow, ops, now);
 	if (queues) {

@@ -49,6 +49,16 @@ point() {
 	fi
 }
 
+# sealed <archive>: the same as one object whose inner names are its own, as they
+# are in the shared library; a user's ring_open() must not clash with ours
+sealed() {
+	[ "$verb" = install ] || return 0
+	${LD:-ld} -r -o "$tmp/sealed.o" --whole-archive "$1"
+	${OBJCOPY:-objcopy} --localize-hidden "$tmp/sealed.o"
+	rm -f "$tmp/${1##*/}"
+	"${AR:-ar}" rcsD "$tmp/${1##*/}" "$tmp/sealed.o"
+}
+
 # pc <library> <about> <uses> <needs> <libs>
 pc() {
 	requires=''
@@ -93,7 +103,8 @@ for facts; do
 		echo "install: lib/$so.$somajor was not built (is lib/$library.map there?)" >&2
 		exit 1
 	fi
-	put "lib/$library.a" "$libdir/$library.a" 644
+	sealed "lib/$library.a"
+	put "$tmp/$library.a" "$libdir/$library.a" 644
 	put "lib/$so.$somajor" "$libdir/$so.$WEIR_VERSION" 755
 	point "$so.$WEIR_VERSION" "$libdir/$so.$somajor"
 	point "$so.$somajor" "$libdir/$so"

@@ -37,6 +37,7 @@ struct weir_water {
 	uint64_t low_bytes;
 	uint64_t high_bytes;
 	uint32_t above;
+	/* private: */
 	uint32_t pad;
 };
 

@@ -106,6 +106,7 @@ struct weir_loop_opts {
 	uint32_t batch_wait_us;
 	uint32_t offload_threads;
 	uint32_t flags;
+	/* private: zero */
 	uint32_t pad;
 };
 

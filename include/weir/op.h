@@ -124,7 +124,9 @@ struct weir_op {
 	struct weir_file file;
 	uint8_t opcode;
 	uint8_t flags;
+	/* private: */
 	uint16_t pad;
+	/* public: */
 	uint32_t len;
 	union {
 		struct {
@@ -152,12 +154,15 @@ struct weir_op {
 	int32_t res;
 	uint8_t origin;
 	uint8_t more;
+	/* private: */
 	uint16_t pad2;
+	/* public: */
 	union {
 		struct weir_file accepted;
 		struct weir_lease *lease;
 	};
 
+	/* private: the library's */
 	uint32_t lib_magic;
 	uint32_t lib_slot;
 	uint8_t lib_state;

@@ -132,7 +132,7 @@ WEIR_ASSERT_SIZE(struct weir_cfg, 128);
 #define WEIR_SCAN_MAX		4
 #define WEIR_RTT_ON_PERMILLE	4000
 #define WEIR_RTT_OFF_PERMILLE	2000
-#define WEIR_RTT_FLOOR_US	5000
+#define WEIR_RTT_FLOOR_US	50000	/* above what delayed ACKs add, 40 ms */
 #define WEIR_RTX_BURST		4
 #define WEIR_RTX_WINDOW_NS	200000000ULL	/* 200 ms */
 #define WEIR_RTX_QUIET_NS	1000000000ULL	/* 1 s */

@@ -3,13 +3,14 @@
  * err.c - names of errors and origins, and the library's version
  *
  * weir_strerror() must be safe in a signal handler and in any thread, which
- * strerror(3) is not: hence the table, from the C library's own two tables.
+ * strerror(3) is not: hence a table of what the kernel and this library return.
  */
 #include <errno.h>
 
 #include "base/base.h"
 
-#define ERR(name, text)	[name] = #name ": " text
+#define ERR(name, text)\
+	[name] = #name ": " text
 
 static const char *const errors[] = {
 	[0] = "0: success",

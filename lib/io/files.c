@@ -165,7 +165,7 @@ int weir_file_open(struct weir_loop *loop, const char *path, int flags, unsigned
 int weir_file_valid(const struct weir_loop *loop, struct weir_file file)
 {
 	assert_owner(loop);
-	return io_file_get(loop, file) != NULL;
+	return !!io_file_get(loop, file);
 }
 
 int weir_file_fd(const struct weir_loop *loop, struct weir_file file)

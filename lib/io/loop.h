@@ -105,8 +105,8 @@ struct weir_loop {
 	bool owned;
 	bool running;		/* inside run(): its callbacks may not run or close */
 	bool closing;
-	_Atomic bool stop;
-	_Atomic bool woken;
+	atomic_bool stop;
+	atomic_bool woken;
 	int wake_fd;
 
 	struct weir_loop_opts opts;

@@ -16,8 +16,9 @@
 #define OP_PREP_DECLARE(fn) \
 	void fn(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
 #else
-#define OP_PREP(fn)	.prep = NULL
-#define OP_PREP_DECLARE(fn)	struct io_uring_sqe
+/* They need liburing. */
+#define OP_PREP(...)	.prep = NULL
+#define OP_PREP_DECLARE(...)	extern const struct weir_op_def weir_op_defs[]
 #endif
 #define OP_TRY_DECLARE(fn) \
 	int fn(struct weir_loop *loop, struct weir_op *op, int fd)
