@@ -27,7 +27,7 @@ FIXTURE_SETUP(serve)
 FIXTURE_TEARDOWN(serve)
 {
 	weir_service_close(self->world.service);
-	EXPECT_EQ(0, self->world.blocks);
+	EXPECT_EQ(0, atomic_load(&self->world.blocks));
 }
 
 /* options that are refused; everything is unwound */
