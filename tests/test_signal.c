@@ -227,7 +227,7 @@ FIXTURE_TEARDOWN(signal)
 {
 	weir_service_close(self->world.service);
 	EXPECT_EQ(1, self->fake.closes);
-	EXPECT_EQ(0, self->world.blocks);
+	EXPECT_EQ(0, atomic_load(&self->world.blocks));
 	/* The service had a descriptor of its own. */
 	EXPECT_EQ(0, close(self->fake.fd));
 	EXPECT_EQ(self->fds, descriptors());
