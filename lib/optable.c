@@ -65,7 +65,7 @@ const struct weir_op_def weir_op_defs[] = {
 	},
 	[WEIR_OP_SHUTDOWN] = {
 		.name	= "shutdown",
-		.flags	= IO_OPF_FILE | IO_OPF_ENDS,
+		.flags	= IO_OPF_FILE,
 		OP_PREP(shutdown_prep),
 		.try	= shutdown_try,
 	},

@@ -84,7 +84,8 @@ struct weir_sim_opts {
  * @sim: faults, for the sim backend
  * @seed: of the sim backend's randomness
  * @ops_max: operations in flight at once; more wait their turn
- * @files_max: open files and sockets
+ * @files_max: open files and sockets; default 2048, or RLIMIT_NOFILE if that
+ *	is less
  * @bufs_max: buffers of all pools together
  * @batch_max: completions to wait for at once at high load; default 64
  * @batch_wait_us: how long to wait for them at most; default 100
@@ -162,7 +163,8 @@ struct weir_loop_stats {
  * Context: Any thread; the caller may use the loop until another runs it.
  * Return: 0; -EINVAL for an unknown backend, flag or a limit out of range;
  * -E2BIG for option bytes this version does not know; -ENOSYS or -EPERM if the
- * backend asked for is refused here; -ENOMEM.
+ * backend asked for is refused here; -EMFILE if @files_max of the options is
+ * above RLIMIT_NOFILE, on uring; -ENOMEM.
  */
 WEIR_API WEIR_MUST_CHECK
 int weir_loop_open(struct weir_loop **loopp, const struct weir_loop_opts *opts);
@@ -187,7 +189,8 @@ WEIR_API int weir_loop_close(struct weir_loop *loop, uint64_t timeout_ns);
  *
  * Context: Owner thread, not from a callback.
  * Return: 0 when stopped, 1 when nothing was left to wait for, or the -errno of
- * a backend that broke; -EBUSY from a callback.
+ * a backend that broke; -EBUSY from a callback; -EDEADLK on sim if nothing in
+ * its world can ever end what is in flight.
  */
 WEIR_API int weir_loop_run(struct weir_loop *loop);
 
@@ -195,6 +198,8 @@ WEIR_API int weir_loop_run(struct weir_loop *loop);
  * weir_loop_run_once() - one turn: submit, wait, dispatch
  * @loop: the loop
  * @timeout_ns: how long to wait at most; 0 only looks
+ *
+ * A stop that came before it makes it not wait.
  *
  * Context: Owner thread, not from a callback.
  * Return: events dispatched, or -errno as weir_loop_run().
@@ -275,12 +280,25 @@ WEIR_API const char *weir_loop_reason(const struct weir_loop *loop);
  * weir_loop_fd() - a descriptor that polls readable when events wait
  * @loop: the loop
  *
- * To nest a loop in another one. The descriptor stays the loop's.
+ * To nest a loop in another one: when it is readable, or at the time of
+ * weir_loop_next_ns(), call weir_loop_run_once(loop, 0). The descriptor stays
+ * the loop's, and does not show its timers.
  *
  * Context: Owner thread.
  * Return: the descriptor, or -EOPNOTSUPP on sim.
  */
-WEIR_API int weir_loop_fd(const struct weir_loop *loop);
+WEIR_API int weir_loop_fd(struct weir_loop *loop);
+
+/**
+ * weir_loop_next_ns() - when a loop has something to do by itself
+ * @loop: the loop
+ *
+ * For the outer loop of a nested one; may be early, never late.
+ *
+ * Context: Owner thread.
+ * Return: a time of the clock of weir_loop_now(); UINT64_MAX: never.
+ */
+WEIR_API uint64_t weir_loop_next_ns(const struct weir_loop *loop);
 
 /**
  * weir_loop_stats() - read a loop's counters

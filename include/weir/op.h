@@ -108,7 +108,8 @@ typedef void weir_done_fn(struct weir_op *op);
  * @connect: connect
  * @poll: poll
  * @shutdown: shutdown
- * @deadline_ns: when to give up, on the clock of weir_loop_now(); 0 is never
+ * @deadline_ns: when to give up, on the clock of weir_loop_now(); 0 is never. A
+ *	close has none
  * @res: result: a count or a negative errno value
  * @origin: enum weir_origin of @res
  * @more: non-zero: not the terminal event, more will come

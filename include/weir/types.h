@@ -9,9 +9,12 @@
  *  - A function is called by the *owner* of a loop (the thread that runs it, or
  *    the opener before the first run) unless its Context says "any thread" or
  *    "signal handler". Builds with CONFIG_DEBUG=y assert this.
- *  - The library never prints and never exits, with one exception: memory that
- *    an operation in flight still owns and that is reused aborts the process
- *    with the operation's name and the place it was submitted from.
+ *  - The library never prints and never exits, but for what would corrupt memory
+ *    if it went on. These abort the process with one line on stderr: an operation
+ *    in flight that is submitted again (with its name and the place it was
+ *    submitted from) or that has no callback, a lease given back twice, a kernel
+ *    that says it lost completions or has no entropy. Builds with CONFIG_DEBUG=y
+ *    also abort where the library finds a fault of its own.
  */
 #ifndef WEIR_TYPES_H
 #define WEIR_TYPES_H

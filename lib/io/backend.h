@@ -106,7 +106,9 @@ extern const struct io_sys io_sys_linux;		/* lib/io/sys.c */
  *	[spare_max, count) may be received into from now on
  * @group_close: undo that
  * @group_put: buffer @bid may be received into again
- * @fd: a descriptor that polls readable when events wait, or -EOPNOTSUPP
+ * @fd: a descriptor that polls readable when the kernel has events, or
+ *	-EOPNOTSUPP
+ * @pending: is there work for the next reap that @fd does not show?
  */
 struct weir_backend {
 	const char *name;
@@ -124,6 +126,7 @@ struct weir_backend {
 	void (*group_close)(struct weir_loop *loop, struct io_group *group);
 	void (*group_put)(struct weir_loop *loop, struct io_group *group, uint32_t bid);
 	int (*fd)(const struct weir_loop *loop);
+	bool (*pending)(const struct weir_loop *loop);
 };
 
 extern const struct weir_backend weir_backend_uring;

@@ -36,7 +36,6 @@ enum {
 struct epoll {
 	struct ready ready;
 	int fd;
-	bool nested;		/* another loop polls fd */
 	bool coarse;		/* no epoll_pwait2(2) here */
 	struct offload offload;
 	struct epoll_event events[EVENTS_MAX];
@@ -289,15 +288,11 @@ static int epoll_reap(struct weir_loop *loop, uint64_t deadline_ns)
 	mark_edges(loop, epoll->events, n);
 	events += offload_events(loop);
 	events += ready_run(loop);
-	/* Who polls our descriptor sees no work but the kernel's. */
-	if (epoll->nested && (ready_pending(loop) || !list_empty(&loop->finished)))
-		weir_loop_wake(loop);
 	return (int)events;
 }
 
 static int epoll_fd(const struct weir_loop *loop)
 {
-	epoll_of(loop)->nested = true;
 	return epoll_of(loop)->fd;
 }
 
@@ -321,4 +316,5 @@ const struct weir_backend weir_backend_epoll = {
 	.group_close	= ready_group_close,
 	.group_put	= ready_group_put,
 	.fd		= epoll_fd,
+	.pending	= ready_pending,
 };

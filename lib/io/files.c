@@ -107,7 +107,8 @@ static uint32_t room(const struct weir_loop *loop)
 	uint32_t max = loop->files_fixed ? loop->files_fixed : loop->files_max;
 	uint32_t used = loop->files_fixed ? loop->files_fixed_used : loop->files_used;
 
-	return max - used - loop->accepts_one;
+	used += loop->files_reserved;
+	return used < max ? max - used : 0;
 }
 
 bool io_file_room(const struct weir_loop *loop, uint32_t n)

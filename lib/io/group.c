@@ -109,6 +109,8 @@ int group_lease(struct io_group *group, struct weir_lease **leasep)
 
 void group_park(struct io_group *group, struct weir_op *op, bool hungry)
 {
+	if (hungry)
+		group->burst = 0;
 	op->lib_state = OP_PARKED;
 	list_add_tail(hungry ? &group->hungry : &group->waiters, &op->lib_queue);
 	group->parked++;
@@ -126,10 +128,17 @@ bool group_admit(struct io_group *group, struct weir_op *op)
 
 void group_rearm(struct io_group *group)
 {
-	/* One for each buffer above the mark: each may fill one at once. */
 	uint32_t ready = group_ready(group);
-	uint32_t n = ready > group->low ? ready - group->low : 0;
+	uint32_t n;
 
+	if (ready <= group->low)
+		return;
+	/*
+	 * One for each buffer above the mark: each may fill one at once. Those
+	 * that were idle fill none, so the next turn may try twice as many.
+	 */
+	n = ready - group->low + group->burst;
+	group->burst = n;
 	while (n-- && group->parked) {
 		struct weir_link *head = list_empty(&group->hungry) ? &group->waiters :
 				&group->hungry;

@@ -31,6 +31,7 @@ struct io_group {
 	uint32_t spare_max;
 	uint32_t armed;			/* receives in flight on it */
 	uint32_t parked;
+	uint32_t burst;			/* how many more to arm at once: see group_rearm() */
 	uint32_t id;			/* place in loop->groups: buffer group and index */
 	uint64_t parks;
 	uint16_t *spares;
@@ -73,8 +74,16 @@ bool group_admit(struct io_group *group, struct weir_op *op);
  */
 void group_park(struct io_group *group, struct weir_op *op, bool hungry);
 
-/* group_rearm() - start parked receives again, first in first out, while buffers last */
+/*
+ * group_rearm() - start some parked receives again, first in first out, if there
+ * are buffers. To be called every turn while group_may_rearm().
+ */
 void group_rearm(struct io_group *group);
+
+static inline bool group_may_rearm(const struct io_group *group)
+{
+	return group->parked && group_ready(group) > group->low;
+}
 
 /* group_find() - the pool whose slab holds all of @buf, or NULL */
 struct io_group *group_find(const struct weir_loop *loop, const void *buf, uint32_t len);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "io/backend.h"
@@ -28,6 +29,16 @@ static uint32_t or_default(uint32_t value, uint32_t fallback)
 	return value ? value : fallback;
 }
 
+/* The kernel allows no more registered files than descriptors. */
+static uint32_t default_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= WEIR_LOOP_FILES_DEFAULT)
+		return WEIR_LOOP_FILES_DEFAULT;
+	return limit.rlim_cur ? (uint32_t)limit.rlim_cur : 1;
+}
+
 static int read_opts(struct weir_loop *loop, const struct weir_loop_opts *given)
 {
 	struct weir_loop_opts *opts = &loop->opts;
@@ -45,7 +56,7 @@ static int read_opts(struct weir_loop *loop, const struct weir_loop_opts *given)
 	if (err)
 		return err;
 	opts->ops_max = or_default(opts->ops_max, WEIR_LOOP_OPS_DEFAULT);
-	opts->files_max = or_default(opts->files_max, WEIR_LOOP_FILES_DEFAULT);
+	opts->files_max = or_default(opts->files_max, default_files());
 	opts->bufs_max = or_default(opts->bufs_max, WEIR_LOOP_BUFS_DEFAULT);
 	opts->batch_max = or_default(opts->batch_max, 64);
 	opts->batch_wait_us = or_default(opts->batch_wait_us, 100);
@@ -118,7 +129,8 @@ static int pick_backend(struct weir_loop *loop)
 		err = try_backend(loop, backends[i]);
 		if (!err)
 			break;
-		if (name || err == -ENOMEM)
+		/* A table larger than RLIMIT_NOFILE is the caller's to mend. */
+		if (name || err == -EMFILE)
 			return err;
 		loop_log(loop, WEIR_LOG_WARN, "backend %s: refused: %s", backends[i]->name,
 			 loop->reason[0] ? loop->reason : weir_strerror(err));
@@ -220,9 +232,14 @@ static void start_parked(struct weir_loop *loop)
 static uint64_t turn_deadline(struct weir_loop *loop, uint64_t until_ns)
 {
 	uint64_t deadline = min_u64(until_ns, wheel_next_ns(&loop->wheel));
+	unsigned int i;
 
 	if (!list_empty(&loop->finished) || atomic_load(&loop->stop))
 		return 0;
+	for (i = 0; i < GROUPS_MAX; i++) {
+		if (loop->groups[i] && group_may_rearm(loop->groups[i]))
+			return 0;
+	}
 	if (!list_empty(&loop->accepts))
 		deadline = min_u64(deadline, loop->accept_retry_ns);
 	return deadline;
@@ -247,7 +264,22 @@ static int turn(struct weir_loop *loop, uint64_t until_ns)
 	}
 	if (loop->hooks.tick)
 		loop->hooks.tick(loop->hooks.ctx);
+	if (loop->nested)
+		loop_tell(loop);
 	return (int)events + ret;
+}
+
+void loop_tell(struct weir_loop *loop)
+{
+	unsigned int i;
+	bool work = !list_empty(&loop->finished) || !list_empty(&loop->waiting);
+
+	for (i = 0; i < GROUPS_MAX; i++)
+		work |= loop->groups[i] && group_may_rearm(loop->groups[i]);
+	if (loop->owned && loop->backend->commit(loop) < 0)
+		work = true;	/* the next turn tells why */
+	if (work || loop->backend->pending(loop))
+		weir_loop_wake(loop);
 }
 
 static int run_begin(struct weir_loop *loop)
@@ -290,12 +322,15 @@ int weir_loop_run(struct weir_loop *loop)
 
 int weir_loop_run_once(struct weir_loop *loop, uint64_t timeout_ns)
 {
+	bool stopped;
 	int ret;
 
 	ret = run_begin(loop);
 	if (ret)
 		return ret;
-	ret = turn(loop, timeout_ns ? deadline_after(loop->now_ns, timeout_ns) : 0);
+	/* A stop that came before ends this one's wait, and no later one's. */
+	stopped = atomic_exchange(&loop->stop, false);
+	ret = turn(loop, timeout_ns && !stopped ? deadline_after(loop->now_ns, timeout_ns) : 0);
 	loop->running = false;
 	return ret;
 }
@@ -307,7 +342,9 @@ int weir_loop_run_until(struct weir_loop *loop, struct weir_op *op)
 	ret = run_begin(loop);
 	if (ret)
 		return ret;
-	while (weir_op_busy(op)) {
+	/* Not by looking at the op: its callback may have freed it. */
+	loop->awaited = weir_op_busy(op) ? op : NULL;
+	while (loop->awaited) {
 		if (atomic_exchange(&loop->stop, false)) {
 			ret = -EINTR;
 			break;
@@ -316,6 +353,7 @@ int weir_loop_run_until(struct weir_loop *loop, struct weir_op *op)
 		if (ret < 0)
 			break;
 	}
+	loop->awaited = NULL;
 	loop->running = false;
 	return ret < 0 ? ret : 0;
 }
@@ -364,8 +402,13 @@ void loop_abandon(struct weir_loop *loop)
 	if (!loop)
 		return;
 	for (i = 0; i < GROUPS_MAX; i++) {
-		if (loop->groups[i])
-			list_init(&loop->groups[i]->waiters);
+		struct io_group *group = loop->groups[i];
+
+		if (!group)
+			continue;
+		list_init(&group->waiters);
+		list_init(&group->hungry);
+		group->parked = 0;
 	}
 	loop_free(loop);
 }
@@ -383,6 +426,7 @@ int weir_loop_close(struct weir_loop *loop, uint64_t timeout_ns)
 	loop->closing = true;
 	until_ns = deadline_after(loop->now_ns, timeout_ns);
 	while (!op_none_left(loop)) {
+		atomic_store(&loop->stop, false);
 		op_cancel_all(loop);
 		ret = turn(loop, until_ns);
 		if (ret < 0 || (!ret && loop->now_ns >= until_ns))
@@ -399,6 +443,7 @@ int weir_loop_close(struct weir_loop *loop, uint64_t timeout_ns)
 
 uint64_t weir_loop_now(const struct weir_loop *loop)
 {
+	assert_owner(loop);
 	return loop->now_ns;
 }
 
@@ -418,18 +463,29 @@ const char *weir_loop_reason(const struct weir_loop *loop)
 	return loop->reason;
 }
 
-int weir_loop_fd(const struct weir_loop *loop)
+int weir_loop_fd(struct weir_loop *loop)
 {
+	assert_owner(loop);
+	loop->nested = true;
 	return loop->backend->fd(loop);
+}
+
+uint64_t weir_loop_next_ns(const struct weir_loop *loop)
+{
+	uint64_t next_ns = wheel_next_ns(&loop->wheel);
+
+	assert_owner(loop);
+	if (!list_empty(&loop->accepts))
+		next_ns = min_u64(next_ns, loop->accept_retry_ns);
+	return next_ns;
 }
 
 void weir_loop_stats(const struct weir_loop *loop, struct weir_loop_stats *stats, size_t sz)
 {
 	struct weir_loop_stats now = loop->stats;
-	struct weir_link *node;
 
-	for (node = loop->waiting.next; node != &loop->waiting; node = node->next)
-		now.waiting++;
+	assert_owner(loop);
+	now.waiting = loop->waiting_count;
 	now.inflight = loop->slots_used;
 	now.files = loop->files_used;
 	stats_copy(stats, sz, &now, sizeof(now));

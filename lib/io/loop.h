@@ -75,7 +75,6 @@ struct weir_loop {
 	const struct io_sys *sys;
 	void *priv;		/* the backend's */
 	uint64_t now_ns;
-	uint64_t until_ns;	/* latest moment the current turn may wait for */
 
 	struct io_slot *slots;
 	uint32_t slots_max;
@@ -89,13 +88,15 @@ struct weir_loop {
 	uint32_t files_fixed_used;
 	uint32_t files_used;
 	uint32_t file_free;	/* list of those that are ours to hand out */
-	uint32_t accepts_one;	/* accepts armed for a single connection */
+	uint32_t files_reserved;	/* places for files that ops in flight may open */
 
 	struct io_group *groups[GROUPS_MAX];
 	uint32_t bufs_used;
 
 	struct wheel wheel;
 	struct weir_link waiting;
+	uint64_t waiting_count;
+	struct weir_op *awaited;	/* by weir_loop_run_until(), until it ends */
 	struct weir_link timers;	/* ops in OP_TIMER, by lib_queue */
 	struct weir_link finished;
 	struct weir_link accepts;	/* parked for a file */
@@ -105,6 +106,7 @@ struct weir_loop {
 	bool owned;
 	bool running;		/* inside run(): its callbacks may not run or close */
 	bool closing;
+	bool nested;		/* another loop polls our descriptor */
 	atomic_bool stop;
 	atomic_bool woken;
 	int wake_fd;
@@ -145,6 +147,9 @@ void op_expire(struct weir_loop *loop);
 void op_retry_accepts(struct weir_loop *loop);
 void op_cancel_all(struct weir_loop *loop);
 bool op_none_left(const struct weir_loop *loop);
+
+/* lib/io/loop.c: work is left that the descriptor does not show by itself */
+void loop_tell(struct weir_loop *loop);
 
 /* lib/io/files.c: the file table */
 int files_open(struct weir_loop *loop, uint32_t fixed, uint32_t plain);

@@ -113,6 +113,7 @@ static void op_queue(struct weir_loop *loop, struct weir_op *op)
 static void op_wait(struct weir_loop *loop, struct weir_op *op)
 {
 	op->lib_state = OP_WAITING;
+	loop->waiting_count++;
 	/* One that frees resources has a reserve: it never waits behind the others. */
 	list_add_tail(def_of(op)->flags & IO_OPF_ENDS ? loop->waiting.next : &loop->waiting,
 		      &op->lib_queue);
@@ -200,11 +201,9 @@ static int op_check(const struct weir_loop *loop, const struct weir_op *op)
 	return flags & IO_OPF_MULTI ? op_check_multi(loop, op) : 0;
 }
 
-void weir_submit_at(struct weir_loop *loop, struct weir_op *op, const char *where)
+/* The op is the library's from here. */
+static void op_take(struct weir_loop *loop, struct weir_op *op, const char *where)
 {
-	int err;
-
-	assert_owner(loop);
 	if (op->lib_magic == OP_MAGIC_BUSY)
 		base_die("weir: %s in flight since %s was submitted again at %s",
 			 weir_op_name(op->opcode), op->lib_where, where);
@@ -220,6 +219,11 @@ void weir_submit_at(struct weir_loop *loop, struct weir_op *op, const char *wher
 	list_init(&op->lib_file);
 	list_init(&op->lib_queue);
 	list_init(&op->lib_wheel);
+}
+
+static void op_begin(struct weir_loop *loop, struct weir_op *op)
+{
+	int err;
 
 	err = op_check(loop, op);
 	if (err) {
@@ -244,12 +248,24 @@ void weir_submit_at(struct weir_loop *loop, struct weir_op *op, const char *wher
 		op_start(loop, op);
 }
 
+void weir_submit_at(struct weir_loop *loop, struct weir_op *op, const char *where)
+{
+	assert_owner(loop);
+	op_take(loop, op, where);
+	op_begin(loop, op);
+	/* Another loop may be waiting for our descriptor to tell. */
+	if (loop->nested && !loop->running)
+		loop_tell(loop);
+}
+
 /* end */
 
 static void op_release(struct weir_loop *loop, struct weir_op *op)
 {
 	struct io_file *entry;
 
+	if (loop->awaited == op)
+		loop->awaited = NULL;
 	list_del(&op->lib_wheel);
 	slot_put(loop, op);
 	op->lib_state = OP_IDLE;
@@ -299,6 +315,8 @@ static void op_event(struct weir_loop *loop, struct weir_op *op, int res,
 
 void op_finish(struct weir_loop *loop, struct weir_op *op, int res, enum weir_origin origin)
 {
+	/* Wherever it waited, it does so no longer. */
+	list_del(&op->lib_queue);
 	op->lib_state = OP_FINISHED;
 	op->res = res;
 	op->origin = (uint8_t)origin;
@@ -352,11 +370,14 @@ void op_end(struct weir_loop *loop, struct weir_op *op, enum op_end why)
 	case OP_PARKED:
 		if (has_group(op))
 			group_of(op)->parked--;
-		/* fall through */
+		op->lib_end = (uint8_t)why;
+		finish_ended(loop, op);
+		break;
 	case OP_WAITING:
+		loop->waiting_count--;
+		/* fall through */
 	case OP_TIMER:
 		op->lib_end = (uint8_t)why;
-		list_del(&op->lib_queue);
 		finish_ended(loop, op);
 		break;
 	case OP_ARMED:
@@ -430,11 +451,13 @@ void io_event_nobufs(struct weir_loop *loop, struct weir_op *op)
 void io_event_nofile(struct weir_loop *loop, struct weir_op *op, int err)
 {
 	op->accepted = (struct weir_file){ 0, 0 };
-	op_event(loop, op, err, WEIR_ORIGIN_KERNEL, true);
-	if (op->lib_end != OP_END_NONE)
+	if (op->lib_end != OP_END_NONE) {
 		finish_ended(loop, op);
-	else
-		accept_park(loop, op);
+		return;
+	}
+	/* Parked before the user hears of it, who may cancel it at once. */
+	accept_park(loop, op);
+	op_event(loop, op, err, WEIR_ORIGIN_KERNEL, true);
 }
 
 /* once a turn */
@@ -447,6 +470,7 @@ void op_start_waiting(struct weir_loop *loop)
 		if (!slot_get(loop, op))
 			return;
 		list_del(&op->lib_queue);
+		loop->waiting_count--;
 		op_start(loop, op);
 	}
 }

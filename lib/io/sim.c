@@ -319,4 +319,5 @@ const struct weir_backend weir_backend_sim = {
 	.group_close	= ready_group_close,
 	.group_put	= ready_group_put,
 	.fd		= sim_fd,
+	.pending	= ready_pending,
 };

@@ -128,24 +128,6 @@ static bool ends_inline(const struct weir_op *op)
 	       op->opcode == WEIR_OP_COOKIE;
 }
 
-static int uring_queue(struct weir_loop *loop, struct weir_op *op)
-{
-	struct uring *u = uring_of(loop);
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
-
-	if (!sqe)
-		return -EAGAIN;
-	if (op->opcode == WEIR_OP_ACCEPT) {
-		op->lib_priv = io_accept_one(loop, op) ? ACCEPT_ONE : ACCEPT_MULTI;
-		loop->accepts_one += op->lib_priv == ACCEPT_ONE;
-	} else if (op->opcode == WEIR_OP_CONNECT) {
-		op->lib_priv = CONNECT_SOCKET;
-	}
-	fill(loop, op, sqe);
-	u->inline_ops += ends_inline(op);
-	return IO_QUEUED_PENDING;
-}
-
 static void quiet(struct io_uring_sqe *sqe)
 {
 	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
@@ -160,6 +142,59 @@ static void uring_cancel(struct weir_loop *loop, struct weir_op *op)
 		return;		/* the ring is broken; reap will tell */
 	io_uring_prep_cancel64(sqe, data_of(loop, op), 0);
 	quiet(sqe);
+}
+
+/* When a whole backlog no longer fits, a multishot accept goes on one by one. */
+static void accept_judge(struct weir_loop *loop, struct weir_op *op)
+{
+	if (op->lib_priv != ACCEPT_MULTI || op->lib_end != OP_END_NONE || !io_accept_one(loop, op))
+		return;
+	op->lib_priv = ACCEPT_SWITCH;
+	uring_cancel(loop, op);
+}
+
+/* An op of ours will open a file: its place is taken from now on. */
+static void reserve(struct weir_loop *loop)
+{
+	struct weir_link *head = &uring_of(loop)->accepts;
+	struct weir_link *node;
+
+	loop->files_reserved++;
+	for (node = head->next; node != head; node = node->next)
+		accept_judge(loop, container_of(node, struct weir_op, lib_queue));
+}
+
+/* Multishot accepts that must yield are cancelled before this op's entry. */
+static void queue_opening(struct weir_loop *loop, struct weir_op *op)
+{
+	if (op->opcode == WEIR_OP_CONNECT) {
+		op->lib_priv = CONNECT_SOCKET;
+		reserve(loop);
+		return;
+	}
+	op->lib_priv = io_accept_one(loop, op) ? ACCEPT_ONE : ACCEPT_MULTI;
+	if (op->lib_priv == ACCEPT_ONE)
+		reserve(loop);
+	list_add_tail(&uring_of(loop)->accepts, &op->lib_queue);
+}
+
+static int uring_queue(struct weir_loop *loop, struct weir_op *op)
+{
+	struct uring *u = uring_of(loop);
+	struct io_uring_sqe *sqe;
+
+	if (!io_uring_sq_space_left(&u->ring))
+		return -EAGAIN;
+	if (weir_op_defs[op->opcode].flags & IO_OPF_OPENS)
+		queue_opening(loop, op);
+	sqe = get_sqe(loop);
+	if (!sqe) {
+		op->res = -EIO;	/* the ring is broken; reap will tell */
+		return IO_QUEUED_DONE;
+	}
+	fill(loop, op, sqe);
+	u->inline_ops += ends_inline(op);
+	return IO_QUEUED_PENDING;
 }
 
 static int uring_adopt(struct weir_loop *loop, uint32_t file, int fd)
@@ -191,8 +226,10 @@ static void on_accept(struct weir_loop *loop, struct weir_op *op, int res, uint3
 {
 	bool more = flags & IORING_CQE_F_MORE;
 
-	if (op->lib_priv == ACCEPT_ONE && !more)
-		loop->accepts_one--;
+	if (!more) {
+		list_del(&op->lib_queue);
+		loop->files_reserved -= op->lib_priv == ACCEPT_ONE;
+	}
 	switch (res) {
 	case -ENFILE:
 	case -EMFILE:
@@ -215,13 +252,10 @@ static void on_accept(struct weir_loop *loop, struct weir_op *op, int res, uint3
 	}
 	op->accepted = io_file_fixed(loop, (uint32_t)res);
 	io_event(loop, op, 0, true);
-	if (!more) {
+	if (more)
+		accept_judge(loop, op);
+	else
 		io_event_again(loop, op);
-	} else if (op->lib_priv == ACCEPT_MULTI && op->lib_end == OP_END_NONE &&
-		   io_accept_one(loop, op)) {
-		op->lib_priv = ACCEPT_SWITCH;
-		uring_cancel(loop, op);
-	}
 }
 
 static void connect_abandon(struct weir_loop *loop, struct weir_op *op, int res)
@@ -241,6 +275,7 @@ static void on_connect(struct weir_loop *loop, struct weir_op *op, int res)
 	struct io_uring_sqe *sqe;
 
 	if (op->lib_priv == CONNECT_SOCKET) {
+		loop->files_reserved--;
 		if (res < 0) {
 			io_event(loop, op, res, false);
 			return;
@@ -269,7 +304,7 @@ static void on_recv(struct weir_loop *loop, struct weir_op *op, int res, uint32_
 	bool more = flags & IORING_CQE_F_MORE;
 	uint32_t bid = flags >> IORING_CQE_BUFFER_SHIFT;
 
-	if (res == -ENOBUFS) {
+	if (res == -ENOBUFS && op->xfer.pool) {
 		io_event_nobufs(loop, op);
 		return;
 	}
@@ -318,6 +353,7 @@ static int dispatch(struct weir_loop *loop)
 	unsigned int n = io_uring_smp_load_acquire(cq->ktail) - head;
 	unsigned int mask = *cq->kring_mask;
 	unsigned int i;
+	int events = 0;
 
 	for (i = 0; i < n; i++) {
 		struct io_uring_cqe cqe = cq->cqes[(head + i) & mask];
@@ -325,6 +361,7 @@ static int dispatch(struct weir_loop *loop)
 		io_uring_smp_store_release(cq->khead, head + i + 1);
 		switch ((enum kind)(cqe.user_data >> KIND_SHIFT)) {
 		case KIND_OP:
+			events++;
 			on_op(loop, &cqe);
 			break;
 		case KIND_WAKE:
@@ -334,7 +371,7 @@ static int dispatch(struct weir_loop *loop)
 			break;
 		}
 	}
-	return (int)n;
+	return events;
 }
 
 /* reap */
@@ -442,6 +479,12 @@ static int uring_fd(const struct weir_loop *loop)
 	return uring_of(loop)->ring.ring_fd;
 }
 
+/* Entries are flushed by commit; the descriptor shows the rest. */
+static bool uring_pending(const struct weir_loop *loop)
+{
+	return false;
+}
+
 const struct weir_backend weir_backend_uring = {
 	.name		= "uring",
 	.sys		= &io_sys_linux,
@@ -458,4 +501,5 @@ const struct weir_backend weir_backend_uring = {
 	.group_close	= uring_group_close,
 	.group_put	= uring_group_put,
 	.fd		= uring_fd,
+	.pending	= uring_pending,
 };

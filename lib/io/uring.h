@@ -10,6 +10,7 @@
 
 struct uring {
 	struct io_uring ring;
+	struct weir_link accepts;	/* armed, by lib_queue */
 	uint64_t wake_count;		/* where the wake descriptor is read into */
 	uint32_t features;
 	uint32_t inline_ops;		/* queued ops that likely end at submission */

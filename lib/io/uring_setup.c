@@ -112,6 +112,7 @@ int uring_open(struct weir_loop *loop)
 	u = mem_get(&loop->alloc, 1, sizeof(*u), _Alignof(struct uring));
 	if (!u)
 		return -ENOMEM;
+	list_init(&u->accepts);
 	err = ring_open(loop, u);
 	if (err)
 		goto free_state;
