@@ -34,7 +34,9 @@ struct weir_service;
  *	and to resume when all have ended
  * @close: the connection is over; @err is 0 or what ended it; NULL for none.
  *	Not called for the connections of a worker that died
- * @start: a worker has started, on its own thread; NULL for none
+ * @start: a worker has started, on its own thread; NULL for none. Return 0 or a
+ *	negative errno value, which weir_service_open() returns then; a positive
+ *	one is taken for -EINVAL
  * @stop: a worker is about to end, on its own thread; NULL for none
  *
  * Context of all: the worker's thread.
@@ -59,7 +61,8 @@ struct weir_service_ops {
  *	service takes it over, also when opening fails
  * @loop: options of each worker's loop (backend, allocator, log, limits); its
  *	hooks must be NULL, its allocator and log serve all threads. NULL, or 0 in
- *	it: fitted to @conns_max and @backlog
+ *	it: fitted to @conns_max and @backlog. A connection needs two operations
+ *	(ops_max) and one file (files_max), and a worker some more of its own
  * @cpus: processor for each worker, @workers of them; NULL: not pinned
  * @workers: threads, 1 to WEIR_WORKERS_MAX; default 1
  * @conns_max: connections per worker; default 1024. Clients beyond it wait,
@@ -138,7 +141,8 @@ struct weir_service_stats {
  * Context: Any thread.
  * Return: 0; -EINVAL for options out of range (no ops or address, more than
  * WEIR_WORKERS_MAX workers, marks out of order, a hooks table, more connections
- * than a completion queue can hold); -E2BIG for more workers than the steering
+ * than a completion queue can hold, limits of the loop too small for them: the
+ * log has the numbers); -E2BIG for more workers than the steering
  * has rows; -EADDRINUSE, also if who listens there would share the port; -EMFILE
  * if RLIMIT_NOFILE is below @conns_max; -EOPNOTSUPP on the sim backend; -ENOMEM;
  * what start() of a worker returned; or what a loop, a listener or the steering

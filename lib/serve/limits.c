@@ -99,20 +99,43 @@ static uint32_t bufs_fit(uint32_t conns, uint32_t ops)
 	return want < BUFS_MIN ? BUFS_MIN : (uint32_t)want;
 }
 
+/* A limit of the caller's: with less, receives would hold what sends wait for. */
+static int given_fits(const struct weir_service *service, const char *name, uint32_t given,
+		      uint32_t least)
+{
+	if (!given || given >= least)
+		return 0;
+	service_log(service, WEIR_LOG_ERROR, "service: %u connections need %s of %u, it is %u",
+		    service->opts.conns_max, name, least, given);
+	return -EINVAL;
+}
+
 int limits_fit(struct weir_service *service)
 {
 	struct weir_loop_opts *loop = &service->loop_opts;
 	struct weir_service_opts *opts = &service->opts;
+	uint32_t ops;
+	int err;
 
-	if (opts->conns_max > WEIR_LOOP_CQ_MAX)
+	if (opts->conns_max > WEIR_LOOP_CQ_MAX) {
+		service_log(service, WEIR_LOG_ERROR, "service: %u connections, a worker can "
+			    "have %u", opts->conns_max, (unsigned int)WEIR_LOOP_CQ_MAX);
 		return -EINVAL;
+	}
+	ops = opts->conns_max * OPS_PER_CONN + OPS_MORE;
+	err = given_fits(service, "ops_max", loop->ops_max, ops);
+	if (!err)
+		err = given_fits(service, "files_max", loop->files_max,
+				 opts->conns_max + FILES_MORE);
+	if (err)
+		return err;
 	if (!loop->ops_max)
-		loop->ops_max = opts->conns_max * OPS_PER_CONN + OPS_MORE;
+		loop->ops_max = ops;
 	if (!opts->bufs)
 		opts->bufs = bufs_fit(opts->conns_max, loop->ops_max);
 	if (!loop->bufs_max)
 		loop->bufs_max = opts->bufs;
 	if (loop->files_max)
-		return loop->files_max < opts->conns_max + FILES_MORE ? -EINVAL : 0;
+		return 0;
 	return files_fit(service, (uint64_t)loop->ops_max + loop->bufs_max);
 }

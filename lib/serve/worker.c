@@ -329,8 +329,9 @@ static int worker_begin(struct worker *w)
 	if (ret < 0)
 		return ret;
 	ret = service->ops.start ? service->ops.start(service->opts.ctx, w->index, w->loop) : 0;
+	/* Opening returns it, where a positive value would pass for success. */
 	if (ret)
-		return ret;
+		return ret < 0 ? ret : -EINVAL;
 	w->started = true;
 	signals_start(w);
 	weir_listener_start(w->listener);
