@@ -26,11 +26,13 @@ struct weir_pool;
  * @WEIR_POOL_BUFS_MAX: buffers in one pool (the kernel's longest buffer ring)
  * @WEIR_POOL_BUF_MIN: smallest buffer
  * @WEIR_POOL_BUF_MAX: largest buffer
+ * @WEIR_POOLS_MAX: pools of one loop
  */
 enum weir_pool_limits {
 	WEIR_POOL_BUFS_MAX	= 32768,
 	WEIR_POOL_BUF_MIN	= 64,
 	WEIR_POOL_BUF_MAX	= 1 << 24,
+	WEIR_POOLS_MAX		= 8,
 };
 
 /**
@@ -74,10 +76,13 @@ struct weir_pool_stats {
  * @loop: the loop; the pool is part of it
  * @opts: shape
  *
+ * Where RLIMIT_MEMLOCK is too small for the slab the pool works all the same:
+ * the log warns, and reads and writes of files do without fixed buffers.
+ *
  * Context: Owner thread.
  * Return: 0; -EINVAL for a size or count out of range (zero among them);
- * -ENOSPC if the loop's budget of buffers (bufs_max) is used up; -ENOMEM, also
- * when RLIMIT_MEMLOCK is too small.
+ * -ENOSPC if the loop's budget of buffers (bufs_max) is used up, or if it has
+ * WEIR_POOLS_MAX pools already; -ENOMEM.
  */
 WEIR_API WEIR_MUST_CHECK
 int weir_pool_open(struct weir_pool **poolp, struct weir_loop *loop,

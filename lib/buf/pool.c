@@ -12,6 +12,8 @@
 
 #define HUGE_BYTES	(2U << 20)
 
+_Static_assert((int)WEIR_POOLS_MAX == (int)GROUPS_MAX, "a pool is a group");
+
 static int read_opts(struct weir_pool_opts *opts, const struct weir_pool_opts *given)
 {
 	uint32_t ready;
