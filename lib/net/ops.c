@@ -80,6 +80,15 @@ int accept_try(struct weir_loop *loop, struct weir_op *op, int fd)
 	return 0;
 }
 
+/* Undo connect_begin(): the socket goes, and the op has no file to wait for. */
+static int connect_undo(struct weir_loop *loop, struct weir_op *op, int err)
+{
+	loop->sys->close(loop, loop->files[op->accepted.index].fd);
+	io_file_free(loop, op->accepted.index);
+	op->lib_priv = CONNECT_NONE;
+	return err;
+}
+
 static int connect_begin(struct weir_loop *loop, struct weir_op *op)
 {
 	int fd, err;
@@ -94,7 +103,13 @@ static int connect_begin(struct weir_loop *loop, struct weir_op *op)
 	}
 	op->lib_priv = CONNECT_CONNECTING;
 	err = loop->sys->connect(loop, fd, op->connect.addr, op->connect.addr_len);
-	return err == -EINPROGRESS ? -EAGAIN : err;
+	if (err == -EINPROGRESS)
+		return -EAGAIN;
+	/*
+	 * -EAGAIN is an end too: the backlog of a listener of AF_UNIX is full, and
+	 * nothing would ever tell that it has room again.
+	 */
+	return err ? connect_undo(loop, op, err) : 0;
 }
 
 /* Called again when the socket is writable; @fd is op->accepted's by then. */
@@ -103,14 +118,26 @@ int connect_try(struct weir_loop *loop, struct weir_op *op, int fd)
 	int err;
 
 	if (op->lib_priv == CONNECT_NONE)
-		err = connect_begin(loop, op);
-	else
-		err = loop->sys->connected(loop, fd);
-	if (!err || err == -EAGAIN || op->lib_priv == CONNECT_NONE)
-		return err;
-	loop->sys->close(loop, loop->files[op->accepted.index].fd);
-	io_file_free(loop, op->accepted.index);
-	return err;
+		return connect_begin(loop, op);
+	err = loop->sys->connected(loop, fd);
+	return err && err != -EAGAIN ? connect_undo(loop, op, err) : err;
+}
+
+/*
+ * What does not mean the same on every backend is refused: MSG_DONTWAIT,
+ * MSG_WAITALL and their like; and a peek that would fill a pool with copies.
+ */
+int xfer_flags_check(const struct weir_op *op)
+{
+	int allowed = MSG_NOSIGNAL;
+
+	if (op->opcode == WEIR_OP_SEND)
+		allowed |= MSG_MORE;
+	else if (op->opcode == WEIR_OP_RECV && !op->xfer.pool)
+		allowed |= MSG_PEEK;
+	else if (op->opcode != WEIR_OP_RECV)
+		return 0;
+	return op->xfer.msg_flags & ~allowed ? -EINVAL : 0;
 }
 
 int recv_try(struct weir_loop *loop, struct weir_op *op, int fd)
