@@ -103,7 +103,8 @@ typedef void weir_done_fn(struct weir_op *op);
  * @opcode: enum weir_opcode
  * @flags: enum weir_op_flags
  * @len: bytes wanted, where the operation moves bytes
- * @xfer: recv, send, read, write, cookie
+ * @xfer: recv, send, read, write, cookie. msg_flags may hold MSG_NOSIGNAL, of a
+ *	send MSG_MORE, of a recv into memory MSG_PEEK; others are refused
  * @accept: accept
  * @connect: connect
  * @poll: poll

@@ -13,6 +13,7 @@
 
 #include "io/backend.h"
 #include "io/group.h"
+#include "io/ops.h"
 
 /* lib_priv of a receive from a pool: did it get a buffer since it was armed? */
 enum { RECV_HUNGRY, RECV_SERVED };
@@ -198,7 +199,9 @@ static int op_check(const struct weir_loop *loop, const struct weir_op *op)
 		return -EBADF;
 	if (loop->closing && !(flags & IO_OPF_ENDS))
 		return -ECANCELED;
-	return flags & IO_OPF_MULTI ? op_check_multi(loop, op) : 0;
+	if (flags & IO_OPF_MULTI && op_check_multi(loop, op))
+		return -EINVAL;
+	return xfer_flags_check(op);
 }
 
 /* The op is the library's from here. */

@@ -28,7 +28,7 @@ enum kind {
 enum {
 	GEN_SHIFT	= 32,
 	KIND_SHIFT	= 56,
-	BATCH_FROM	= 8,	/* events within one batch time from which batching pays */
+	BATCH_FROM	= 4,	/* events within one batch time from which batching pays */
 	SOURCES_FROM	= 4,	/* receives armed from which it does */
 	RATE_ONE	= 256,	/* fixed point of uring.rate */
 	ACCEPT_SWITCH	= 3,	/* op->lib_priv: multishot cancelled, to take one at a time */
