@@ -4,7 +4,9 @@
  * what an operation was told
  *
  * Include it before kselftest_harness.h. Nothing here sleeps: a condition is waited
- * for by running the loop, and fails after LIMIT_NS of real time.
+ * for by running the loop, and fails after LIMIT_NS of real time. No turn of it is
+ * cut short, for the next one would find what the loop was not woken for: when
+ * nothing comes for STALL_NS of the loop's own time, a wake-up was lost.
  */
 #ifndef TESTS_BACKENDS_H
 #define TESTS_BACKENDS_H
@@ -27,7 +29,8 @@
 #include "io/backend.h"
 
 #define LIMIT_NS	(10 * NSEC_PER_SEC)
-#define SLICE_NS	(50 * NSEC_PER_MSEC)
+#define STALL_NS	(4 * NSEC_PER_SEC)
+#define SETTLE_NS	(50 * NSEC_PER_MSEC)	/* nothing is expected to come */
 
 #ifdef CONFIG_URING
 #define URING_VARIANT(fixture)						\
@@ -61,15 +64,17 @@
 		ASSERT_EQ(0, open_err);					\
 	} while (0)
 
-/* Run @loop until @cond holds; fails the test if it does not within LIMIT_NS. */
+/* Run @loop until @cond holds; fails the test if it stalls, or after LIMIT_NS. */
 #define RUN_UNTIL(loop, cond)						\
 	do {								\
 		uint64_t run_end = real_ns() + LIMIT_NS;		\
+		int run_err = 0;					\
 									\
-		while (!(cond) && real_ns() < run_end)			\
-			ASSERT_LE(0, weir_loop_run_once(loop, SLICE_NS));	\
+		while (!(cond) && !run_err && real_ns() < run_end)	\
+			run_err = run_turn(loop);			\
 		ASSERT_TRUE(cond) {					\
-			TH_LOG("not within 10 s: %s", #cond);		\
+			TH_LOG("%s: %s", run_err ? weir_strerror(run_err) :	\
+			       "not within 10 s", #cond);		\
 		}							\
 	} while (0)
 
@@ -113,6 +118,17 @@ static inline uint64_t real_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+/* One turn: 0, -ETIMEDOUT if nothing came for STALL_NS, or what broke the loop. */
+static inline int run_turn(struct weir_loop *loop)
+{
+	uint64_t before = loop->sys->now(loop);
+	int ret = weir_loop_run_once(loop, STALL_NS);
+
+	if (ret)
+		return ret < 0 ? ret : 0;
+	return loop->sys->now(loop) - before < STALL_NS ? 0 : -ETIMEDOUT;
 }
 
 static inline bool on_sim(const struct weir_loop *loop)
@@ -187,10 +203,10 @@ static inline int pair_open(struct weir_loop *loop, struct server *server,
 
 	server_connect(loop, server, &op, &seen);
 	while (!seen.terminals || (!seen.res && server->seen.events == before)) {
-		if (real_ns() > end)
-			return -ETIMEDOUT;
-		if (weir_loop_run_once(loop, SLICE_NS) < 0)
-			return -EIO;
+		int err = real_ns() > end ? -ETIMEDOUT : run_turn(loop);
+
+		if (err)
+			return err;
 	}
 	if (seen.res)
 		return seen.res;
@@ -206,7 +222,7 @@ static inline int op_do(struct weir_loop *loop, struct weir_op *op)
 
 	weir_submit(loop, op);
 	while (weir_op_busy(op)) {
-		if (real_ns() > end || weir_loop_run_once(loop, SLICE_NS) < 0)
+		if (real_ns() > end || run_turn(loop))
 			abort();
 	}
 	return op->res;

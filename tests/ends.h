@@ -311,7 +311,7 @@ static inline struct end *client_open(struct world *world)
 	if (client_socket(world, &file) || weir_conn_open(&end->conn, world->loop, file, &opts))
 		return NULL;
 	while (!peer->conn) {
-		if (real_ns() > limit || weir_loop_run_once(world->loop, SLICE_NS) < 0)
+		if (real_ns() > limit || run_turn(world->loop))
 			return NULL;
 	}
 	end->peer = peer;

@@ -83,7 +83,8 @@ static void use_loop(struct __test_metadata *_metadata, struct weir_loop *loop)
 }
 
 #ifdef CONFIG_URING
-static void fall_back(struct __test_metadata *_metadata, int err, const char *name)
+static void fall_back(struct __test_metadata *_metadata, int err, const char *name,
+		      const char *why)
 {
 	struct lines lines = { 0 };
 	struct weir_log log = { .line = log_line, .ctx = &lines, .level = WEIR_LOG_INFO };
@@ -99,7 +100,7 @@ static void fall_back(struct __test_metadata *_metadata, int err, const char *na
 	EXPECT_STREQ("epoll", weir_loop_backend(loop));
 	EXPECT_NE(NULL, strstr(weir_loop_reason(loop), "io_uring_setup"));
 	EXPECT_NE(NULL, strstr(weir_loop_reason(loop), name));
-	EXPECT_NE(NULL, strstr(weir_loop_reason(loop), "seccomp"));
+	EXPECT_NE(NULL, strstr(weir_loop_reason(loop), why));
 	/* The warning names what was lost, the line after it what is used. */
 	EXPECT_NE(NULL, strstr(lines.text, "1 backend uring: refused: io_uring_setup"));
 	EXPECT_NE(NULL, strstr(lines.text, "2 backend epoll: "));
@@ -108,12 +109,18 @@ static void fall_back(struct __test_metadata *_metadata, int err, const char *na
 
 TEST(io_uring_forbidden_by_seccomp_leaves_epoll_and_the_reason)
 {
-	fall_back(_metadata, EPERM, "EPERM");
+	fall_back(_metadata, EPERM, "EPERM", "seccomp");
 }
 
 TEST(io_uring_unknown_to_the_kernel_leaves_epoll_and_the_reason)
 {
-	fall_back(_metadata, ENOSYS, "ENOSYS");
+	fall_back(_metadata, ENOSYS, "ENOSYS", "seccomp");
+}
+
+/* What a small RLIMIT_MEMLOCK comes to on older kernels. */
+TEST(io_uring_without_memory_leaves_epoll_and_the_reason)
+{
+	fall_back(_metadata, ENOMEM, "ENOMEM", "RLIMIT_MEMLOCK");
 }
 #endif
 

@@ -63,6 +63,13 @@ TEST_F(serve, refuses_options_out_of_range)
 	world->loop.hooks = &hooks;
 	EXPECT_EQ(-EINVAL, world_open(world));
 	world->loop.hooks = NULL;
+	/* Its connections would wait for each other's operations, or for files. */
+	world->loop.ops_max = 16;
+	EXPECT_EQ(-EINVAL, world_open(world));
+	world->loop.ops_max = 0;
+	world->loop.files_max = 64;
+	EXPECT_EQ(-EINVAL, world_open(world));
+	world->loop.files_max = 0;
 	world->loop.backend = "sim";
 	EXPECT_EQ(-EOPNOTSUPP, world_open(world));
 	world->loop.backend = "none";
@@ -119,6 +126,10 @@ TEST_F(serve, refuses_when_a_worker_refuses_to_start)
 	EXPECT_EQ(-EDOM, world_open(world));
 	EXPECT_EQ(2, world->starts);
 	EXPECT_EQ(1, world->stops);
+	/* Not an errno value: opening must not pass for successful. */
+	world->refuse_start = 7;
+	EXPECT_EQ(-EINVAL, world_open(world));
+	EXPECT_EQ(4, world->starts);
 	world->refuse_start = 0;
 	world->opts.cpus = bad;
 	EXPECT_EQ(-EINVAL, world_open(world));
@@ -554,51 +565,6 @@ TEST_F(serve, stops_from_a_signal_handler)
 	/* The workers do not take it: this thread does. */
 	ASSERT_EQ(0, kill(getpid(), SIGINT));
 	EXPECT_EQ(0, weir_service_wait(world->service));
-}
-
-/* death */
-
-static void on_data_die(struct weir_conn *conn, struct weir_lease *lease)
-{
-	if (lease && *(char *)weir_lease_data(lease) == 'X')
-		pthread_exit(NULL);
-	on_echo(conn, lease);
-}
-
-TEST_F(serve, a_worker_that_dies_leaves_the_others_serving)
-{
-	struct world *world = &self->world;
-	unsigned int i, dead = 0;
-	int fd, bystander;
-	char byte = 'X';
-
-	world->opts.workers = 4;
-	world->ops.data = on_data_die;
-	OPEN_WORLD(world);
-	bystander = client_open(world, 0);
-	ASSERT_LE(0, bystander);
-	EXPECT_TRUE(client_ping(bystander, 'a'));
-	fd = client_open(world, 0);
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(1, send(fd, &byte, 1, 0));
-	/* Its connections end with it; by then nobody new is sent there. */
-	EXPECT_GE(0, recv(fd, &byte, 1, 0));
-	EXPECT_NE(EAGAIN, errno);
-	close(fd);
-	close(bystander);
-	for (i = 0; i < 4; i++)
-		dead += service_stats(world, i).state == WEIR_DEAD;
-	EXPECT_EQ(1, dead);
-	EXPECT_NE(WEIR_DEAD, service_stats(world, WEIR_WORKER_NONE).state);
-	for (i = 0; i < 64; i++) {
-		fd = client_open(world, 0);
-		ASSERT_LE(0, fd);
-		EXPECT_TRUE(client_ping(fd, (char)('0' + i % 10)));
-		close(fd);
-	}
-	EXPECT_EQ(-EOWNERDEAD, world_end(world, LIMIT_NS));
-	EXPECT_EQ(3, world->stops);
-	EXPECT_EQ(self->fds, descriptors());
 }
 
 TEST_HARNESS_MAIN
