@@ -12,7 +12,7 @@
 #	TEST_TIMEOUT=120	seconds for one program
 #	WEIR_SLOW=1		slow machine: ten times that (SAN=: three times)
 #	STRICT=1		a skipped test is a failure, except
-#	SKIP_OK=file		those it lists as program:test, one to a line
+#	SKIP_OK=file		those it lists as program:test, one to a line; * is any text
 #	FAILED_GATES=names	earlier checks that failed: reported here, and fail
 set -u
 
@@ -148,8 +148,9 @@ fi
 if [ "${STRICT:-0}" != 0 ] && [ -s "$tmp/skipped" ]; then
 	cut -f1 "$tmp/skipped" > "$tmp/names"
 	if [ -n "${SKIP_OK-}" ]; then
-		sed 's/[[:space:]]*#.*//; /^[[:space:]]*$/d' "$SKIP_OK" > "$tmp/allowed" || status=1
-		grep -vxF -f "$tmp/allowed" "$tmp/names" > "$tmp/refused"
+		sed 's/[[:space:]]*#.*//; /^[[:space:]]*$/d; s/[].[^$\\]/\\&/g; s/\*/.*/g' \
+			"$SKIP_OK" > "$tmp/allowed" || status=1
+		grep -vx -f "$tmp/allowed" "$tmp/names" > "$tmp/refused"
 	else
 		cp "$tmp/names" "$tmp/refused"
 	fi
