@@ -235,7 +235,8 @@ static _Noreturn void usage(FILE *out, int status)
 	      "  --connections N  default 1000\n"
 	      "  --size N         bytes of a message, default 64\n"
 	      "  --server-cpu N   default 0\n"
-	      "  --client-cpu N   default 1\n", out);
+	      "  --client-cpu N   default 1\n"
+	      "  --strict         a limit that is missed is a failure: status 1\n", out);
 	exit(status);
 }
 
@@ -286,6 +287,7 @@ static void parse_args(struct bench *b, int argc, char **argv)
 		{ "size", required_argument, NULL, 1 },
 		{ "server-cpu", required_argument, NULL, 1 },
 		{ "client-cpu", required_argument, NULL, 1 },
+		{ "strict", no_argument, NULL, 's' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
@@ -294,6 +296,10 @@ static void parse_args(struct bench *b, int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "h", longs, &i)) != -1) {
 		if (c == 'h')
 			usage(stdout, 0);
+		if (c == 's') {
+			b->strict = true;
+			continue;
+		}
 		if (c != 1)
 			usage(stderr, 2);
 		set_option(b, longs[i].name, optarg);
@@ -318,5 +324,7 @@ int main(int argc, char **argv)
 	write_file(&b, "echo.txt", false);
 	write_file(&b, "echo.json", true);
 	report_table(&b, stdout);
-	return fflush(stdout) ? 1 : 0;
+	if (fflush(stdout) || ferror(stdout))
+		die("cannot write", -EIO);
+	return b.strict && report_missed(&b) ? 1 : 0;
 }

@@ -42,6 +42,7 @@ struct bench {
 	const char *out;	/* directory */
 	const char *server_cpu;
 	int rounds;
+	bool strict;		/* a missed limit is a failure */
 	struct load_opts load;
 	struct load_result res;
 };
@@ -51,6 +52,9 @@ struct contender *contender_next(const struct bench *b, const struct contender *
 
 /* report_table() - medians and limits for people. */
 void report_table(const struct bench *b, FILE *out);
+
+/* report_missed() - how many limits the medians miss. */
+int report_missed(const struct bench *b);
 
 /* report_json() - every sample, medians and limits. Return: 0 or -EIO. */
 int report_json(const struct bench *b, FILE *out);

@@ -97,6 +97,17 @@ static bool judge(const struct bench *b, const struct limit *limit, struct sprea
 	return true;
 }
 
+int report_missed(const struct bench *b)
+{
+	const struct limit *limit;
+	struct spread s;
+	int missed = 0;
+
+	for (limit = limits; limit->text; limit++)
+		missed += judge(b, limit, &s) && s.median > limit->max;
+	return missed;
+}
+
 void report_table(const struct bench *b, FILE *out)
 {
 	const struct limit *limit;
