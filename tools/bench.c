@@ -40,7 +40,7 @@ static const struct opt bench_opts[] = {
 	{ "sources", 0, OPT_COUNT, .offset = AT(sources), .value = "N", .max = LOAD_SOURCES_MAX,
 	  .help = "spread connections over so many addresses of 127/8" },
 	{ "seed", 0, OPT_COUNT, .offset = AT(seed), .value = "N", .max = UINT64_MAX,
-	  .help = "of the bytes that are sent and compared; default 1" },
+	  .help = "of the bytes, and of when requests are due; default 1" },
 	{ "cpu", 0, OPT_COUNT, .offset = AT(cpu), .value = "N", .max = CPU_SETSIZE - 1,
 	  .help = "pin the client to a processor" },
 	{ "addr", 'a', OPT_TEXT, .offset = AT(addr), .value = "ADDR",

@@ -12,7 +12,7 @@
 #include "privilege.h"
 
 struct demo_args {
-	uint64_t duration, seed;
+	uint64_t duration, seed, workers;
 	bool json, pretty;
 };
 
@@ -23,8 +23,10 @@ static const struct opt demo_opts[] = {
 	{ "duration", 'd', OPT_TIME, .offset = AT(duration), .value = "TIME",
 	  .min = NS_PER_SEC, .max = 600 * NS_PER_SEC,
 	  .help = "of each run with the hung worker; default 8s" },
+	{ "workers", 'w', OPT_COUNT, .offset = AT(workers), .value = "N", .min = 2,
+	  .max = DEMO_WORKERS_MAX, .help = "of hung, 2 to 16; default 4; p2c looks at all up to 4" },
 	{ "seed", 0, OPT_COUNT, .offset = AT(seed), .value = "N", .max = UINT64_MAX,
-	  .help = "of the bytes that are sent; default 1" },
+	  .help = "of the arrivals and the bytes that are sent; default 1" },
 	{ "json", 'j', OPT_FLAG, .offset = AT(json), .help = "results as JSON" },
 	{ "pretty", 'p', OPT_FLAG, .offset = AT(pretty), .help = "results as indented JSON" },
 	OPT_END
@@ -200,7 +202,7 @@ static int run(struct demo *demo, const char *which, const struct demo_args *arg
 
 static int demo_run(const struct command *cmd, int argc, char **argv)
 {
-	struct demo_args args = { .duration = 8 * NS_PER_SEC, .seed = 1 };
+	struct demo_args args = { .duration = 8 * NS_PER_SEC, .seed = 1, .workers = 4 };
 	struct demo demo = { .out = stdout };
 	const char *which = "all";
 	size_t i;
@@ -220,6 +222,7 @@ static int demo_run(const struct command *cmd, int argc, char **argv)
 		return usage_error(cmd, "%s: is not hung, slow, show or all", which);
 	demo.duration_ns = args.duration;
 	demo.seed = args.seed;
+	demo.workers = (unsigned int)args.workers;
 	snprintf(demo.instance, sizeof(demo.instance), PREFIX "%d", (int)getpid());
 	privilege_raise_limits();
 	signal(SIGPIPE, SIG_IGN);
@@ -233,7 +236,7 @@ const struct command cmd_demo = {
 	.operands = "[hung|slow|show|all]",
 	.summary = "show the main job with real TCP clients (about 30 seconds)",
 	.about =
-"hung  four workers, one of which hangs 400 ms of every second, and 800 new\n"
+"hung  some workers, one of which hangs 400 ms of every second, and 800 new\n"
 "      connections a second: latency by the kernel's hash and by BPF's p2c\n"
 "slow  a client that stops reading: the signal, the producer's pause, flat\n"
 "      memory, and every byte compared\n"
@@ -242,6 +245,7 @@ const struct command cmd_demo = {
 	.examples =
 "  weir demo\n"
 "  weir demo hung --duration 20s\n"
+"  weir demo hung --workers 8\n"
 "  weir demo -p",
 	.opts = demo_opts,
 	.run = demo_run,

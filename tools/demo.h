@@ -12,11 +12,14 @@
 #include "json.h"
 #include "steer.h"
 
+#define DEMO_WORKERS_MAX	16
+
 struct demo {
 	FILE *out;		/* for people; nowhere when JSON is wanted */
 	struct json *json;	/* or NULL */
 	uint64_t duration_ns;	/* of each run of the hung worker */
 	uint64_t seed;
+	unsigned int workers;	/* of demo_hung() */
 	char instance[WEIR_NAME_BYTES];
 	char reason[256];	/* of the first failure */
 	char summary[4][160];	/* a line for each part */

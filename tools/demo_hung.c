@@ -16,17 +16,17 @@
 #include "echo.h"
 #include "load.h"
 
-#define WORKERS		4
 #define RATE		800
 #define BLOCK_NS	(400 * NS_PER_MS)
 #define PERIOD_NS	NS_PER_SEC
+#define WORKER_COLUMN	7	/* of the first worker, in the table */
 
 struct hung {
 	const char *policy;	/* in force */
 	bool bpf;
 	struct load_result load;
-	uint64_t accepted[WORKERS];
-	uint64_t picked[WORKERS];	/* of BPF */
+	uint64_t accepted[DEMO_WORKERS_MAX];
+	uint64_t picked[DEMO_WORKERS_MAX];	/* of BPF */
 };
 
 static void read_workers(const struct demo *demo, const struct demo_service *ds, struct hung *hung)
@@ -36,14 +36,14 @@ static void read_workers(const struct demo *demo, const struct demo_service *ds,
 	struct weir_bpf_worker w;
 	unsigned int i;
 
-	for (i = 0; i < WORKERS; i++) {
+	for (i = 0; i < demo->workers; i++) {
 		memset(&stats, 0, sizeof(stats));
 		weir_service_stats(ds->service, i, &stats, sizeof(stats));
 		hung->accepted[i] = stats.accepted;
 	}
 	if (!hung->bpf || weir_bpf_view_open(&view, demo->instance))
 		return;
-	for (i = 0; i < WORKERS; i++)
+	for (i = 0; i < demo->workers; i++)
 		if (!weir_bpf_view_worker(view, i, &w))
 			hung->picked[i] = w.listener.picked;
 	weir_bpf_view_close(view);
@@ -91,7 +91,7 @@ static int run_policy(struct demo *demo, unsigned int policy, struct hung *hung,
 	struct weir_service_opts opts = {
 		.sz = sizeof(opts),
 		.ops = &echo_ops,
-		.workers = WORKERS,
+		.workers = demo->workers,
 	};
 	struct echo *echo = aligned_alloc(64, sizeof(*echo));
 	int failed;
@@ -119,7 +119,7 @@ static double ms(const struct hung *hung, double percent)
 	return (double)hist_percentile(&hung->load.latency, percent) / 1e6;
 }
 
-static void add_row(struct table *table, const struct hung *hung)
+static void add_row(struct table *table, const struct hung *hung, unsigned int workers)
 {
 	const uint64_t *share = hung->bpf ? hung->picked : hung->accepted;
 	unsigned int i;
@@ -131,21 +131,27 @@ static void add_row(struct table *table, const struct hung *hung)
 	table_cell(table, "%.2f", ms(hung, 99));
 	table_cell(table, "%.2f", ms(hung, 99.9));
 	table_cell(table, "%.2f", (double)hist_max(&hung->load.latency) / 1e6);
-	for (i = 0; i < WORKERS; i++)
+	for (i = 0; i < workers; i++)
 		table_cell(table, "%llu", (unsigned long long)share[i]);
 }
 
 static void print_table(const struct demo *demo, const struct hung *hung, unsigned int count)
 {
-	static const char *const heads[] = {
+	const char *heads[WORKER_COLUMN + DEMO_WORKERS_MAX + 1] = {
 		"<  POLICY", "CONNECTIONS", "ERRORS", "P50_MS", "P99_MS", "P99.9_MS", "MAX_MS",
-		"PICKS_W0", "W1", "W2", "W3", NULL
+		"PICKS_W0",
 	};
-	struct table *table = table_open(heads);
+	char names[DEMO_WORKERS_MAX][8];
+	struct table *table;
 	unsigned int i;
 
+	for (i = 1; i < demo->workers; i++) {
+		snprintf(names[i], sizeof(names[i]), "W%u", i);
+		heads[WORKER_COLUMN + i] = names[i];
+	}
+	table = table_open(heads);
 	for (i = 0; i < count; i++)
-		add_row(table, &hung[i]);
+		add_row(table, &hung[i], demo->workers);
 	table_close(table, demo->out);
 	fflush(demo->out);
 }
@@ -166,11 +172,11 @@ static void add_json(const struct demo *demo, const struct hung *hung, unsigned 
 		json_u64(j, "errors", load_errors(&hung[i].load));
 		hist_json(&hung[i].load.latency, j, "latency_ns");
 		json_array(j, "accepted");
-		for (w = 0; w < WORKERS; w++)
+		for (w = 0; w < demo->workers; w++)
 			json_u64(j, NULL, hung[i].accepted[w]);
 		json_end_array(j);
 		json_array(j, "picked");
-		for (w = 0; hung[i].bpf && w < WORKERS; w++)
+		for (w = 0; hung[i].bpf && w < demo->workers; w++)
 			json_u64(j, NULL, hung[i].picked[w]);
 		json_end_array(j);
 		json_end_object(j);
@@ -215,8 +221,8 @@ int demo_hung(struct demo *demo)
 	if (!hung)
 		return demo_failed(demo, "%s", weir_strerror(-ENOMEM));
 	fprintf(demo->out,
-		"A worker that hangs: %d workers, worker 0 blocks %d ms of every second; %d new\n"
-		"connections a second, latency from the instant each was due\n", WORKERS,
+		"A worker that hangs: %u workers, worker 0 blocks %d ms of every second; %d new\n"
+		"connections a second, latency from the instant each was due\n", demo->workers,
 		(int)(BLOCK_NS / NS_PER_MS), RATE);
 	fflush(demo->out);
 	while (count < ARRAY_SIZE(policies) && !failed && !interrupted) {

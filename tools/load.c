@@ -30,13 +30,18 @@ static bool open_loop(const struct engine *e)
 	return e->opts->rate;
 }
 
-/* When request @k of an open loop is due. */
+/*
+ * When request @k of an open loop is due: (k + u) / rate seconds after zero,
+ * with u in [0, 1). Seeds next to each other must not give the same row of u,
+ * moved by one: hence twice mixed.
+ */
 static uint64_t due_at(const struct engine *e, uint64_t k)
 {
+	uint64_t u_ns = (mix(mix(e->opts->seed + 1) + k) >> 32) * NSEC_PER_SEC >> 32;
 	uint64_t rate = e->opts->rate;
 
-	/* k / rate seconds; in two parts, so that a day's k cannot overflow. */
-	return e->zero_ns + k / rate * NSEC_PER_SEC + k % rate * NSEC_PER_SEC / rate;
+	/* In two parts, so that a day's k cannot overflow. */
+	return e->zero_ns + k / rate * NSEC_PER_SEC + (k % rate * NSEC_PER_SEC + u_ns) / rate;
 }
 
 /* No further request will become due. */
@@ -57,10 +62,11 @@ static uint64_t backlog(const struct engine *e, uint64_t now)
 
 	if (!open_loop(e) || !e->running || until < e->zero_ns)
 		return 0;
-	/* Rounded up: how many k have due_at(k) < until. */
+	/* How many k have due_at(k) < until: all of the full steps, perhaps the next. */
 	past = until - e->zero_ns;
 	due = past / NSEC_PER_SEC * e->opts->rate +
-	      (past % NSEC_PER_SEC * e->opts->rate + NSEC_PER_SEC - 1) / NSEC_PER_SEC;
+	      past % NSEC_PER_SEC * e->opts->rate / NSEC_PER_SEC;
+	due += due_at(e, due) < until;
 	if (e->opts->requests_max && due > e->opts->requests_max)
 		due = e->opts->requests_max;
 	return due > e->res->issued ? due - e->res->issued : 0;

@@ -7,8 +7,10 @@
  * the same client measures weir and its peers and shares no defect with them.
  *
  * Closed loop (rate 0): each connection sends the next request as soon as the
- * last one is answered. Open loop: request k is due at start + k / rate,
- * whatever the server does; it is sent by the connection that has been idle
+ * last one is answered. Open loop: request k is due at start + (k + u) / rate,
+ * with a u in [0, 1) for each k that the seed decides, so that arrivals are not
+ * in step with anything of the server's and a seed is a sequence of arrivals;
+ * the mean rate is @rate. It is due whatever the server does; it is sent by the connection that has been idle
  * longest, or waits for one, and its latency counts from the instant it was
  * due. Nothing that was due is left out of the figures (no coordinated
  * omission: G. Tene, "How NOT to Measure Latency", 2013). Every echoed byte is
@@ -67,7 +69,7 @@ struct load_opts {
 	uint64_t warmup_ns;	/* issued before it and not measured */
 	uint64_t timeout_ns;	/* for a connect, for an answer, for the final drain */
 	uint64_t requests_max;	/* stop after so many, warm-up included; 0: no limit */
-	uint64_t seed;
+	uint64_t seed;		/* of the bytes, and of when requests are due */
 	/* Called about once a second from load_run(); may be NULL. */
 	void (*progress)(void *arg, const struct load_progress *progress);
 	void *arg;

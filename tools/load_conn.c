@@ -134,14 +134,6 @@ static void push(struct engine *e, struct conn *c, uint64_t now)
 	}
 }
 
-static uint64_t mix(uint64_t x)
-{
-	/* The finaliser of splitmix64 (Steele, Lea, Flood 2014). */
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-	return x ^ (x >> 31);
-}
-
 void conn_request(struct engine *e, struct conn *c, uint64_t due, uint64_t now)
 {
 	uint32_t pattern = mix(e->opts->seed + e->res->issued) & (PATTERN_SPAN - 1);

@@ -72,6 +72,14 @@ static inline uint64_t clock_ns(void)
 	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
+static inline uint64_t mix(uint64_t x)
+{
+	/* The finaliser of splitmix64 (Steele, Lea, Flood 2014). */
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+	return x ^ (x >> 31);
+}
+
 static inline void conn_unlink(struct conn *c)
 {
 	c->prev->next = c->next;

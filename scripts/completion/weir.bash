@@ -37,7 +37,7 @@ _weir_words() {
 	doctor)
 		echo '--for --quiet --json --pretty --help' ;;
 	demo)
-		echo 'hung slow show all --duration --seed --json --pretty --help' ;;
+		echo 'hung slow show all --duration --workers --seed --json --pretty --help' ;;
 	version)
 		echo '--verbose --json --pretty --help' ;;
 	help)
