@@ -3,6 +3,7 @@
  * optable.c - the roof over the op families: one row per operation
  */
 #include <poll.h>
+#include <sys/socket.h>
 
 #include "io/ops.h"
 
@@ -41,6 +42,7 @@ const struct weir_op_def weir_op_defs[] = {
 		.name	= "recv",
 		.wait	= POLLIN,
 		.flags	= IO_OPF_FILE | IO_OPF_MULTI | IO_OPF_POOL | IO_OPF_IN,
+		.msg_flags = MSG_NOSIGNAL | MSG_PEEK,
 		OP_PREP(recv_prep),
 		.try	= recv_try,
 	},
@@ -48,6 +50,7 @@ const struct weir_op_def weir_op_defs[] = {
 		.name	= "send",
 		.wait	= POLLOUT,
 		.flags	= IO_OPF_FILE | IO_OPF_OUT,
+		.msg_flags = MSG_NOSIGNAL | MSG_MORE,
 		OP_PREP(send_prep),
 		.try	= send_try,
 	},

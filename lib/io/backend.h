@@ -24,6 +24,7 @@ enum io_queued {
  * @wait: poll events to wait for after -EAGAIN; 0: never waits. For readiness
  *	backends
  * @flags: IO_OPF_*
+ * @msg_flags: of send(2) and recv(2), those that the caller may ask for
  * @prep: fill in the submission entry. For uring. NULL: the loop does it alone
  * @try: do it now without blocking (with IO_OPF_BLOCKS: from a thread that may
  *	block): a result >= 0, or -errno, -EAGAIN to be tried again. For
@@ -33,6 +34,7 @@ struct weir_op_def {
 	const char *name;
 	uint32_t wait;
 	uint32_t flags;
+	int msg_flags;
 	void (*prep)(struct weir_loop *loop, const struct weir_op *op,
 		     struct io_uring_sqe *sqe);
 	int (*try)(struct weir_loop *loop, struct weir_op *op, int fd);

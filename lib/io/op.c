@@ -10,10 +10,10 @@
  * run in op_event() and nowhere else, and that runs from a turn of the loop.
  */
 #include <errno.h>
+#include <sys/socket.h>
 
 #include "io/backend.h"
 #include "io/group.h"
-#include "io/ops.h"
 
 /* lib_priv of a receive from a pool: did it get a buffer since it was armed? */
 enum { RECV_HUNGRY, RECV_SERVED };
@@ -186,6 +186,16 @@ static int op_check_multi(const struct weir_loop *loop, const struct weir_op *op
 	return 0;
 }
 
+/* The backends agree on no more than these; a buffer of a pool is always taken. */
+static int op_check_xfer(const struct weir_op *op)
+{
+	int allowed = def_of(op)->msg_flags;
+
+	if (op->xfer.pool)
+		allowed &= ~MSG_PEEK;
+	return op->xfer.msg_flags & ~allowed ? -EINVAL : 0;
+}
+
 static int op_check(const struct weir_loop *loop, const struct weir_op *op)
 {
 	uint32_t flags;
@@ -201,7 +211,7 @@ static int op_check(const struct weir_loop *loop, const struct weir_op *op)
 		return -ECANCELED;
 	if (flags & IO_OPF_MULTI && op_check_multi(loop, op))
 		return -EINVAL;
-	return xfer_flags_check(op);
+	return flags & (IO_OPF_IN | IO_OPF_OUT) ? op_check_xfer(op) : 0;
 }
 
 /* The op is the library's from here. */

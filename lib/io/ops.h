@@ -43,9 +43,6 @@ OP_TRY_DECLARE(shutdown_try);
 OP_PREP_DECLARE(cookie_prep);
 OP_TRY_DECLARE(cookie_try);
 
-/* xfer_flags_check() - may @op have its xfer.msg_flags? 0 or -EINVAL */
-int xfer_flags_check(const struct weir_op *op);
-
 /* lib/file/ops.c */
 OP_PREP_DECLARE(read_prep);
 OP_TRY_DECLARE(read_try);

@@ -123,23 +123,6 @@ int connect_try(struct weir_loop *loop, struct weir_op *op, int fd)
 	return err && err != -EAGAIN ? connect_undo(loop, op, err) : err;
 }
 
-/*
- * What does not mean the same on every backend is refused: MSG_DONTWAIT,
- * MSG_WAITALL and their like; and a peek that would fill a pool with copies.
- */
-int xfer_flags_check(const struct weir_op *op)
-{
-	int allowed = MSG_NOSIGNAL;
-
-	if (op->opcode == WEIR_OP_SEND)
-		allowed |= MSG_MORE;
-	else if (op->opcode == WEIR_OP_RECV && !op->xfer.pool)
-		allowed |= MSG_PEEK;
-	else if (op->opcode != WEIR_OP_RECV)
-		return 0;
-	return op->xfer.msg_flags & ~allowed ? -EINVAL : 0;
-}
-
 int recv_try(struct weir_loop *loop, struct weir_op *op, int fd)
 {
 	return loop->sys->recv(loop, fd, op->xfer.buf, op->len, op->xfer.msg_flags);
