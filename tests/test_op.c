@@ -405,6 +405,39 @@ TEST_F(op, what_is_not_known_is_refused_by_the_library)
 	EXPECT_EQ(0, strcmp("?", weir_op_name(WEIR_OP_MAX)));
 }
 
+TEST_F(op, flags_of_a_transfer_that_backends_disagree_on_are_refused)
+{
+	static const int bad[] = { MSG_DONTWAIT, MSG_WAITALL, MSG_OOB, MSG_TRUNC, MSG_ERRQUEUE };
+	struct seen seen = { 0 };
+	struct weir_op op = { 0 };
+	struct weir_file a, b;
+	char buf[4] = "";
+	size_t i;
+
+	ASSERT_EQ(0, pair_open(self->loop, &self->server, &a, &b));
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		weir_prep_send(&op, a, "no", 2, seen_done, &seen);
+		op.xfer.msg_flags = bad[i];
+		EXPECT_EQ(-EINVAL, op_do(self->loop, &op));
+		weir_prep_recv(&op, b, buf, sizeof(buf), seen_done, &seen);
+		op.xfer.msg_flags = bad[i];
+		EXPECT_EQ(-EINVAL, op_do(self->loop, &op));
+	}
+	EXPECT_EQ(WEIR_ORIGIN_LIBRARY, seen.origin);
+	weir_prep_recv(&op, b, buf, sizeof(buf), seen_done, &seen);
+	op.xfer.msg_flags = MSG_MORE;
+	EXPECT_EQ(-EINVAL, op_do(self->loop, &op));
+	weir_prep_send(&op, a, "ye", 2, seen_done, &seen);
+	op.xfer.msg_flags = MSG_MORE | MSG_NOSIGNAL;
+	EXPECT_EQ(2, op_do(self->loop, &op));
+	EXPECT_EQ(1, do_send(self->loop, a, "s", 1));
+	weir_prep_recv(&op, b, buf, sizeof(buf), seen_done, &seen);
+	op.xfer.msg_flags = MSG_PEEK;
+	EXPECT_EQ(3, op_do(self->loop, &op));
+	EXPECT_EQ(3, do_recv(self->loop, b, buf, sizeof(buf)));
+	EXPECT_EQ(0, memcmp("yes", buf, 3));
+}
+
 struct twice {
 	struct weir_loop *loop;
 	struct weir_file file;
