@@ -24,7 +24,7 @@ static const struct opt demo_opts[] = {
 	  .min = NS_PER_SEC, .max = 600 * NS_PER_SEC,
 	  .help = "of each run with the hung worker; default 8s" },
 	{ "workers", 'w', OPT_COUNT, .offset = AT(workers), .value = "N", .min = 2,
-	  .max = DEMO_WORKERS_MAX, .help = "of hung, 2 to 16; default 4; p2c looks at all up to 4" },
+	  .max = DEMO_WORKERS_MAX, .help = "of hung, 2 to 16; default 4" },
 	{ "seed", 0, OPT_COUNT, .offset = AT(seed), .value = "N", .max = UINT64_MAX,
 	  .help = "of the arrivals and the bytes that are sent; default 1" },
 	{ "json", 'j', OPT_FLAG, .offset = AT(json), .help = "results as JSON" },
