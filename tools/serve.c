@@ -326,13 +326,14 @@ static int run(struct serve *serve)
 
 	signal(SIGPIPE, SIG_IGN);
 	privilege_raise_limits();
+	/* From here on there are pins: a signal must find someone who removes them. */
+	stop_signals(SIG_BLOCK);
 	err = steer(serve);
 	if (err)
 		return err;
 	err = privilege_drop(serve->port && serve->port < 1024);
 	if (err)
 		fprintf(stderr, "weir: warning: capabilities stay: %s\n", weir_strerror(err));
-	stop_signals(SIG_BLOCK);
 	err = open_service(serve);
 	if (err)
 		return err;
