@@ -171,6 +171,20 @@ tests_of_words() {
 		fails 2 "frob" demo frob && fails 2 "--instance: 'a.b'" show workers -i a.b
 	is "the other commands do, too"
 
+	lost=0
+	for words in version 'version -v' help 'help serve' 'serve --help' doctor 'doctor -j'; do
+		# shellcheck disable=SC2086 # words
+		timeout 30 "$weir" $words > /dev/full 2> "$tmp/err"
+		rc=$?
+		[ $rc = 1 ] && grep -q '^weir: cannot write: ' "$tmp/err" && continue
+		echo "weir $words > /dev/full: status $rc"
+		cat "$tmp/err"
+		lost=1
+	done >> "$tmp/log"
+	"$weir" help >&- 2> "$tmp/err"
+	[ $? = 1 ] && grep -q '^weir: cannot write: ' "$tmp/err" && [ $lost = 0 ]
+	is "output that is lost is a failure"
+
 	"$weir" version -v > "$tmp/out" && grep -q 'libc' "$tmp/out" && "$weir" version -j > "$tmp/out" &&
 		json "$tmp/out" 'd["version"] and isinstance(d["features"]["bpf"], bool)'
 	is "version tells features and linked libraries"

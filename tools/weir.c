@@ -165,7 +165,7 @@ const struct command cmd_version = {
 	.run = version_run,
 };
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	const struct command *cmd;
 
@@ -183,4 +183,17 @@ int main(int argc, char **argv)
 	if (!cmd)
 		return unknown(argv[1]);
 	return cmd->run(cmd, argc - 2, argv + 2);
+}
+
+/* What was printed and did not arrive is a failure: a full disk, a closed descriptor. */
+int main(int argc, char **argv)
+{
+	int status = run(argc, argv);
+	int err = fflush(stdout) ? errno : 0;
+
+	if (err || ferror(stdout)) {
+		fail("cannot write: %s", err ? weir_strerror(-err) : "standard output failed");
+		return status == WEIR_EXIT_OK ? WEIR_EXIT_FAILED : status;
+	}
+	return status;
 }
