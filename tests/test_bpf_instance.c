@@ -240,6 +240,94 @@ static int unmount_all(const char *type)
 	return 0;
 }
 
+/* A bpffs of this process alone, where nothing was made yet. */
+static int bpffs_private(void)
+{
+	if (unshare(CLONE_NEWNS))
+		return -errno;
+	make_private();
+	return mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=1777") ? -errno : 0;
+}
+
+static int everywhere_refused(const char *name)
+{
+	struct weir_bpf_opts opts = { .sz = sizeof(opts), .name = name };
+	struct weir_bpf_view *view;
+	struct weir_bpf *bpf;
+
+	return weir_bpf_clean_stale(NULL) == -EXDEV && weir_bpf_clean_stale(name) == -EXDEV &&
+	       weir_bpf_list(instance_find, (void *)name) == -EXDEV &&
+	       weir_bpf_view_open(&view, name) == -EXDEV &&
+	       weir_bpf_open(&bpf, &opts) == -EXDEV;
+}
+
+/* Anybody may plant a link in a bpffs: nothing behind it may be touched. */
+TEST_F(bpf, planted_link_is_not_followed)
+{
+	char dir[] = "/tmp/weir-victim-XXXXXX", victim[64];
+	struct stat st;
+
+	ASSERT_EQ(0, bpffs_private());
+	ASSERT_NE(NULL, mkdtemp(dir));
+	snprintf(victim, sizeof(victim), "%s/empty", dir);
+	ASSERT_EQ(0, mkdir(victim, 0700));
+	ASSERT_EQ(0, symlink(dir, "/sys/fs/bpf/weir"));
+	EXPECT_TRUE(everywhere_refused("empty"));
+	EXPECT_EQ(0, stat(victim, &st));
+	ASSERT_EQ(0, unlink("/sys/fs/bpf/weir"));
+	ASSERT_EQ(0, mkdir("/sys/fs/bpf/weir", 0755));
+	ASSERT_EQ(0, symlink(victim, "/sys/fs/bpf/weir/empty"));
+	EXPECT_EQ(-EXDEV, weir_bpf_clean_stale("empty"));
+	EXPECT_EQ(0, weir_bpf_clean_stale(NULL));
+	EXPECT_EQ(0, stat(victim, &st));
+	EXPECT_EQ(0, rmdir(victim));
+	EXPECT_EQ(0, rmdir(dir));
+}
+
+TEST_F(bpf, directory_of_another_is_refused)
+{
+	struct stat st;
+
+	ASSERT_EQ(0, bpffs_private());
+	ASSERT_EQ(0, mkdir("/sys/fs/bpf/weir", 0755));
+	ASSERT_EQ(0, mkdir("/sys/fs/bpf/weir/empty", 0755));
+	ASSERT_EQ(0, chown("/sys/fs/bpf/weir", 65534, 65534));
+	EXPECT_TRUE(everywhere_refused("empty"));
+	ASSERT_EQ(0, chown("/sys/fs/bpf/weir", 0, 0));
+	ASSERT_EQ(0, chmod("/sys/fs/bpf/weir", 0777));
+	EXPECT_TRUE(everywhere_refused("empty"));
+	ASSERT_EQ(0, chmod("/sys/fs/bpf/weir", 0755));
+	ASSERT_EQ(0, chown("/sys/fs/bpf/weir/empty", 65534, 65534));
+	EXPECT_EQ(-EXDEV, weir_bpf_clean_stale("empty"));
+	EXPECT_EQ(0, weir_bpf_clean_stale(NULL));
+	EXPECT_EQ(0, stat("/sys/fs/bpf/weir/empty", &st));
+	/* What a crash between mkdir and the first pin leaves. */
+	ASSERT_EQ(0, chown("/sys/fs/bpf/weir/empty", 0, 0));
+	EXPECT_EQ(1, weir_bpf_clean_stale(NULL));
+	EXPECT_EQ(-1, stat("/sys/fs/bpf/weir/empty", &st));
+}
+
+/* Alive is who holds the directory, whatever became of the process that made it. */
+TEST_F(bpf, lock_tells_who_is_alive)
+{
+	struct weir_bpf_status status = { .sz = sizeof(status) };
+	struct weir_meta meta;
+	uint32_t zero = 0;
+	char path[512];
+	int map;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
+	snprintf(path, sizeof(path), "%s/weir_meta", status.dir);
+	map = bpf_obj_get(path);
+	ASSERT_LE(0, map);
+	ASSERT_EQ(0, bpf_map_lookup_elem(map, &zero, &meta));
+	meta.owner_pid = 1;
+	meta.owner_start = 1;
+	ASSERT_EQ(0, bpf_map_update_elem(map, &zero, &meta, BPF_ANY));
+	EXPECT_EQ(2, weir_bpf_list(instance_find, self->s.name));
+}
+
 TEST_F(bpf, missing_bpffs_is_named)
 {
 	struct weir_bpf_opts opts = {

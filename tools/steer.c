@@ -105,7 +105,8 @@ int steer_open(struct steer *steer, const struct steer_opts *opts)
 		snprintf(steer->reason, sizeof(steer->reason), "%s", weir_strerror(err));
 	if (err == -EPERM)
 		cut_detail(steer->reason);
-	if (err == -EADDRINUSE || err == -EEXIST || err == -EINVAL)
+	/* A missing privilege or mount is a rung; a name taken or a trap is not. */
+	if (err == -EADDRINUSE || err == -EEXIST || err == -EINVAL || err == -EXDEV)
 		return err;
 	return open_hash(steer, opts);
 }

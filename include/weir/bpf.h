@@ -145,9 +145,11 @@ struct weir_bpf_probe {
  * hook for the length of the call.
  * Return: 0; -EINVAL for a bad name or option; -EOPNOTSUPP for a policy that
  * this version does not have; -ENODEV when no bpffs is mounted; -EPERM without
- * CAP_BPF or when the pin directory is not safe; -EADDRINUSE when a live service
- * has the name; -EEXIST when the directory holds something foreign; -ENOMEM; or
- * what the kernel answered. @reason then names the thing.
+ * CAP_BPF; -EXDEV when <bpffs>/weir or the instance's directory is not safe: a
+ * link, no directory, or somebody's who is neither root nor this user, or open
+ * to the writes of others; -EADDRINUSE when a live service has the name; -EEXIST
+ * when the directory holds something foreign; -ENOMEM; or what the kernel
+ * answered. @reason then names the thing.
  */
 WEIR_API WEIR_MUST_CHECK
 int weir_bpf_open(struct weir_bpf **bpfp, const struct weir_bpf_opts *opts);
@@ -202,7 +204,7 @@ WEIR_API struct weir_cfg *weir_bpf_cfg(struct weir_bpf *bpf);
  *
  * Context: Any thread.
  * Return: what @fn returned last, else 0 (also when there is no instance), or
- * -ENODEV when no bpffs is mounted.
+ * -ENODEV when no bpffs is mounted, or -EXDEV when <bpffs>/weir is not safe.
  */
 WEIR_API int weir_bpf_list(int (*fn)(void *ctx, const struct weir_bpf_instance *instance),
 			   void *ctx);
@@ -216,8 +218,10 @@ WEIR_API int weir_bpf_list(int (*fn)(void *ctx, const struct weir_bpf_instance *
  *
  * Context: Any thread.
  * Return: how many were removed; -EINVAL for a bad name; -ENODEV when no bpffs
- * is mounted; -EADDRINUSE when @name is alive; -ENOENT when there is none;
- * -EEXIST when it is foreign; or why it could not be removed.
+ * is mounted; -EXDEV when <bpffs>/weir or @name's directory is not safe;
+ * -EADDRINUSE when @name is alive; -ENOENT when there is none; -EEXIST when it
+ * is foreign: without a weir_meta of ours, or empty and not this user's; or why
+ * it could not be removed.
  */
 WEIR_API int weir_bpf_clean_stale(const char *name);
 
@@ -229,8 +233,9 @@ WEIR_API int weir_bpf_clean_stale(const char *name);
  * Works for any process that may read the pins, also when the owner is dead.
  *
  * Context: Any thread.
- * Return: 0; -EINVAL for a bad name; -ENODEV when no bpffs is mounted; -ENOENT
- * for no such instance; -EACCES; -EPROTO when it has another ABI; -ENOMEM.
+ * Return: 0; -EINVAL for a bad name; -ENODEV when no bpffs is mounted; -EXDEV
+ * when a directory on the way is not safe; -ENOENT for no such instance;
+ * -EACCES; -EPROTO when it has another ABI; -ENOMEM.
  */
 WEIR_API WEIR_MUST_CHECK
 int weir_bpf_view_open(struct weir_bpf_view **viewp, const char *name);

@@ -7,10 +7,16 @@
  * stale and is emptied, provided that its weir_meta says that it was weir's.
  * weir_meta is pinned first and unlinked last, so a directory with pins but
  * without it is somebody else's.
+ *
+ * Everybody may create files in a bpffs by default, and so plant a link where
+ * weir's directory is not yet. Directories are therefore opened one by one,
+ * without following links, and looked at before anything is done below them;
+ * what is done is done through the descriptor and not by path.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -24,6 +30,7 @@
 #define META		"weir_meta"
 #define OPEN_TRIES	16	/* a cleaner may remove the directory under us */
 #define META_BYTES_MAX	4096
+#define LOCK_TRIES	1000	/* of a yield each */
 
 int dir_root(char path[static WEIR_BPF_PATH_BYTES], const struct reason *reason)
 {
@@ -37,39 +44,79 @@ int dir_root(char path[static WEIR_BPF_PATH_BYTES], const struct reason *reason)
 	return path_join(path, "%s/weir", mount);
 }
 
-/* Everybody may create files in a bpffs by default: trust no one else's. */
-static int dir_check(const char *path, const struct reason *reason)
+/* Trust what belongs to root or to us and that no one else may write. */
+static int dir_check(int fd, const char *path, const struct reason *reason)
 {
 	struct stat st;
 
-	if (lstat(path, &st))
+	if (fstat(fd, &st))
 		return reason_set(reason, -errno, "%s: %s", path, strerror(errno));
-	if (!S_ISDIR(st.st_mode))
-		return reason_set(reason, -ENOTDIR, "%s is not a directory", path);
 	if ((st.st_uid && st.st_uid != geteuid()) || st.st_mode & 022)
-		return reason_set(reason, -EPERM, "%s belongs to uid %u with mode %o: not safe",
+		return reason_set(reason, -EXDEV, "%s belongs to uid %u with mode %o: not safe",
 				  path, st.st_uid, st.st_mode & 07777);
 	return 0;
 }
 
-static int dir_make(const char *path, mode_t mode, const struct reason *reason)
+/* @path is for the reason; @name, below @at, is what is opened. */
+static int dir_get(int at, const char *name, const char *path, const struct reason *reason)
 {
-	if (!mkdir(path, mode))
-		chmod(path, mode);	/* whatever the umask took; dir_check() tells */
-	else if (errno != EEXIST)
+	int fd, err;
+
+	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
+		return reason_set(reason, -EXDEV, "%s is not a directory: not safe", path);
+	if (fd < 0)
+		return reason_set(reason, -errno, "cannot open %s: %s", path, strerror(errno));
+	err = dir_check(fd, path, reason);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static int dir_make(int at, const char *name, const char *path, mode_t mode,
+		    const struct reason *reason)
+{
+	bool made = !mkdirat(at, name, mode);
+	int fd, err;
+
+	if (!made && errno != EEXIST)
 		return reason_set(reason, -errno, "cannot create %s: %s", path, strerror(errno));
-	return dir_check(path, reason);
+	fd = dir_get(at, name, path, reason);
+	if (fd < 0 || !made || !fchmod(fd, mode))	/* whatever the umask took */
+		return fd;
+	err = reason_set(reason, -errno, "cannot set the mode of %s: %s", path, strerror(errno));
+	close(fd);
+	return err;
+}
+
+int root_open(bool make, const struct reason *reason)
+{
+	char path[WEIR_BPF_PATH_BYTES];
+	int err;
+
+	err = dir_root(path, reason);
+	if (err)
+		return err;
+	return make ? dir_make(AT_FDCWD, path, path, 0755, reason) :
+		      dir_get(AT_FDCWD, path, path, reason);
+}
+
+int dir_at(int root_fd, const char *name)
+{
+	return dir_get(root_fd, name, name, NULL);
 }
 
 /* The value is read whole, and another ABI's may be larger than ours. */
-int pin_meta(const char *dir, struct weir_meta *meta)
+int pin_meta(int dir_fd, struct weir_meta *meta)
 {
 	char value[META_BYTES_MAX] __attribute__((aligned(8)));
 	struct bpf_map_info info = {};
 	uint32_t len = sizeof(info), zero = 0;
 	int fd, err;
 
-	fd = pin_read(dir, META, false);
+	fd = pin_read(dir_fd, META, false);
 	if (fd < 0)
 		return fd;
 	err = bpf_obj_get_info_by_fd(fd, &info, &len);
@@ -107,45 +154,65 @@ uint64_t owner_start(uint32_t pid)
 	return start;
 }
 
-bool owner_alive(const struct weir_meta *meta)
-{
-	return meta->owner_start && owner_start(meta->owner_pid) == meta->owner_start;
-}
-
 /* A directory that was opened but removed before it was locked is not ours. */
-static bool same_dir(int fd, const char *path)
+static bool same_dir(int fd, int root_fd, const char *name)
 {
 	struct stat held, there;
 
-	return !fstat(fd, &held) && !stat(path, &there) && held.st_ino == there.st_ino &&
-	       held.st_dev == there.st_dev;
+	return !fstat(fd, &held) && !fstatat(root_fd, name, &there, AT_SYMLINK_NOFOLLOW) &&
+	       held.st_ino == there.st_ino && held.st_dev == there.st_dev;
 }
 
-/* Open and lock; -EWOULDBLOCK when somebody holds it, -ENOENT when it is gone. */
-static int dir_lock(const char *path)
+bool dir_held(int fd)
+{
+	if (flock(fd, LOCK_SH | LOCK_NB))
+		return errno == EWOULDBLOCK;
+	flock(fd, LOCK_UN);
+	return false;
+}
+
+/* Who only asks whether the directory is held has a lock too, for a moment. */
+static int lock_try(int fd)
+{
+	int i;
+
+	for (i = 0; i < LOCK_TRIES; i++) {
+		if (!flock(fd, LOCK_EX | LOCK_NB))
+			return 0;
+		if (errno != EWOULDBLOCK || dir_held(fd))
+			return -errno;
+		sched_yield();
+	}
+	return -EWOULDBLOCK;
+}
+
+int dir_lock(int root_fd, const char *name, const char *path, const struct reason *reason)
 {
 	int fd, err;
 
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = dir_get(root_fd, name, path, reason);
 	if (fd < 0)
-		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
-		err = -errno;
-		close(fd);
-		return err;
-	}
-	if (!same_dir(fd, path)) {
-		close(fd);
-		return -ENOENT;
-	}
-	return fd;
+		return fd;
+	err = lock_try(fd);
+	if (!err && !same_dir(fd, root_fd, name))
+		err = -ENOENT;
+	if (!err)
+		return fd;
+	close(fd);
+	return reason_set(reason, err, "cannot lock %s: %s", path, strerror(-err));
 }
 
-static int in_use(const char *path, const char *name, const struct reason *reason)
+static int in_use(const struct weir_bpf *bpf, const struct reason *reason)
 {
+	const char *name = bpf->name;
 	struct weir_meta meta;
+	int fd, err;
 
-	if (pin_meta(path, &meta))
+	fd = dir_at(bpf->root_fd, name);
+	err = fd < 0 ? fd : pin_meta(fd, &meta);
+	if (fd >= 0)
+		close(fd);
+	if (err)
 		return reason_set(reason, -EADDRINUSE, "instance %s is being opened by another "
 				  "process", name);
 	return reason_set(reason, -EADDRINUSE, "instance %s is alive: process %u, network "
@@ -180,7 +247,7 @@ static int unlink_all(int dir_fd)
 	return err;
 }
 
-static bool dir_empty(int dir_fd)
+bool dir_empty(int dir_fd)
 {
 	struct dirent *entry;
 	int fd, count = 0;
@@ -196,15 +263,14 @@ static bool dir_empty(int dir_fd)
 	return count <= 2;
 }
 
-/* Empty a directory that is locked and whose owner is therefore dead. */
-static int dir_clean(int fd, const char *path, const char *name, const struct reason *reason)
+int dir_clean(int fd, const char *path, const char *name, const struct reason *reason)
 {
 	struct weir_meta meta;
 	int err;
 
 	if (dir_empty(fd))
 		return 0;
-	err = pin_meta(path, &meta);
+	err = pin_meta(fd, &meta);
 	if (err == -ENOENT || err == -EPROTO)
 		return reason_set(reason, -EEXIST, "%s holds something that is not weir's", path);
 	if (err)
@@ -223,15 +289,16 @@ static int dir_take(struct weir_bpf *bpf, const struct reason *reason)
 	int i, err, fd = -ENOENT;
 
 	for (i = 0; i < OPEN_TRIES && fd == -ENOENT; i++) {
-		err = dir_make(bpf->dir, 0700, reason);
-		if (err)
-			return err;
-		fd = dir_lock(bpf->dir);
+		fd = dir_make(bpf->root_fd, bpf->name, bpf->dir, 0700, reason);
+		if (fd < 0)
+			continue;
+		close(fd);
+		fd = dir_lock(bpf->root_fd, bpf->name, bpf->dir, reason);
 	}
 	if (fd == -EWOULDBLOCK)
-		return in_use(bpf->dir, bpf->name, reason);
+		return in_use(bpf, reason);
 	if (fd < 0)
-		return reason_set(reason, fd, "cannot lock %s: %s", bpf->dir, strerror(-fd));
+		return fd;
 	err = dir_clean(fd, bpf->dir, bpf->name, reason);
 	if (!err && (fchown(fd, -1, group ? bpf->opts.gid : getegid()) ||
 		     fchmod(fd, group ? 0750 : 0700)))
@@ -255,10 +322,15 @@ int dir_open(struct weir_bpf *bpf, const struct reason *reason)
 		err = path_join(bpf->dir, "%s/%s", root, bpf->name);
 	if (err)
 		return err;
-	err = dir_make(root, 0755, reason);
-	if (err)
-		return err;
-	return dir_take(bpf, reason);
+	bpf->root_fd = root_open(true, reason);
+	if (bpf->root_fd < 0)
+		return bpf->root_fd;
+	err = dir_take(bpf, reason);
+	if (err) {
+		close(bpf->root_fd);
+		bpf->root_fd = -1;
+	}
+	return err;
 }
 
 void dir_close(struct weir_bpf *bpf)
@@ -268,89 +340,12 @@ void dir_close(struct weir_bpf *bpf)
 	if (bpf->lock_fd < 0)
 		return;
 	err = unlink_all(bpf->lock_fd);
-	if (!err && rmdir(bpf->dir))
+	if (!err && unlinkat(bpf->root_fd, bpf->name, AT_REMOVEDIR))
 		err = -errno;
 	if (err)
 		bpf_log(bpf, WEIR_LOG_WARN, "bpf: pins stay in %s: %s", bpf->dir, strerror(-err));
 	close(bpf->lock_fd);
+	close(bpf->root_fd);
 	bpf->lock_fd = -1;
-}
-
-static int clean_one(const char *root, const char *name)
-{
-	char path[WEIR_BPF_PATH_BYTES];
-	int fd, err;
-
-	err = path_join(path, "%s/%s", root, name);
-	if (err)
-		return err;
-	fd = dir_lock(path);
-	if (fd < 0)
-		return fd == -EWOULDBLOCK ? -EADDRINUSE : fd;
-	err = dir_clean(fd, path, name, NULL);
-	if (!err && rmdir(path))
-		err = -errno;
-	close(fd);
-	return err;
-}
-
-int weir_bpf_clean_stale(const char *name)
-{
-	char root[WEIR_BPF_PATH_BYTES];
-	struct dirent *entry;
-	int err, count = 0;
-	DIR *dir;
-
-	if (name && !name_valid(name))
-		return -EINVAL;
-	err = dir_root(root, NULL);
-	if (err)
-		return err;
-	if (name) {
-		err = clean_one(root, name);
-		return err ? err : 1;
-	}
-	dir = opendir(root);
-	if (!dir)
-		return errno == ENOENT ? 0 : -errno;
-	while ((entry = readdir(dir))) {
-		if (name_valid(entry->d_name) && !clean_one(root, entry->d_name))
-			count++;
-	}
-	closedir(dir);
-	return count;
-}
-
-static int list_one(const char *root, const char *name,
-		    int (*fn)(void *ctx, const struct weir_bpf_instance *instance), void *ctx)
-{
-	struct weir_bpf_instance instance = {};
-	char path[WEIR_BPF_PATH_BYTES];
-
-	if (!name_valid(name) || path_join(path, "%s/%s", root, name))
-		return 0;
-	if (pin_meta(path, &instance.meta))
-		return 0;
-	strcpy(instance.name, name);
-	instance.alive = owner_alive(&instance.meta);
-	return fn(ctx, &instance);
-}
-
-int weir_bpf_list(int (*fn)(void *ctx, const struct weir_bpf_instance *instance), void *ctx)
-{
-	char root[WEIR_BPF_PATH_BYTES];
-	struct dirent *entry;
-	int err;
-	DIR *dir;
-
-	err = dir_root(root, NULL);
-	if (err)
-		return err;
-	dir = opendir(root);
-	if (!dir)
-		return errno == ENOENT ? 0 : -errno;
-	while (!err && (entry = readdir(dir)))
-		err = list_one(root, entry->d_name, fn, ctx);
-	closedir(dir);
-	return err;
+	bpf->root_fd = -1;
 }

@@ -70,6 +70,7 @@ static struct weir_bpf *instance_new(const struct weir_bpf_opts *opts)
 		bpf->log_copy = *opts->log;
 		bpf->log = &bpf->log_copy;
 	}
+	bpf->root_fd = -1;
 	bpf->lock_fd = -1;
 	bpf->cgroup_fd = -1;
 	bpf->own_fd = -1;

@@ -50,7 +50,8 @@ struct weir_bpf {
 	char name[WEIR_NAME_BYTES];
 
 	char dir[WEIR_BPF_PATH_BYTES];	/* of the pins */
-	int lock_fd;
+	int root_fd;			/* the directory above it */
+	int lock_fd;			/* the directory itself, locked */
 
 	char cgroup[WEIR_BPF_PATH_BYTES];
 	char cgroup_home[WEIR_BPF_PATH_BYTES];
@@ -103,16 +104,26 @@ int mount_cgroup2(char path[static WEIR_BPF_PATH_BYTES]);
 
 /* dir.c: the directory of an instance, and who holds it */
 int dir_root(char path[static WEIR_BPF_PATH_BYTES], const struct reason *reason);
+/* A safe <bpffs>/weir, or -ENOENT, or -EXDEV when it is not safe. */
+int root_open(bool make, const struct reason *reason);
+/* The same for one instance's directory below it. */
+int dir_at(int root_fd, const char *name);
+/* And lock it; -EWOULDBLOCK when it is held. @path is for the reason. */
+int dir_lock(int root_fd, const char *name, const char *path, const struct reason *reason);
+/* Whether its owner lives. */
+bool dir_held(int fd);
+bool dir_empty(int dir_fd);
+/* Empty a directory that is locked and whose owner is therefore dead. */
+int dir_clean(int fd, const char *path, const char *name, const struct reason *reason);
 int dir_open(struct weir_bpf *bpf, const struct reason *reason);
 void dir_close(struct weir_bpf *bpf);
 
 /* pin.c: what is in it */
 int pin_all(struct weir_bpf *bpf, const struct reason *reason);
 int pin_fd(struct weir_bpf *bpf, int fd, const char *name, const struct reason *reason);
-int pin_read(const char *dir, const char *name, bool writable);
-int pin_meta(const char *dir, struct weir_meta *meta);
+int pin_read(int dir_fd, const char *name, bool writable);
+int pin_meta(int dir_fd, struct weir_meta *meta);
 uint64_t owner_start(uint32_t pid);
-bool owner_alive(const struct weir_meta *meta);
 
 /* cgroup.c */
 int cgroup_enter(struct weir_bpf *bpf, const struct reason *reason);

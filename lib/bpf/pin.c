@@ -6,6 +6,7 @@
  * capability from a process that opens one that it may read.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -23,31 +24,40 @@
 #define SO_NETNS_COOKIE		71
 #endif
 
+/* bpf(2) of older kernels takes no directory: name it by its descriptor. */
+static int pin_path(char *path, int dir_fd, const char *name)
+{
+	return path_join(path, "/proc/self/fd/%d/%s", dir_fd, name);
+}
+
 int pin_fd(struct weir_bpf *bpf, int fd, const char *name, const struct reason *reason)
 {
 	bool group = bpf->opts.flags & WEIR_BPF_GROUP;
 	char path[WEIR_BPF_PATH_BYTES];
 	int err;
 
-	err = path_join(path, "%s/%s", bpf->dir, name);
+	err = pin_path(path, bpf->lock_fd, name);
 	if (err)
 		return err;
 	if (bpf_obj_pin(fd, path))
-		return reason_set(reason, -errno, "cannot pin %s: %s", path, strerror(errno));
-	if (chown(path, -1, group ? bpf->opts.gid : getegid()) || chmod(path, group ? 0640 : 0600))
-		return reason_set(reason, -errno, "cannot set the mode of %s: %s", path,
+		return reason_set(reason, -errno, "cannot pin %s/%s: %s", bpf->dir, name,
 				  strerror(errno));
+	if (fchownat(bpf->lock_fd, name, -1, group ? bpf->opts.gid : getegid(),
+		     AT_SYMLINK_NOFOLLOW) ||
+	    fchmodat(bpf->lock_fd, name, group ? 0640 : 0600, 0))
+		return reason_set(reason, -errno, "cannot set the mode of %s/%s: %s", bpf->dir,
+				  name, strerror(errno));
 	return 0;
 }
 
 /* Readers with a group-readable pin may not open it for writing. */
-int pin_read(const char *dir, const char *name, bool writable)
+int pin_read(int dir_fd, const char *name, bool writable)
 {
 	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = writable ? 0 : BPF_F_RDONLY);
 	char path[WEIR_BPF_PATH_BYTES];
 	int fd, err;
 
-	err = path_join(path, "%s/%s", dir, name);
+	err = pin_path(path, dir_fd, name);
 	if (err)
 		return err;
 	fd = bpf_obj_get_opts(path, &opts);

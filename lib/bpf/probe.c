@@ -21,7 +21,12 @@
 static int probe_bpffs(char *why)
 {
 	const struct reason reason = { why, WEIR_BPF_WHY_BYTES };
+	int fd = root_open(false, &reason);
 
+	if (fd < 0 && fd != -ENOENT)
+		return fd;
+	if (fd >= 0)
+		close(fd);
 	return dir_root(why, &reason);
 }
 

@@ -50,42 +50,54 @@ static bool meta_fits(const struct weir_meta *meta)
 	       meta->event_bytes == sizeof(struct weir_event);
 }
 
-static int view_maps(struct weir_bpf_view *view, const char *dir)
+static int view_maps(struct weir_bpf_view *view, int dir_fd)
 {
 	int i;
 
 	for (i = 0; i < VIEW_MAX; i++) {
-		view->fd[i] = pin_read(dir, view_names[i], false);
+		view->fd[i] = pin_read(dir_fd, view_names[i], false);
 		if (view->fd[i] < 0 && (view->fd[i] != -ENOENT || i < VIEW_RECENT))
 			return view->fd[i];
 	}
 	return 0;
 }
 
+static int view_fill(struct weir_bpf_view *view, const char *name)
+{
+	int root_fd, fd, err;
+
+	view->cpus = libbpf_num_possible_cpus();
+	if (view->cpus < 0)
+		return view->cpus;
+	root_fd = root_open(false, NULL);
+	if (root_fd < 0)
+		return root_fd;
+	fd = dir_at(root_fd, name);
+	close(root_fd);
+	if (fd < 0)
+		return fd;
+	err = pin_meta(fd, &view->meta);
+	if (!err && !meta_fits(&view->meta))
+		err = -EPROTO;
+	if (!err)
+		err = view_maps(view, fd);
+	close(fd);
+	return err;
+}
+
 int weir_bpf_view_open(struct weir_bpf_view **viewp, const char *name)
 {
-	char dir[WEIR_BPF_PATH_BYTES], root[WEIR_BPF_PATH_BYTES];
 	struct weir_bpf_view *view;
 	int i, err;
 
 	if (!name || !name_valid(name))
 		return -EINVAL;
-	err = dir_root(root, NULL);
-	if (!err)
-		err = path_join(dir, "%s/%s", root, name);
-	if (err)
-		return err;
 	view = calloc(1, sizeof(*view));
 	if (!view)
 		return -ENOMEM;
 	for (i = 0; i < VIEW_MAX; i++)
 		view->fd[i] = -1;
-	view->cpus = libbpf_num_possible_cpus();
-	err = view->cpus < 0 ? view->cpus : pin_meta(dir, &view->meta);
-	if (!err && !meta_fits(&view->meta))
-		err = -EPROTO;
-	if (!err)
-		err = view_maps(view, dir);
+	err = view_fill(view, name);
 	if (err) {
 		weir_bpf_view_close(view);
 		return err;
