@@ -237,7 +237,8 @@ const struct command cmd_demo = {
 	.summary = "show the main job with real TCP clients (about 30 seconds)",
 	.about =
 "hung  some workers, one of which hangs 400 ms of every second, and 800 new\n"
-"      connections a second: latency by the kernel's hash and by BPF's p2c\n"
+"      connections a second: latency by a blind hash of the four-tuple (made by\n"
+"      BPF where that is to be had, else by the kernel) and by BPF's p2c\n"
 "slow  a client that stops reading: the signal, the producer's pause, flat\n"
 "      memory, and every byte compared\n"
 "show  the same state through bpftool and through weir show\n"
