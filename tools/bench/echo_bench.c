@@ -21,6 +21,7 @@
 
 static struct contender contenders[] = {
 	{ .name = "weir", .suite = SUITE_MANY, .weir = true },
+	{ .name = "weir-bpf", .suite = SUITE_MANY, .weir = true, .bpf = true },
 	{ .name = "peer_uring", .suite = SUITE_MANY, .program = "peer_uring" },
 	{ .name = "peer_epoll", .suite = SUITE_MANY, .program = "peer_epoll" },
 	{ .name = "weir-1", .suite = SUITE_ONE, .weir = true },
@@ -45,7 +46,7 @@ static _Noreturn void die(const char *what, int err)
 
 static bool enabled(const struct bench *b, const struct contender *c)
 {
-	return !c->weir || b->weir;
+	return !c->weir || (b->weir && (!c->bpf || b->bpf));
 }
 
 struct contender *contender_next(const struct bench *b, const struct contender *c)
@@ -55,6 +56,15 @@ struct contender *contender_next(const struct bench *b, const struct contender *
 	while (next->name && !enabled(b, next))
 		next++;
 	return next->name ? next : NULL;
+}
+
+/* A name of our own, so that no service that runs is in the way. */
+static const char *instance(void)
+{
+	static char name[32];
+
+	snprintf(name, sizeof(name), "bench-%d", (int)getpid());
+	return name;
 }
 
 static void server_args(const struct bench *b, const struct contender *c, char *path,
@@ -68,7 +78,9 @@ static void server_args(const struct bench *b, const struct contender *c, char *
 		argv[n++] = "echo";
 		argv[n++] = "--workers";
 		argv[n++] = "1";
-		argv[n++] = "--no-bpf";
+		argv[n++] = c->bpf ? "--instance" : "--no-bpf";
+		if (c->bpf)
+			argv[n++] = instance();
 		argv[n++] = "--json-exit";
 	} else {
 		snprintf(path, PATH_MAX_BYTES, "%s/%s", b->peers, c->program);
@@ -236,6 +248,7 @@ static _Noreturn void usage(FILE *out, int status)
 	      "  --size N         bytes of a message, default 64\n"
 	      "  --server-cpu N   default 0\n"
 	      "  --client-cpu N   default 1\n"
+	      "  --bpf            weir with steering and telemetry as well; takes privileges\n"
 	      "  --strict         a limit that is missed is a failure: status 1\n", out);
 	exit(status);
 }
@@ -287,6 +300,7 @@ static void parse_args(struct bench *b, int argc, char **argv)
 		{ "size", required_argument, NULL, 1 },
 		{ "server-cpu", required_argument, NULL, 1 },
 		{ "client-cpu", required_argument, NULL, 1 },
+		{ "bpf", no_argument, NULL, 'b' },
 		{ "strict", no_argument, NULL, 's' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
@@ -296,13 +310,14 @@ static void parse_args(struct bench *b, int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "h", longs, &i)) != -1) {
 		if (c == 'h')
 			usage(stdout, 0);
-		if (c == 's') {
+		if (c == 's')
 			b->strict = true;
-			continue;
-		}
-		if (c != 1)
+		else if (c == 'b')
+			b->bpf = true;
+		else if (c == 1)
+			set_option(b, longs[i].name, optarg);
+		else
 			usage(stderr, 2);
-		set_option(b, longs[i].name, optarg);
 	}
 	if (optind != argc || !b->peers || !b->out)
 		usage(stderr, 2);

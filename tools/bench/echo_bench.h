@@ -32,6 +32,7 @@ struct contender {
 	enum suite suite;
 	bool weir;
 	bool no_batch;
+	bool bpf;
 	const char *program;
 	double sample[ROUNDS_MAX][WHAT_MAX];
 };
@@ -42,6 +43,7 @@ struct bench {
 	const char *out;	/* directory */
 	const char *server_cpu;
 	int rounds;
+	bool bpf;		/* measure weir with steering and telemetry, too */
 	bool strict;		/* a missed limit is a failure */
 	struct load_opts load;
 	struct load_result res;

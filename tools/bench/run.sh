@@ -31,6 +31,18 @@ mkdir -p "$out"
 rm -f "$out"/hung*.txt
 uname -srm > "$out/machine.txt"
 sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | sort | uniq -c >> "$out/machine.txt"
+
+# What steering and telemetry cost, where they are to be had.
+rung=$("$tools/weir" doctor -j | sed -n 's/.*"rung":"\([a-z]*\)".*/\1/p')
+if [ "$(id -u)" != 0 ]; then
+	echo "weir-bpf is left out: it takes root"
+elif [ -z "$rung" ] || [ "$rung" = none ]; then
+	echo "weir-bpf is left out: BPF is not to be had, $("$tools/weir" doctor | grep '^steering:')"
+else
+	echo "weir-bpf runs at the rung $rung: see weir doctor"
+	set -- --bpf "$@"
+fi
+
 # What fails here must not keep the second part from being measured.
 "$tools/bench/echo_bench" --weir "$tools/weir" --peers "$tools/bench" --out "$out" "$@" || bad=1
 
