@@ -145,6 +145,60 @@ TEST_F(bpf, flow_ends_by_age)
 	EXPECT_EQ(1, status.flows_swept);
 }
 
+#define SWEEP_LIVE	1000
+#define SWEEP_DEAD	100
+
+static int rows_add(int map, uint64_t first, unsigned int count, const struct weir_flow *flow)
+{
+	int err = 0;
+
+	while (!err && count--) {
+		err = bpf_map_update_elem(map, &first, flow, BPF_ANY);
+		first++;
+	}
+	return err;
+}
+
+/* Whatever the order of the table: the dead go, the live stay, and it ends. */
+TEST_F(bpf, sweep_finds_the_dead_among_many)
+{
+	struct weir_bpf_status status = { .sz = sizeof(status) };
+	struct flows flows;
+	char path[512];
+	int i, map, client;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	client = connect_to(&self->s);
+	ASSERT_LE(0, client);
+	ASSERT_EQ(0, flows_read(&self->s, &flows));
+	ASSERT_EQ(1, flows.count);
+	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
+	snprintf(path, sizeof(path), "%s/weir_flow", status.dir);
+	map = bpf_obj_get(path);
+	ASSERT_LE(0, map);
+	flows.last.updated_ns = now_ns();	/* young, and so not asked about */
+	ASSERT_EQ(0, rows_add(map, 1ULL << 40, SWEEP_LIVE, &flows.last));
+	flows.last.updated_ns = 1;
+	ASSERT_EQ(0, rows_add(map, 1ULL << 41, SWEEP_DEAD, &flows.last));
+	weir_bpf_cfg(self->s.bpf)->flow_age_ns = now_ns() / 2;
+	for (i = 0; i < 20; i++)
+		self->s.st->ops->tick(self->s.st, now_ns());
+	ASSERT_EQ(0, flows_read(&self->s, &flows));
+	EXPECT_EQ(1 + SWEEP_LIVE, flows.count);
+	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
+	EXPECT_EQ(SWEEP_DEAD, status.flows_swept);
+	/* Live but idle, and so asked about: at most 16 in a tick, and it stays. */
+	weir_bpf_cfg(self->s.bpf)->flow_age_ns = 1;
+	self->s.st->ops->tick(self->s.st, now_ns());
+	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
+	EXPECT_LE(SWEEP_DEAD, status.flows_swept);
+	EXPECT_GE(SWEEP_DEAD + 16, status.flows_swept);
+	for (i = 0; i < 200; i++)
+		self->s.st->ops->tick(self->s.st, now_ns());
+	ASSERT_EQ(0, flows_read(&self->s, &flows));
+	EXPECT_EQ(1, flows.count);
+}
+
 TEST_F(bpf, full_flow_table_is_counted)
 {
 	struct weir_bpf_opts opts = { .sz = sizeof(opts), .flows_max = 4 };

@@ -76,8 +76,8 @@ struct weir_bpf {
 	struct member *members;
 
 	int diag_fd;			/* NETLINK_SOCK_DIAG of the sweep */
-	uint64_t sweep_cookie;		/* where the sweep goes on */
-	uint64_t sweep_ns;
+	uint32_t sweep_bucket;		/* of weir_flow: where the sweep goes on */
+	uint32_t sweep_skip;		/* flows seen already, from there */
 	_Atomic uint64_t flow_errors;
 	_Atomic uint64_t flows_swept;
 	_Atomic uint64_t pending_fixed;

@@ -21,17 +21,15 @@
 
 #include "bpf/instance.h"
 
-#define SWEEP_MAX	256	/* flows looked at in one tick */
+#define SWEEP_BATCHES	4	/* of SWEEP_BATCH flows, looked at in one tick */
+#define SWEEP_BATCH	64
+#define SWEEP_ASKS	16	/* questions to the kernel in one tick */
 
 int sock_diag_open(void)
 {
-	struct timeval limit = { .tv_sec = 1 };
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
 
-	if (fd < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	return fd;
+	return fd < 0 ? -errno : fd;
 }
 
 static void diag_fill(struct inet_diag_req_v2 *req, uint64_t cookie, const struct weir_flow *flow)
@@ -48,6 +46,24 @@ static void diag_fill(struct inet_diag_req_v2 *req, uint64_t cookie, const struc
 	req->id.idiag_cookie[1] = cookie >> 32;
 }
 
+struct answer {
+	struct nlmsghdr head;
+	char bytes[4096];
+};
+
+/* The kernel answers within send(), so there is nothing to wait for. */
+static int answer_read(int diag_fd, uint32_t seq, struct answer *answer)
+{
+	ssize_t len;
+
+	do {
+		len = recv(diag_fd, answer, sizeof(*answer), MSG_DONTWAIT);
+		if (len < 0)
+			return -errno;
+	} while ((size_t)len < sizeof(answer->head) || answer->head.nlmsg_seq != seq);
+	return len;
+}
+
 /* 1: no such connection, 0: it is there, -errno: the kernel could not be asked. */
 int sock_gone(int diag_fd, uint64_t cookie, const struct weir_flow *flow)
 {
@@ -58,21 +74,19 @@ int sock_gone(int diag_fd, uint64_t cookie, const struct weir_flow *flow)
 		.head.nlmsg_len = sizeof(ask),
 		.head.nlmsg_type = SOCK_DIAG_BY_FAMILY,
 		.head.nlmsg_flags = NLM_F_REQUEST,
+		.head.nlmsg_seq = (uint32_t)cookie,
 	};
-	union {
-		struct nlmsghdr head;
-		char bytes[4096];
-	} answer;
 	const struct nlmsgerr *error;
-	ssize_t len;
+	struct answer answer;
+	int len;
 
 	diag_fill(&ask.req, cookie, flow);
-	if (send(diag_fd, &ask, sizeof(ask), 0) != sizeof(ask))
+	if (send(diag_fd, &ask, sizeof(ask), MSG_DONTWAIT) != sizeof(ask))
 		return -errno;
-	len = recv(diag_fd, &answer, sizeof(answer), 0);
+	len = answer_read(diag_fd, (uint32_t)cookie, &answer);
 	if (len < 0)
-		return -errno;
-	if ((size_t)len < NLMSG_LENGTH(sizeof(*error)) || answer.head.nlmsg_type != NLMSG_ERROR)
+		return len;
+	if (len < (int)NLMSG_LENGTH(sizeof(*error)) || answer.head.nlmsg_type != NLMSG_ERROR)
 		return 0;
 	error = NLMSG_DATA(&answer.head);
 	if (error->error == -ENOENT || error->error == -ESTALE)
@@ -80,37 +94,82 @@ int sock_gone(int diag_fd, uint64_t cookie, const struct weir_flow *flow)
 	return error->error;
 }
 
-static void sweep_one(struct weir_bpf *bpf, uint64_t cookie, uint64_t now)
+/* One flow of old age: true when its row was removed. */
+static bool sweep_one(struct weir_bpf *bpf, uint64_t cookie, const struct weir_flow *flow)
 {
-	struct weir_flow flow;
+	int gone = -EBADF;
 
-	if (bpf_map_lookup_elem(bpf->flow_fd, &cookie, &flow))
-		return;
-	if (now < flow.updated_ns || now - flow.updated_ns < bpf->cfg->flow_age_ns)
-		return;
 	if (bpf->diag_fd < 0)
 		bpf->diag_fd = sock_diag_open();
-	if (bpf->diag_fd >= 0 && sock_gone(bpf->diag_fd, cookie, &flow) == 0)
-		return;
-	if (!bpf_map_delete_elem(bpf->flow_fd, &cookie))
-		atomic_fetch_add(&bpf->flows_swept, 1);
+	if (bpf->diag_fd >= 0)
+		gone = sock_gone(bpf->diag_fd, cookie, flow);
+	/* A kernel that is short of memory may be asked again later. */
+	if (gone == 0 || gone == -EAGAIN || gone == -ENOBUFS || gone == -ENOMEM)
+		return false;
+	if (bpf_map_delete_elem(bpf->flow_fd, &cookie))
+		return false;
+	atomic_fetch_add(&bpf->flows_swept, 1);
+	return true;
 }
 
-/* Goes on where the last tick stopped; a cookie that went meanwhile restarts it. */
+struct sweep {
+	uint64_t now;
+	unsigned int asks;		/* left in this tick */
+	uint32_t count;
+	uint64_t cookies[SWEEP_BATCH];
+	struct weir_flow flows[SWEEP_BATCH];
+};
+
+static bool flow_old(const struct weir_bpf *bpf, const struct weir_flow *flow, uint64_t now)
+{
+	return now >= flow->updated_ns && now - flow->updated_ns >= bpf->cfg->flow_age_ns;
+}
+
+/* False when there is no question left and the rest of the batch must wait. */
+static bool sweep_batch(struct weir_bpf *bpf, struct sweep *sweep)
+{
+	uint32_t i;
+
+	for (i = bpf->sweep_skip; i < sweep->count; i++) {
+		if (flow_old(bpf, &sweep->flows[i], sweep->now)) {
+			if (!sweep->asks)
+				return false;
+			sweep->asks--;
+			if (sweep_one(bpf, sweep->cookies[i], &sweep->flows[i]))
+				continue;
+		}
+		bpf->sweep_skip++;	/* it stays before those of the next look */
+	}
+	bpf->sweep_skip = 0;
+	return true;
+}
+
+/*
+ * Goes on where the last tick stopped. By buckets and not from key to key: that
+ * walk would begin anew whenever the key it stands on is gone.
+ */
 void sweep_tick(struct weir_bpf *bpf, uint64_t now)
 {
-	uint64_t cookie = bpf->sweep_cookie, next;
-	unsigned int i;
+	struct sweep sweep = { .now = now, .asks = SWEEP_ASKS };
+	uint32_t next;
+	int i, err;
 
-	for (i = 0; i < SWEEP_MAX; i++) {
-		if (bpf_map_get_next_key(bpf->flow_fd, cookie ? &cookie : NULL, &next)) {
-			cookie = 0;
-			break;
+	for (i = 0; i < SWEEP_BATCHES; i++) {
+		sweep.count = SWEEP_BATCH;
+		err = bpf_map_lookup_batch(bpf->flow_fd,
+					   bpf->sweep_bucket ? &bpf->sweep_bucket : NULL, &next,
+					   sweep.cookies, sweep.flows, &sweep.count, NULL);
+		if (err && err != -ENOENT) {
+			bpf->sweep_bucket = 0;
+			bpf->sweep_skip = 0;
+			return;
 		}
-		cookie = next;
-		sweep_one(bpf, cookie, now);
+		if (!sweep_batch(bpf, &sweep))
+			return;
+		bpf->sweep_bucket = err ? 0 : next;
+		if (err)	/* that was the last one */
+			return;
 	}
-	bpf->sweep_cookie = cookie;
 }
 
 /* Connections in the accept queues of a worker, or -errno. */
