@@ -500,6 +500,24 @@ tests_of_refusal() {
 		fi
 	fi
 
+	name="a read-only bpffs costs every rung, and doctor promises none"
+	if json "$tmp/doctor" 'd["rung"] == "none"' 2>/dev/null || ! command -v unshare > /dev/null; then
+		: > "$tmp/log"
+		skip "$name" "needs BPF and unshare"
+	else
+		: > "$tmp/log"
+		# shellcheck disable=SC2016 # the inner shell's
+		unshare -m --propagation unchanged sh -c 'while read -r _ _ _ _ dir _; do
+				mount --make-private "$dir" 2> /dev/null; done < /proc/self/mountinfo
+			mount -o remount,ro,bind "$2" && exec "$1" doctor -j' sh "$weir" "$(python3 -c '
+import json, os, sys
+print(os.path.dirname(next(p["detail"] for p in json.load(open(sys.argv[1]))["probes"]
+      if p["id"] == "bpf.bpffs")))' "$tmp/doctor")" > "$tmp/readonly" 2>> "$tmp/log" &&
+			json "$tmp/readonly" 'd["rung"] == "none" and any(p["id"] == "bpf.instance" and
+				p["state"] == "no" and "Read-only" in p["detail"] for p in d["probes"])'
+		is "$name"
+	fi
+
 	name="without bpffs doctor and serve name it"
 	if json "$tmp/doctor" 'd["rung"] == "none"' 2>/dev/null || ! command -v unshare > /dev/null; then
 		: > "$tmp/log"

@@ -212,7 +212,7 @@ static int judge(struct demo *demo, const struct hung *hung, unsigned int count)
 
 int demo_hung(struct demo *demo)
 {
-	static const unsigned int policies[] = { 0, 2 };	/* hash and p2c of STEER_POLICIES */
+	static const unsigned int policies[] = { STEER_HASH, STEER_P2C };
 	struct hung *hung = calloc(ARRAY_SIZE(policies), sizeof(*hung));
 	unsigned int count = 0;
 	struct steer steer;

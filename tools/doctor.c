@@ -38,6 +38,7 @@ struct answer {
 
 struct report {
 	unsigned int needed;	/* DOCTOR_SERVE or DOCTOR_SHOW */
+	unsigned int rung;	/* enum weir_rung, of an instance that was opened */
 	size_t count;
 	struct answer answers[ANSWERS_MAX];
 };
@@ -145,13 +146,42 @@ static int bpf_answer(void *ctx, const struct weir_bpf_probe *probe)
 
 /* the ladder */
 
-static unsigned int rung_of(const struct report *report)
+/*
+ * Which rung a service gets is asked by opening an instance as it would, and
+ * closing it again; what the probes found before it is the explanation. A file
+ * system that is mounted may be read-only, a directory somebody else's.
+ */
+static void try_instance(struct report *report)
 {
-	if (!has(report, "bpf.bpffs") || !has(report, "bpf.steer"))
-		return WEIR_RUNG_NONE;
-	if (!has(report, "bpf.cgroup2") || !has(report, "bpf.sockops"))
-		return WEIR_RUNG_STEER;
-	return has(report, "bpf.queues") ? WEIR_RUNG_FULL : WEIR_RUNG_FLOW;
+	char name[WEIR_NAME_BYTES];
+	struct steer_opts opts = {
+		.instance = name,
+		.policy = STEER_P2C,
+		.workers = 1,
+		.quiet = true,
+	};
+	struct answer *answer;
+	struct steer steer;
+
+	if (report->needed == DOCTOR_SHOW || report->count == ANSWERS_MAX)
+		return;
+	snprintf(name, sizeof(name), "doctor-%d", (int)getpid());
+	answer = &report->answers[report->count++];
+	answer->id = "bpf.instance";
+	answer->group = "bpf";
+	answer->gives = "the highest rung: steering, flows and queue lengths";
+	answer->fix = "the lines above and the reason here say what is in the way";
+	answer->level = DOCTOR_OPTIONAL;
+	/* An interrupt must not leave the pins behind; it takes a moment only. */
+	catch_signals();
+	/* An instance that is refused leaves its reason, and the rung is none. */
+	steer_open(&steer, &opts);
+	report->rung = steer.rung;
+	answer->state = steer.rung == WEIR_RUNG_FULL ? DOCTOR_OK : DOCTOR_NO;
+	memcpy(answer->why, steer.reason, sizeof(answer->why));
+	if (steer.rung == WEIR_RUNG_FULL)
+		snprintf(answer->why, sizeof(answer->why), "opened as a service does, and closed");
+	steer_close(&steer);
 }
 
 static bool all_required(const struct report *report)
@@ -199,17 +229,15 @@ static void print_answers(const struct report *report, bool quiet)
 
 static void print_rung(const struct report *report)
 {
-	unsigned int rung = rung_of(report);
-
 	if (report->needed == DOCTOR_SHOW) {
 		printf("weir show: %s\n", all_required(report) ? "works here" : "cannot work here");
 		return;
 	}
 	printf("backend: %s\n", has(report, "loop.uring") ? "uring" :
 	       has(report, "loop.epoll") ? "epoll (loop.uring tells why not uring)" : "none");
-	printf("steering: %s\n", rung == WEIR_RUNG_NONE ?
-	       "off: the kernel's hash (needs bpffs, CAP_BPF and CAP_NET_ADMIN)" :
-	       steer_rung_name(rung));
+	printf("steering: %s\n", report->rung == WEIR_RUNG_NONE ?
+	       "off: the kernel's hash (bpf.instance tells why)" :
+	       steer_rung_name(report->rung));
 	if (!all_required(report))
 		printf("weir serve cannot work here\n");
 }
@@ -244,7 +272,7 @@ static void print_json(const struct report *report, bool pretty)
 	if (report->needed == DOCTOR_SERVE) {
 		json_string(&j, "backend", has(report, "loop.uring") ? "uring" :
 			    has(report, "loop.epoll") ? "epoll" : NULL);
-		json_string(&j, "rung", rungs[rung_of(report)]);
+		json_string(&j, "rung", rungs[report->rung]);
 	}
 	json_end_object(&j);
 	json_fini(&j);
@@ -265,6 +293,7 @@ static int doctor_run(const struct command *cmd, int argc, char **argv)
 	ask(&report, doctor_uring);
 	ask(&report, doctor_machine);
 	weir_bpf_probes(bpf_answer, &report);
+	try_instance(&report);
 	if (doctor.json || doctor.pretty) {
 		print_json(&report, doctor.pretty);
 	} else {

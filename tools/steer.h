@@ -13,6 +13,8 @@
 #include <weir/steering.h>
 
 #define STEER_POLICIES	"hash|least|p2c"
+#define STEER_HASH	0	/* places in it */
+#define STEER_P2C	2
 
 struct steer_opts {
 	const char *instance;
