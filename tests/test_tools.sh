@@ -111,7 +111,7 @@ bench() {
 }
 
 each_help() {
-	for cmd in serve bench show doctor demo; do
+	for cmd in serve bench show clean doctor demo; do
 		if ! "$weir" $cmd --help > "$tmp/out" 2>> "$tmp/log" || ! grep -q '^usage: ' "$tmp/out" ||
 		   ! grep -q '^examples:' "$tmp/out" || ! "$weir" help $cmd | cmp -s - "$tmp/out"; then
 			echo "weir $cmd --help" >> "$tmp/log"
@@ -122,7 +122,7 @@ each_help() {
 
 each_option() {
 	missing=0 seen=0
-	for cmd in serve bench show doctor demo version; do
+	for cmd in serve bench show clean doctor demo version; do
 		page=$srctree/Documentation/man/weir-$cmd.1
 		[ $cmd != version ] || page=$srctree/Documentation/man/weir.1
 		"$weir" $cmd --help | sed -n 's/^  .., --\([a-z-]*\).*/\1/p; s/^      --\([a-z-]*\).*/\1/p' > "$tmp/options"
@@ -168,7 +168,8 @@ tests_of_words() {
 		fails 2 "--sources" bench echo --sources 2 --addr ::1 &&
 		fails 2 "frob" show frob && fails 2 "workers, flows" show &&
 		fails 2 "--for: 'frob'" doctor --for frob && fails 2 "frob" doctor frob &&
-		fails 2 "frob" demo frob && fails 2 "--instance: 'a.b'" show workers -i a.b
+		fails 2 "frob" demo frob && fails 2 "--instance: 'a.b'" show workers -i a.b &&
+		fails 2 "'../x'" clean ../x && fails 2 "b: one instance" clean a b
 	is "the other commands do, too"
 
 	lost=0
@@ -382,7 +383,8 @@ show --watch prints a document each time
 tables have a row for each worker
 bpftool prints typed rows with names of states
 the pins are gone when it has ended
-a worker that hangs gets fewer clients'
+a worker that hangs gets fewer clients
+clean removes what a killed service left and nothing of one that is alive'
 
 # What may stay: CAP_NET_BIND_SERVICE (10) and CAP_IPC_LOCK (14)
 no_caps() {
@@ -458,6 +460,19 @@ print(next(p["detail"] for p in json.load(open(sys.argv[1]))["probes"] if p["id"
 		"$weir" show workers -i "$instance" -j > "$tmp/workers" 2>> "$tmp/log" && stop &&
 		json "$tmp/workers" 'd[0]["accepted"] * 1.2 < sum(w["accepted"] for w in d[1:]) / 3'
 	is "a worker that hangs gets fewer clients"
+
+	serve --instance "$instance" && fails 1 "instance $instance: its service is alive" clean "$instance" &&
+		[ -d "$dir" ]
+	alive=$?
+	kill -KILL "$server"
+	wait "$server" 2> /dev/null
+	server=''
+	exec 3<&-
+	# By its name alone: others that are dead are not this test's to remove.
+	[ $alive = 0 ] && [ -d "$dir" ] && "$weir" clean "$instance" > "$tmp/out" 2>> "$tmp/log" &&
+		grep -q '^1 instance of dead services removed' "$tmp/out" && [ ! -e "$dir" ] &&
+		fails 1 "instance $instance: there is none" clean "$instance"
+	is "clean removes what a killed service left and nothing of one that is alive"
 }
 
 # Runs a program with io_uring_setup (425 everywhere) refused, as containers do.

@@ -7,7 +7,7 @@ _weir() {
 	local verb=${COMP_WORDS[1]-} words=''
 
 	if ((COMP_CWORD == 1)); then
-		words='serve bench show doctor demo version help --help --version'
+		words='serve bench show clean doctor demo version help --help --version'
 	else
 		case $prev in
 		--policy) words='hash least p2c' ;;
@@ -34,6 +34,8 @@ _weir_words() {
 			'--verbose --help' ;;
 	show)
 		echo 'workers flows events instances --instance --watch --json --pretty --help' ;;
+	clean)
+		echo "$(_weir_instances) --help" ;;
 	doctor)
 		echo '--for --quiet --json --pretty --help' ;;
 	demo)
@@ -41,7 +43,7 @@ _weir_words() {
 	version)
 		echo '--verbose --json --pretty --help' ;;
 	help)
-		echo 'serve bench show doctor demo version' ;;
+		echo 'serve bench show clean doctor demo version' ;;
 	esac
 }
 
