@@ -51,6 +51,37 @@ struct service {
 	uint16_t port;
 };
 
+/* The process that runs the tests: it is left when one of them is killed. */
+static pid_t runner;
+
+static inline int mine_clean(void *ctx, const struct weir_bpf_instance *instance)
+{
+	size_t len = strlen(ctx);
+
+	if (!strncmp(instance->name, ctx, len) && strchr("-", instance->name[len]))
+		weir_bpf_clean_stale(instance->name);
+	return 0;
+}
+
+/* What failed or killed tests left: pins would outlive them for ever. */
+static inline void runner_clean(void)
+{
+	char name[WEIR_NAME_BYTES];
+
+	if (getpid() != runner)
+		return;
+	snprintf(name, sizeof(name), "test-%d", runner);
+	weir_bpf_list(mine_clean, name);
+	snprintf(name, sizeof(name), "try-%d", runner);
+	weir_bpf_list(mine_clean, name);
+}
+
+static void __attribute__((constructor)) runner_note(void)
+{
+	runner = getpid();
+	atexit(runner_clean);
+}
+
 static inline uint64_t now_ns(void)
 {
 	struct timespec ts;
@@ -136,7 +167,7 @@ static inline int service_open(struct service *s, const char *suffix, unsigned i
 	unsigned int i;
 	int err;
 
-	snprintf(s->name, sizeof(s->name), "test-%d%s", getppid(), suffix);
+	snprintf(s->name, sizeof(s->name), "test-%d%s", runner, suffix);
 	err = weir_bpf_open(&s->bpf, &opts);
 	if (err)
 		return err;
@@ -292,7 +323,7 @@ static inline const char *why_not(void)
 		return "needs root";
 	if (netns_private())
 		return "no private network namespace";
-	snprintf(name, sizeof(name), "try-%d", getppid());
+	snprintf(name, sizeof(name), "try-%d", runner);
 	opts.name = name;
 	if (weir_bpf_open(&bpf, &opts))
 		return reason;

@@ -206,7 +206,7 @@ TEST_F(bpf, full_flow_table_is_counted)
 	struct weir_stats stats;
 	int i, fd;
 
-	snprintf(self->s.name, sizeof(self->s.name), "test-%d", getppid());
+	snprintf(self->s.name, sizeof(self->s.name), "test-%d", runner);
 	opts.name = self->s.name;
 	ASSERT_EQ(0, weir_bpf_open(&self->s.bpf, &opts));
 	self->s.st = weir_bpf_steering(self->s.bpf);

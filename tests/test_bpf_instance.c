@@ -40,7 +40,7 @@ TEST_F(bpf, pins_are_for_the_group)
 	struct stat st;
 	char path[512];
 
-	snprintf(self->s.name, sizeof(self->s.name), "test-%d", getppid());
+	snprintf(self->s.name, sizeof(self->s.name), "test-%d", runner);
 	opts.name = self->s.name;
 	ASSERT_EQ(0, weir_bpf_open(&self->s.bpf, &opts));
 	self->s.st = weir_bpf_steering(self->s.bpf);
@@ -120,7 +120,7 @@ TEST_F(bpf, dead_owner_is_cleaned_live_one_refused)
 	};
 	pid_t pid;
 
-	snprintf(self->s.name, sizeof(self->s.name), "test-%d-own", getppid());
+	snprintf(self->s.name, sizeof(self->s.name), "test-%d-own", runner);
 	pid = owner_start_other(self->s.name);
 	ASSERT_LT(0, pid);
 	EXPECT_EQ(2, weir_bpf_list(instance_find, self->s.name));
@@ -150,7 +150,7 @@ TEST_F(bpf, foreign_directory_is_refused)
 	char dir[128], pin[160];
 	int map;
 
-	snprintf(self->s.name, sizeof(self->s.name), "test-%d-alien", getppid());
+	snprintf(self->s.name, sizeof(self->s.name), "test-%d-alien", runner);
 	snprintf(dir, sizeof(dir), "/sys/fs/bpf/weir/%s", self->s.name);
 	snprintf(pin, sizeof(pin), "%s/theirs", dir);
 	ASSERT_EQ(0, mkdir(dir, 0700));
