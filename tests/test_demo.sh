@@ -44,7 +44,7 @@ slow_holds='all(s["verified"] and s["pause_ns"] > 300e6 and s["signals_on"] == s
 	for s in (d["slow"]["bulk"], d["slow"]["trickle"]))'
 
 echo "TAP version 13"
-echo "1..6"
+echo "1..7"
 : > "$tmp/log"
 "$weir" doctor -j > "$tmp/doctor" 2>> "$tmp/log"
 
@@ -78,6 +78,34 @@ if [ "$(id -u)" = 0 ] && command -v setpriv > /dev/null; then
 	is "$name"
 else
 	skip "$name" "needs root and setpriv to become nobody"
+fi
+
+name="the demo's workers have no capabilities"
+if [ "$(id -u)" = 0 ]; then
+	"$weir" demo hung -d 3s > "$tmp/out" 2>> "$tmp/log" &
+	demo=$!
+	# All but the first thread; 0x4400 is what a service may keep.
+	python3 - $demo >> "$tmp/log" 2>&1 <<-'END'
+	import glob, re, sys, time
+	end = time.time() + 20
+	while time.time() < end:
+	    caps = {}
+	    for path in glob.glob("/proc/%s/task/*/status" % sys.argv[1]):
+	        try:
+	            caps[path.split("/")[4]] = int(re.search(r"CapPrm:\s*(\w+)", open(path).read())[1], 16)
+	        except OSError:
+	            pass
+	    caps.pop(sys.argv[1], None)
+	    if len(caps) == 4 and not any(c & ~0x4400 for c in caps.values()):
+	        sys.exit(0)
+	    time.sleep(0.02)
+	sys.exit("threads and their capabilities: %s" % caps)
+	END
+	rc=$?
+	wait $demo && [ $rc = 0 ]
+	is "$name"
+else
+	skip "$name" "needs root"
 fi
 
 timeout -s INT 2 "$weir" demo hung -d 30s > "$tmp/out" 2> "$tmp/err"

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,6 +67,46 @@ void demo_sum_up(struct demo *demo, const char *fmt, ...)
 
 /* a service */
 
+struct opener {
+	struct weir_service **service;
+	const struct weir_service_opts *opts;
+	int err;
+};
+
+static void *open_dropped(void *arg)
+{
+	struct opener *opener = arg;
+	int err = privilege_drop(false);
+
+	if (err)
+		fprintf(stderr, "weir: warning: capabilities stay: %s\n", weir_strerror(err));
+	opener->err = weir_service_open(opener->service, opener->opts);
+	return NULL;
+}
+
+/*
+ * Capabilities belong to a thread and go to those it starts. The first thread
+ * cannot do without: it opens another instance for the next run (CAP_BPF,
+ * CAP_NET_ADMIN, CAP_PERFMON), and bpftool needs CAP_SYS_ADMIN to find the types
+ * of a map. So the workers are started by a thread that has given up all of
+ * them, as weir serve does, and what reads from clients has none.
+ */
+static int open_service(struct weir_service **service, const struct weir_service_opts *opts)
+{
+	struct opener opener = { .service = service, .opts = opts };
+	pthread_t thread;
+	int err;
+
+	err = pthread_create(&thread, NULL, open_dropped, &opener);
+	if (err) {
+		/* It would have been taken over. */
+		opts->steering->ops->close(opts->steering);
+		return -err;
+	}
+	pthread_join(thread, NULL);
+	return opener.err;
+}
+
 int demo_open(struct demo *demo, struct demo_service *ds, const struct weir_service_opts *given,
 	      unsigned int policy)
 {
@@ -89,7 +130,7 @@ int demo_open(struct demo *demo, struct demo_service *ds, const struct weir_serv
 	}
 	opts.addr = &addr;
 	opts.steering = ds->steer.steering;
-	err = weir_service_open(&ds->service, &opts);
+	err = open_service(&ds->service, &opts);
 	ds->steer.steering = NULL;	/* taken over, also when it failed */
 	if (err)
 		return demo_failed(demo, "the service does not start: %s; run: weir doctor",

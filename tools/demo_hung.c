@@ -3,8 +3,9 @@
  * demo_hung.c - a worker that hangs, and who notices
  *
  * The same load twice: clients placed by a blind hash of the four-tuple (by BPF
- * where it is there, else by the kernel), and by the load that workers publish. A hung worker keeps the clients it has
- * accepted already; new ones must not find it.
+ * where it is there, else by the kernel), and by the load that workers publish.
+ * A hung worker keeps the clients it has accepted already; new ones must not
+ * find it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -198,7 +199,8 @@ static int judge(struct demo *demo, const struct hung *hung, unsigned int count)
 					   (unsigned long long)hung[i].load.issued);
 	}
 	if (count < 2) {
-		demo_sum_up(demo, "hung worker: p99 %.1f ms by the kernel's hash; p2c needs BPF", ms(hung, 99));
+		demo_sum_up(demo, "hung worker: p99 %.1f ms by the kernel's hash; p2c needs BPF",
+			    ms(hung, 99));
 		return 0;
 	}
 	demo_sum_up(demo, "hung worker: p99 %.1f ms by hash, %.1f ms by p2c", ms(&hung[0], 99),
@@ -224,7 +226,8 @@ int demo_hung(struct demo *demo)
 		"A worker that hangs: %u workers, worker 0 blocks %d ms of every second; %d new\n"
 		"connections a second, latency from the instant each was due\n", demo->workers,
 		(int)(BLOCK_NS / NS_PER_MS), RATE);
-	fprintf(demo->out, "  The hash is blind: it takes the four-tuple alone, made by BPF where that is to\n"
+	fprintf(demo->out,
+		"  The hash is blind: it takes the four-tuple alone, made by BPF where that is to\n"
 		"  be had, else by the kernel; p2c looks at the load that workers publish\n");
 	fflush(demo->out);
 	while (count < ARRAY_SIZE(policies) && !failed && !interrupted) {

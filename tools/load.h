@@ -12,9 +12,10 @@
  * in step with anything of the server's and a seed is a sequence of arrivals;
  * the mean rate is @rate. It is due whatever the server does; it is sent by the
  * connection that has been idle longest, or waits for one, and its latency
- * counts from the instant it was due. Nothing that was due is left out of the figures (no coordinated
- * omission: G. Tene, "How NOT to Measure Latency", 2013). Every echoed byte is
- * compared with a seeded pattern that differs between requests.
+ * counts from the instant it was due. Nothing that was due is left out of the
+ * figures (no coordinated omission: G. Tene, "How NOT to Measure Latency",
+ * 2013). Every echoed byte is compared with a seeded pattern that differs
+ * between requests.
  */
 
 #include <netinet/in.h>
