@@ -3,6 +3,7 @@
  * test_regress.c - faults that were found once and must not come back
  */
 #include <linux/netlink.h>
+#include <sys/un.h>
 
 #include "backends.h"
 #include "kselftest_harness.h"
@@ -279,6 +280,52 @@ TEST_F(kernel, a_shutdown_never_overtakes_a_send_that_waits)
 	/* For the loop to be run, and for places. */
 	shutdown_after_send(_metadata, self->loop, 0);
 	shutdown_after_send(_metadata, self->loop, 4);
+}
+
+/*
+ * connect(2) to AF_UNIX waits for room in the backlog; on a socket that may not
+ * block it fails, and nothing tells when there is room. io_uring lets a thread of
+ * its own wait.
+ */
+TEST_F(kernel, a_connect_to_a_full_backlog_is_not_taken_for_connected)
+{
+	bool waits = !strcmp(variant->name, "uring");
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	socklen_t len = sizeof(addr);
+	struct weir_op op[4] = { 0 };
+	struct seen seen[4] = { 0 };
+	int listener, fd, i;
+
+	self->loop = loop_with(_metadata, &self->opts);
+	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* No name: the kernel chooses an abstract one. */
+	ASSERT_EQ(0, bind(listener, (struct sockaddr *)&addr, sizeof(addr.sun_family)));
+	ASSERT_EQ(0, listen(listener, 0));
+	ASSERT_EQ(0, getsockname(listener, (struct sockaddr *)&addr, &len));
+	for (i = 0; i < 4; i++) {
+		weir_prep_connect(&op[i], (struct sockaddr *)&addr, len, seen_done, &seen[i]);
+		op[i].deadline_ns = weir_loop_now(self->loop) + 200 * NSEC_PER_MSEC;
+		if (i)
+			weir_submit(self->loop, &op[i]);
+		else
+			ASSERT_EQ(0, op_do(self->loop, &op[i]));
+	}
+	for (i = 1; i < 4; i++) {
+		RUN_UNTIL(self->loop, seen[i].terminals);
+		if (waits)
+			EXPECT_RESULT(&seen[i], -ETIME, WEIR_ORIGIN_DEADLINE);
+		else
+			EXPECT_RESULT(&seen[i], -EAGAIN, WEIR_ORIGIN_KERNEL);
+	}
+	EXPECT_EQ(1, stats_of(self->loop).files);
+	/* There is room: as ever. */
+	fd = accept(listener, NULL, NULL);
+	ASSERT_LE(0, fd);
+	op[1].deadline_ns = 0;
+	EXPECT_EQ(0, op_do(self->loop, &op[1]));
+	EXPECT_EQ(2, stats_of(self->loop).files);
+	close(fd);
+	close(listener);
 }
 
 /* On every backend. */

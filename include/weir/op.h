@@ -288,7 +288,10 @@ static inline void weir_prep_accept(struct weir_op *op, struct weir_file file, u
 	op->accept.burst = burst;
 }
 
-/* @addr stays the caller's and must live until the terminal event. */
+/*
+ * @addr stays the caller's and must live until the terminal event. A full backlog
+ * of a Unix socket ends it with -EAGAIN on epoll; io_uring waits for room.
+ */
 static inline void weir_prep_connect(struct weir_op *op, const struct sockaddr *addr,
 				     uint32_t addr_len, weir_done_fn *done, void *ctx)
 {

@@ -136,7 +136,8 @@ struct weir_service_stats {
  * @opts: options
  *
  * When this returns 0 every worker listens and steering is on. All listeners
- * are opened by the caller, before threads start: what fails, fails here.
+ * are opened by the caller, before threads start: what fails, fails here. When
+ * a worker dies, the kernel may interrupt (EINTR) the thread that called this.
  *
  * Context: Any thread.
  * Return: 0; -EINVAL for options out of range (no ops or address, more than

@@ -13,12 +13,16 @@
  * list then.
  */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 #include "io/group.h"
 #include "io/ops.h"
 #include "io/ready.h"
+
+/* What no try returns: the op waits for its file. */
+enum { READY_WAITS = INT_MIN };
 
 /* op->lib_priv of a row with IO_OPF_BLOCKS */
 enum { READY_HERE, READY_OFFLOADED };
@@ -137,16 +141,22 @@ static void abandon(struct weir_loop *loop, struct weir_op *op)
 	op->lib_priv = CONNECT_NONE;
 }
 
-/* Try, and wait if that is what it takes: -EAGAIN if @op waits now. */
+/* A connect that met a full backlog of AF_UNIX has undone itself. */
+static bool gave_up(const struct weir_op *op)
+{
+	return op->opcode == WEIR_OP_CONNECT && op->lib_priv == CONNECT_NONE;
+}
+
+/* Try, and wait if that is what it takes: READY_WAITS if @op waits now. */
 static int try_or_wait(struct weir_loop *loop, struct weir_op *op)
 {
 	int res, err;
 
 	res = try_op(loop, op);
-	if (res == -EAGAIN) {
+	if (res == -EAGAIN && !gave_up(op)) {
 		err = wait_ready(loop, op);
 		if (!err)
-			return -EAGAIN;
+			return READY_WAITS;
 		abandon(loop, op);
 		res = err;
 	}
@@ -177,7 +187,7 @@ int ready_queue(struct weir_loop *loop, struct weir_op *op)
 		}
 	}
 	op->res = try_or_wait(loop, op);
-	if (op->res == -EAGAIN)
+	if (op->res == READY_WAITS)
 		return IO_QUEUED_PENDING;
 	if (op->res < 0)
 		op->lease = NULL;
@@ -253,7 +263,7 @@ static unsigned int run_once(struct weir_loop *loop, struct weir_op *op)
 {
 	int res = try_or_wait(loop, op);
 
-	if (res == -EAGAIN)
+	if (res == READY_WAITS)
 		return 0;
 	io_event(loop, op, res, false);
 	return 1;
@@ -272,7 +282,7 @@ static unsigned int run_accept(struct weir_loop *loop, struct weir_op *op)
 	for (tries = 0; tries < READY_BURST; tries++) {
 		int res = try_or_wait(loop, op);
 
-		if (res == -EAGAIN)
+		if (res == READY_WAITS)
 			return n;
 		if (is_transient(res))
 			continue;
