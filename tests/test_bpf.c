@@ -73,6 +73,34 @@ TEST_F(bpf, p2c_avoids_hung_workers)
 	EXPECT_LT(0, worker.listener.skip_stale);
 }
 
+/* The busiest of all is never the better of two. */
+TEST_F(bpf, p2c_compares_two)
+{
+	unsigned int got[WORKERS];
+
+	ASSERT_EQ(0, service_open(&self->s, "", WORKERS, WEIR_POLICY_P2C, FOREVER_NS, AF_INET));
+	weir_bpf_cfg(self->s.bpf)->scan_max = 0;
+	row(&self->s, 3)->inflight = 100;
+	ASSERT_EQ(0, spread(&self->s, 200, got));
+	EXPECT_EQ(0, got[3]);
+}
+
+/* Delay decides between equals, and counts for less than one request. */
+TEST_F(bpf, queue_delay_breaks_ties)
+{
+	unsigned int got[WORKERS], i;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 4, WEIR_POLICY_LEAST, FOREVER_NS, AF_INET));
+	for (i = 0; i < 4; i++)
+		row(&self->s, i)->qdelay_us = i == 2 ? 0 : 5000;
+	row(&self->s, 2)->conns = 1000;
+	ASSERT_EQ(0, spread(&self->s, 20, got));
+	EXPECT_EQ(20, got[2]);
+	row(&self->s, 2)->inflight = 1;
+	ASSERT_EQ(0, spread(&self->s, 20, got));
+	EXPECT_EQ(0, got[2]);
+}
+
 TEST_F(bpf, busy_but_alive_is_not_hung)
 {
 	unsigned int got[WORKERS];

@@ -2,6 +2,8 @@
 /*
  * test_bpf_flow.c - flows and events from the running kernel
  */
+#include <bpf/libbpf.h>
+
 #include "bpf_service.h"
 
 TEST_F(bpf, flow_shows_the_connection)
@@ -333,6 +335,16 @@ TEST_F(bpf, inflated_rtt_is_an_edge)
 		ASSERT_EQ(1, recv(server, &byte, 1, 0));
 	}
 	EXPECT_EQ(on, wait_events(&self->s, on, flows.cookie));
+	/* Below the upper limit and above the lower one: it stays on. */
+	cfg->rtt_on_permille = 1000000000;
+	for (i = 0; i < 5; i++) {
+		ASSERT_EQ(1, send(server, &byte, 1, 0));
+		ASSERT_EQ(1, recv(client, &byte, 1, 0));
+		ASSERT_EQ(1, send(client, &byte, 1, 0));
+		ASSERT_EQ(1, recv(server, &byte, 1, 0));
+	}
+	ASSERT_EQ(0, flows_read(&self->s, &flows));
+	EXPECT_EQ(WEIR_FLOW_RTT, flows.last.edges & WEIR_FLOW_RTT);
 	cfg->rtt_floor_us = 10000000;
 	ASSERT_EQ(1, send(server, &byte, 1, 0));
 	ASSERT_EQ(1, recv(client, &byte, 1, 0));
@@ -340,6 +352,181 @@ TEST_F(bpf, inflated_rtt_is_an_edge)
 	EXPECT_EQ(off, wait_events(&self->s, off, flows.cookie));
 	ASSERT_EQ(0, flows_read(&self->s, &flows));
 	EXPECT_EQ(0, flows.last.edges & WEIR_FLOW_RTT);
+}
+
+static int read_all(int fd, size_t bytes)
+{
+	char text[4096];
+	ssize_t got;
+
+	while (bytes) {
+		got = recv(fd, text, bytes < sizeof(text) ? bytes : sizeof(text), 0);
+		if (got <= 0)
+			return -1;
+		bytes -= got;
+	}
+	return 0;
+}
+
+TEST_F(bpf, long_send_queue_is_an_edge)
+{
+	const unsigned int on = event_bit(WEIR_EV_SENDQ, WEIR_EDGE_ON);
+	const unsigned int off = event_bit(WEIR_EV_SENDQ, WEIR_EDGE_OFF);
+	struct weir_bpf_status status = { .sz = sizeof(status) };
+	static char text[1 << 20];
+	int client, server;
+	struct flows flows;
+	ssize_t sent;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
+	if (status.rung != WEIR_RUNG_FULL)
+		SKIP(return, "%s", status.why);
+	weir_bpf_cfg(self->s.bpf)->flow_period_us = 0;
+	weir_bpf_cfg(self->s.bpf)->sendq_high_bytes = 1000;
+	weir_bpf_cfg(self->s.bpf)->sendq_low_bytes = 500;
+	client = connect_to(&self->s);
+	ASSERT_EQ(0, accept_any(&self->s, &server));
+	ASSERT_EQ(0, flows_read(&self->s, &flows));
+	sent = send(server, text, sizeof(text), MSG_DONTWAIT);
+	ASSERT_LT(1000, sent);
+	ASSERT_EQ(0, read_all(client, sent));
+	EXPECT_EQ(on, wait_events(&self->s, on, flows.cookie) & on);
+	ASSERT_EQ(1, send(server, text, 1, 0));
+	ASSERT_EQ(0, read_all(client, 1));
+	ASSERT_EQ(1, send(client, text, 1, 0));
+	EXPECT_EQ(off, wait_events(&self->s, off, flows.cookie) & off);
+}
+
+/* A round trip with an RTT sample at the server. */
+static int round_trip(int server, int client)
+{
+	char byte = 0;
+
+	return send(server, &byte, 1, 0) == 1 && recv(client, &byte, 1, 0) == 1 &&
+	       send(client, &byte, 1, 0) == 1 && recv(server, &byte, 1, 0) == 1;
+}
+
+static int event_note(void *ctx, void *data, size_t bytes)
+{
+	if (bytes != sizeof(struct weir_event))
+		return -EPROTO;
+	memcpy(ctx, data, bytes);
+	return 0;
+}
+
+TEST_F(bpf, observers_get_the_same_events)
+{
+	struct weir_bpf_status status = { .sz = sizeof(status) };
+	struct weir_event seen = {};
+	struct ring_buffer *ring;
+	int client, server, i;
+	struct weir_cfg *cfg;
+	char path[512];
+
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
+	snprintf(path, sizeof(path), "%s/weir_observe", status.dir);
+	ring = ring_buffer__new(bpf_obj_get(path), event_note, &seen, NULL);
+	ASSERT_NE(NULL, ring);
+	cfg = weir_bpf_cfg(self->s.bpf);
+	cfg->flow_period_us = 0;
+	cfg->rtt_floor_us = 0;
+	cfg->rtt_on_permille = 0;
+	client = connect_to(&self->s);
+	ASSERT_EQ(0, accept_any(&self->s, &server));
+	for (i = 0; i < 20; i++)
+		ASSERT_TRUE(round_trip(server, client));
+	EXPECT_EQ(0, ring_buffer__consume(ring));	/* nobody watched */
+	cfg->observers = 1;
+	cfg->rtt_floor_us = 10000000;
+	ASSERT_TRUE(round_trip(server, client));
+	EXPECT_EQ(1, ring_buffer__consume(ring));
+	EXPECT_EQ(WEIR_EV_RTT, seen.kind);
+	EXPECT_EQ(WEIR_EDGE_OFF, seen.edge);
+	ring_buffer__free(ring);
+}
+
+/* A sockops program that asks about every packet sent and counts them in @map. */
+static int headers_asker(int dir, int map)
+{
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 2, .src_reg = 1 },
+		{ .code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = 2, .off = 3,
+		  .imm = BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 2,
+		  .imm = BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_sock_ops_cb_flags_set },
+		{ .code = BPF_JMP | BPF_JA, .off = 5 },
+		{ .code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = 2, .off = 4,
+		  .imm = BPF_SOCK_OPS_HDR_OPT_LEN_CB },
+		{ .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1,
+		  .src_reg = BPF_PSEUDO_MAP_VALUE, .imm = map },
+		{ .imm = 0 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 2, .imm = 1 },
+		{ .code = BPF_STX | BPF_ATOMIC | BPF_DW, .dst_reg = 1, .src_reg = 2,
+		  .imm = BPF_ADD },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 1 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int prog, err;
+
+	prog = bpf_prog_load(BPF_PROG_TYPE_SOCK_OPS, "ask", "GPL", insns, ARRAY_SIZE(insns),
+			     NULL);
+	if (prog < 0)
+		return prog;
+	err = bpf_prog_attach(prog, dir, BPF_CGROUP_SOCK_OPS, BPF_F_ALLOW_MULTI);
+	close(prog);
+	return err;
+}
+
+static int cgroup_enter(const char *path)
+{
+	char procs[512];
+	int fd, err;
+
+	snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
+	fd = open(procs, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	err = write(fd, "0", 1) == 1 ? 0 : -errno;
+	close(fd);
+	return err;
+}
+
+/* Programs of a cgroup below ours run before it: what they asked for stays. */
+TEST_F(bpf, callbacks_of_others_are_kept)
+{
+	struct weir_bpf_opts opts = { .sz = sizeof(opts) };
+	struct weir_bpf_status status = { .sz = sizeof(status) };
+	int i, fd, dir, map, client, server;
+	uint64_t headers = 0;
+	uint32_t zero = 0;
+	char path[512];
+
+	snprintf(self->s.name, sizeof(self->s.name), "test-%d", runner);
+	opts.name = self->s.name;
+	ASSERT_EQ(0, weir_bpf_open(&self->s.bpf, &opts));
+	self->s.st = weir_bpf_steering(self->s.bpf);
+	self->s.family = AF_INET;
+	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
+	snprintf(path, sizeof(path), "%s/below", status.cgroup);
+	ASSERT_EQ(0, mkdir(path, 0755));
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "headers", 4, 8, 1, NULL);
+	ASSERT_LE(0, map);
+	EXPECT_EQ(0, headers_asker(dir, map));
+	EXPECT_EQ(0, cgroup_enter(path));
+	fd = listen_on(AF_INET, &self->s.port);
+	EXPECT_EQ(0, self->s.st->ops->join(self->s.st, 0, fd));
+	client = connect_to(&self->s);
+	server = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	for (i = 0; i < 3; i++)
+		EXPECT_TRUE(round_trip(server, client));
+	EXPECT_EQ(0, bpf_map_lookup_elem(map, &zero, &headers));
+	EXPECT_LE(3, headers);
+	EXPECT_EQ(0, cgroup_enter(status.cgroup));
+	EXPECT_EQ(0, rmdir(path));
 }
 
 TEST_F(bpf, instances_are_apart)
