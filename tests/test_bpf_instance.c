@@ -355,7 +355,17 @@ TEST_F(bpf, missing_cgroup2_costs_the_flows)
 	row(&self->s, 0)->inflight = 1;
 	ASSERT_EQ(0, spread(&self->s, 10, got));
 	EXPECT_EQ(10, got[1]);
+	/* Stopped while parked: the length of its queue gives it away. */
+	row(&self->s, 0)->inflight = 0;
+	row(&self->s, 1)->inflight = 100;
+	ASSERT_LE(0, connect_to(&self->s));
 	self->s.st->ops->tick(self->s.st, now_ns());
+	self->s.st->ops->tick(self->s.st, now_ns());
+	weir_bpf_cfg(self->s.bpf)->stale_ns = 1;
+	self->s.fd[0] = -self->s.fd[0];		/* poll() leaves it out */
+	ASSERT_EQ(0, spread(&self->s, 10, got));
+	self->s.fd[0] = -self->s.fd[0];
+	EXPECT_EQ(10, got[1]);
 }
 
 TEST_F(bpf, missing_capability_is_named)

@@ -31,7 +31,9 @@ struct weir_service;
  *	the user's. NULL: the default answer, which is to pause the receiving side
  *	on an edge of the worker's own (seq is 0: WEIR_EV_SENDQ, the send queue at
  *	its high mark; WEIR_EV_ZERO_WINDOW, a send not taken for send_stall_ns),
- *	and to resume when all have ended
+ *	and to resume when all have ended. The end of an edge from the kernel (seq
+ *	is not 0) may be lost, or not come while the connection is quiet: it must
+ *	not pause a producer
  * @close: the connection is over; @err is 0 or what ended it; NULL for none.
  *	Not called for the connections of a worker that died
  * @start: a worker has started, on its own thread; NULL for none. Return 0 or a

@@ -185,10 +185,9 @@ static void bpf_tick(struct weir_steering *st, uint64_t now_ns)
 {
 	struct weir_bpf *bpf = to_bpf(st);
 
-	if (!bpf->flow)
-		return;
 	pending_tick(bpf);
-	sweep_tick(bpf, now_ns);
+	if (bpf->flow)
+		sweep_tick(bpf, now_ns);
 }
 
 static void bpf_leave(struct weir_steering *st, unsigned int worker)

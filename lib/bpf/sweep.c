@@ -215,12 +215,14 @@ static void pending_check(struct weir_bpf *bpf, uint32_t worker)
 	if (unaccepted == bpf->pending[worker].unaccepted)
 		return;
 	__atomic_store_n(&bpf->pending[worker].unaccepted, unaccepted, __ATOMIC_RELAXED);
-	atomic_fetch_add(&bpf->pending_fixed, 1);
+	if (bpf->flow)
+		atomic_fetch_add(&bpf->pending_fixed, 1);
 }
 
 /*
  * Nothing was established or accepted between two ticks, so what the counts
- * say is waiting must be what the listeners hold.
+ * say is waiting must be what the listeners hold. Without sockops nothing is
+ * counted as established, and this alone tells that a parked worker is hung.
  */
 void pending_tick(struct weir_bpf *bpf)
 {
