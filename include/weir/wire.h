@@ -142,7 +142,7 @@ WEIR_ASSERT_SIZE(struct weir_cfg, 128);
 /* How much of the kernel half an instance got. */
 enum weir_rung {
 	WEIR_RUNG_NONE = 0,	/* no BPF: the kernel's own hash */
-	WEIR_RUNG_STEER = 1,	/* steering; no flows, no pending counts */
+	WEIR_RUNG_STEER = 1,	/* steering; no flows; pending counts once a second */
 	WEIR_RUNG_FLOW = 2,	/* and flows from sockops, without queue lengths */
 	WEIR_RUNG_FULL = 3,	/* and queue lengths and the state tracepoint */
 };
