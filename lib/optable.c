@@ -14,8 +14,7 @@ const struct weir_op_def weir_op_defs[] = {
 		.try	= nop_try,
 	},
 	[WEIR_OP_TIMEOUT] = {
-		.name	= "timeout",
-		.flags	= IO_OPF_LOOP,
+		.name	= "timeout",	/* the loop does it alone */
 	},
 	[WEIR_OP_POLL] = {
 		.name	= "poll",
@@ -41,7 +40,7 @@ const struct weir_op_def weir_op_defs[] = {
 	[WEIR_OP_RECV] = {
 		.name	= "recv",
 		.wait	= POLLIN,
-		.flags	= IO_OPF_FILE | IO_OPF_MULTI | IO_OPF_POOL | IO_OPF_IN,
+		.flags	= IO_OPF_FILE | IO_OPF_MULTI | IO_OPF_IN,
 		.msg_flags = MSG_NOSIGNAL | MSG_PEEK,
 		OP_PREP(recv_prep),
 		.try	= recv_try,

@@ -169,7 +169,7 @@ struct weir_op {
 	uint32_t lib_slot;
 	uint8_t lib_state;
 	uint8_t lib_end;
-	uint16_t lib_timer;
+	uint16_t lib_pad;
 	uint32_t lib_priv;
 	struct weir_loop *lib_loop;
 	const char *lib_where;

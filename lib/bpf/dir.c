@@ -219,21 +219,30 @@ static int in_use(const struct weir_bpf *bpf, const struct reason *reason)
 			  "namespace %llu", name, meta.owner_pid, meta.netns_cookie);
 }
 
-static int unlink_all(int dir_fd)
+int dir_stream(int dir_fd, DIR **dirp)
 {
-	struct dirent *entry;
-	int fd, err = 0;
-	DIR *dir;
+	int fd, err;
 
 	fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	dir = fdopendir(fd);
-	if (!dir) {
-		err = -errno;
-		close(fd);
+	*dirp = fdopendir(fd);
+	if (*dirp)
+		return 0;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+static int unlink_all(int dir_fd)
+{
+	struct dirent *entry;
+	DIR *dir;
+	int err;
+
+	err = dir_stream(dir_fd, &dir);
+	if (err)
 		return err;
-	}
 	while (!err && (entry = readdir(dir))) {
 		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") ||
 		    !strcmp(entry->d_name, META))

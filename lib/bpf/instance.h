@@ -7,6 +7,7 @@
 #ifndef BPF_INSTANCE_H
 #define BPF_INSTANCE_H
 
+#include <dirent.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -117,6 +118,9 @@ bool dir_empty(int dir_fd);
 int dir_clean(int fd, const char *path, const char *name, const struct reason *reason);
 int dir_open(struct weir_bpf *bpf, const struct reason *reason);
 void dir_close(struct weir_bpf *bpf);
+
+/* dir_stream() - read an open directory from its start, by a descriptor of its own */
+int dir_stream(int dir_fd, DIR **dirp);
 
 /* pin.c: what is in it */
 int pin_all(struct weir_bpf *bpf, const struct reason *reason);

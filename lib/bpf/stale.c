@@ -37,18 +37,12 @@ static int clean_one(int root_fd, const char *name)
 static int root_walk(int root_fd, int (*fn)(void *ctx, int root_fd, const char *name), void *ctx)
 {
 	struct dirent *entry;
-	int fd, err = 0;
 	DIR *dir;
+	int err;
 
-	fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	dir = fdopendir(fd);
-	if (!dir) {
-		err = -errno;
-		close(fd);
+	err = dir_stream(root_fd, &dir);
+	if (err)
 		return err;
-	}
 	while (!err && (entry = readdir(dir))) {
 		if (name_valid(entry->d_name))
 			err = fn(ctx, root_fd, entry->d_name);

@@ -43,12 +43,10 @@ struct weir_op_def {
 enum io_op_flags {
 	IO_OPF_FILE	= 1 << 0,	/* needs an open file */
 	IO_OPF_MULTI	= 1 << 1,	/* may be multishot */
-	IO_OPF_POOL	= 1 << 2,	/* may take its buffer from a pool */
 	IO_OPF_OPENS	= 1 << 3,	/* its success is a new file */
 	IO_OPF_BLOCKS	= 1 << 4,	/* a readiness backend must offload it */
 	IO_OPF_IN	= 1 << 5,	/* its count is bytes in */
 	IO_OPF_OUT	= 1 << 6,	/* its count is bytes out */
-	IO_OPF_LOOP	= 1 << 7,	/* never reaches a backend */
 	IO_OPF_ENDS	= 1 << 8,	/* frees resources: may use the reserve */
 };
 

@@ -17,7 +17,6 @@ struct uring {
 	uint64_t news;			/* events since noted_ns, those ops not counted */
 	uint64_t noted_ns;
 	uint64_t rate;			/* of events in one batch time, times 256 */
-	bool enabled;
 	bool deferred;			/* DEFER_TASKRUN */
 };
 

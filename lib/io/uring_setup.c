@@ -151,7 +151,6 @@ int uring_enable(struct weir_loop *loop)
 	err = io_uring_register(u->ring.ring_fd, URING_REGISTER_ENABLE_RINGS, NULL, 0);
 	if (err < 0)
 		return err;
-	u->enabled = true;
 	return 0;
 }
 
