@@ -69,7 +69,8 @@ struct weir_service_ops {
  * @workers: threads, 1 to WEIR_WORKERS_MAX; default 1
  * @conns_max: connections per worker; default 1024. Clients beyond it wait,
  *	accepted or in the listener's queue, and are served as others close
- * @buf_bytes: size of a buffer; default 4096
+ * @buf_bytes: size of a buffer; default 4160, a page and a cache line, so that
+ *	buffers do not all fall into the same cache sets
  * @bufs: buffers per worker; default is fitted to @conns_max
  * @backlog: of each listener; default 4096
  * @low_bytes: low mark of a send queue; default 16 KiB

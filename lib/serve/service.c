@@ -18,7 +18,7 @@
 
 enum {
 	CONNS_DEFAULT	= 1024,
-	BUF_DEFAULT	= 4096,
+	BUF_DEFAULT	= 4096 + 64,	/* a page apart, all would share the same cache sets */
 	BACKLOG_DEFAULT	= 4096,
 	HIGH_DEFAULT	= 64 << 10,
 	LOW_DEFAULT	= 16 << 10,
