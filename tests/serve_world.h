@@ -166,15 +166,19 @@ static inline void produce(struct weir_conn *conn)
 {
 	struct world *world = world_of(conn);
 	unsigned char buf[1000];
-	int taken = sizeof(buf);
 	unsigned int i;
+	int taken;
 
-	while (taken == (int)sizeof(buf) && world->produced < world->total && !world->paused) {
-		for (i = 0; i < sizeof(buf); i++)
+	while (world->produced < world->total && !world->paused) {
+		uint32_t want = (uint32_t)min_u64(sizeof(buf), world->total - world->produced);
+
+		for (i = 0; i < want; i++)
 			buf[i] = pattern(world->produced + i);
-		taken = weir_conn_send(conn, buf, sizeof(buf));
+		taken = weir_conn_send(conn, buf, want);
 		if (taken > 0)
 			world->produced += (unsigned int)taken;
+		if (taken != (int)want)
+			break;
 	}
 	if (world->produced == world->total)
 		weir_conn_close(conn);
