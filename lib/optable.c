@@ -40,7 +40,7 @@ const struct weir_op_def weir_op_defs[] = {
 	[WEIR_OP_RECV] = {
 		.name	= "recv",
 		.wait	= POLLIN,
-		.flags	= IO_OPF_FILE | IO_OPF_MULTI | IO_OPF_IN,
+		.flags	= IO_OPF_FILE | IO_OPF_MULTI | IO_OPF_POOL | IO_OPF_IN | IO_OPF_MSG,
 		.msg_flags = MSG_NOSIGNAL | MSG_PEEK,
 		OP_PREP(recv_prep),
 		.try	= recv_try,
@@ -48,7 +48,7 @@ const struct weir_op_def weir_op_defs[] = {
 	[WEIR_OP_SEND] = {
 		.name	= "send",
 		.wait	= POLLOUT,
-		.flags	= IO_OPF_FILE | IO_OPF_OUT,
+		.flags	= IO_OPF_FILE | IO_OPF_OUT | IO_OPF_MSG,
 		.msg_flags = MSG_NOSIGNAL | MSG_MORE,
 		OP_PREP(send_prep),
 		.try	= send_try,
@@ -71,11 +71,71 @@ const struct weir_op_def weir_op_defs[] = {
 		OP_PREP(shutdown_prep),
 		.try	= shutdown_try,
 	},
-	[WEIR_OP_COOKIE] = {
-		.name	= "cookie",
+	[WEIR_OP_GETSOCKOPT] = {
+		.name	= "getsockopt",
 		.flags	= IO_OPF_FILE,
-		OP_PREP(cookie_prep),
-		.try	= cookie_try,
+		OP_PREP(getsockopt_prep),
+		.try	= getsockopt_try,
+	},
+	[WEIR_OP_WORK] = {
+		.name	= "work",
+	},
+	[WEIR_OP_SOCKET] = {
+		.name	= "socket",
+	},
+	[WEIR_OP_BIND] = {
+		.name	= "bind",
+	},
+	[WEIR_OP_LISTEN] = {
+		.name	= "listen",
+	},
+	[WEIR_OP_RECVMSG] = {
+		.name	= "recvmsg",
+	},
+	[WEIR_OP_SENDMSG] = {
+		.name	= "sendmsg",
+	},
+	[WEIR_OP_SETSOCKOPT] = {
+		.name	= "setsockopt",
+	},
+	[WEIR_OP_INSTALL] = {
+		.name	= "install",
+	},
+	[WEIR_OP_OPEN] = {
+		.name	= "open",
+	},
+	[WEIR_OP_READV] = {
+		.name	= "readv",
+	},
+	[WEIR_OP_WRITEV] = {
+		.name	= "writev",
+	},
+	[WEIR_OP_FSYNC] = {
+		.name	= "fsync",
+	},
+	[WEIR_OP_FALLOCATE] = {
+		.name	= "fallocate",
+	},
+	[WEIR_OP_FTRUNCATE] = {
+		.name	= "ftruncate",
+	},
+	[WEIR_OP_STATX] = {
+		.name	= "statx",
+	},
+	[WEIR_OP_UNLINK] = {
+		.name	= "unlink",
+	},
+	[WEIR_OP_RENAME] = {
+		.name	= "rename",
+	},
+	[WEIR_OP_MKDIR] = {
+		.name	= "mkdir",
+	},
+	[WEIR_OP_SPLICE] = {
+		.name	= "splice",
+	},
+	[WEIR_OP_FADVISE] = {
+		.name	= "fadvise",
 	},
 	[WEIR_OP_CLOSE] = {
 		.name	= "close",

@@ -394,8 +394,9 @@ static void client_ready(struct weir_op *op)
 		return;
 	if (!(op->res & POLLOUT))
 		world_bad(client->poll.world, "connected, but not writable");
-	weir_prep_cookie(&client->cookie.op, client->file, &client->cookie_value, client_cookie,
-			 &client->cookie);
+	weir_prep_getsockopt(&client->cookie.op, client->file, SOL_SOCKET, SO_COOKIE,
+			     &client->cookie_value, sizeof(client->cookie_value), client_cookie,
+			     &client->cookie);
 	act_start(&client->cookie);
 }
 

@@ -286,8 +286,9 @@ TEST_F(op, each_socket_has_a_cookie_of_its_own)
 
 	ASSERT_EQ(0, pair_open(self->loop, &self->server, &file[0], &file[1]));
 	for (i = 0; i < 2; i++) {
-		weir_prep_cookie(&op, file[i], &cookie[i], seen_done, &seen);
-		EXPECT_LE(0, op_do(self->loop, &op));
+		weir_prep_getsockopt(&op, file[i], SOL_SOCKET, SO_COOKIE, &cookie[i],
+				     sizeof(cookie[i]), seen_done, &seen);
+		EXPECT_EQ((int)sizeof(cookie[i]), op_do(self->loop, &op));
 		EXPECT_NE(0, cookie[i]);
 	}
 	EXPECT_NE(cookie[0], cookie[1]);

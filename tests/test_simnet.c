@@ -573,11 +573,12 @@ TEST_F(sim, a_full_socket_is_writable_again_when_it_was_read)
 TEST_F(sim, cookies_are_not_zero_and_differ)
 {
 	uint64_t one = 0, two = 0;
+	uint32_t len = sizeof(one);
 	int a, b = make_pair(self->loop, &a);
 
 	ASSERT_GE(b, 0);
-	EXPECT_EQ(self->sys->cookie(self->loop, a, &one), 0);
-	EXPECT_EQ(self->sys->cookie(self->loop, b, &two), 0);
+	EXPECT_EQ(self->sys->getsockopt(self->loop, a, SOL_SOCKET, SO_COOKIE, &one, &len), 0);
+	EXPECT_EQ(self->sys->getsockopt(self->loop, b, SOL_SOCKET, SO_COOKIE, &two, &len), 0);
 	EXPECT_NE(one, 0);
 	EXPECT_NE(two, 0);
 	EXPECT_NE(one, two);

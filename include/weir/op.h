@@ -19,25 +19,50 @@
 extern "C" {
 #endif
 
+struct iovec;
+struct msghdr;
 struct sockaddr;
+struct statx;
 struct weir_lease;
 struct weir_loop;
 struct weir_op;
 struct weir_pool;
+struct weir_token;
 
 /**
  * enum weir_opcode - what an operation does
  * @WEIR_OP_NOP: nothing, through the whole machinery
  * @WEIR_OP_TIMEOUT: ends with 0 when its deadline passes
- * @WEIR_OP_POLL: ends with the ready poll(2) events
+ * @WEIR_OP_POLL: ends with the ready poll(2) events; multishot: at each edge
+ * @WEIR_OP_WORK: calls a function on a thread of the offload pool
+ * @WEIR_OP_SOCKET: creates a socket; see op->accepted
+ * @WEIR_OP_BIND: bind(2)
+ * @WEIR_OP_LISTEN: listen(2)
  * @WEIR_OP_ACCEPT: accepts connections; see op->accepted
- * @WEIR_OP_CONNECT: creates a stream socket and connects it; see op->accepted
+ * @WEIR_OP_CONNECT: connects a socket, or creates a stream socket and connects
+ *	that; see op->accepted
  * @WEIR_OP_RECV: receives into memory, or into buffers of a pool
  * @WEIR_OP_SEND: sends; may end short
- * @WEIR_OP_READ: reads a file at an offset
- * @WEIR_OP_WRITE: writes a file at an offset; may end short
+ * @WEIR_OP_RECVMSG: recvmsg(2) into memory, or into buffers of a pool
+ * @WEIR_OP_SENDMSG: sendmsg(2); may end short
  * @WEIR_OP_SHUTDOWN: shutdown(2)
- * @WEIR_OP_COOKIE: reads the socket's cookie (SO_COOKIE) into 8 bytes
+ * @WEIR_OP_GETSOCKOPT: getsockopt(2); ends with the length of the value
+ * @WEIR_OP_SETSOCKOPT: setsockopt(2)
+ * @WEIR_OP_INSTALL: ends with a plain descriptor of the file, the caller's own
+ * @WEIR_OP_OPEN: opens a file by path; see op->accepted
+ * @WEIR_OP_READ: reads a file at an offset, or a pipe into buffers of a pool
+ * @WEIR_OP_WRITE: writes a file at an offset; may end short
+ * @WEIR_OP_READV: preadv(2)
+ * @WEIR_OP_WRITEV: pwritev(2); may end short
+ * @WEIR_OP_FSYNC: fsync(2) or fdatasync(2)
+ * @WEIR_OP_FALLOCATE: fallocate(2)
+ * @WEIR_OP_FTRUNCATE: ftruncate(2)
+ * @WEIR_OP_STATX: statx(2), of a path or of the file
+ * @WEIR_OP_UNLINK: unlink(2) or rmdir(2)
+ * @WEIR_OP_RENAME: renameat2(2)
+ * @WEIR_OP_MKDIR: mkdir(2)
+ * @WEIR_OP_SPLICE: splice(2); ends with the bytes moved
+ * @WEIR_OP_FADVISE: posix_fadvise(2)
  * @WEIR_OP_CLOSE: cancels all that is in flight on the file, waits for it,
  *	then closes
  * @WEIR_OP_MAX: count
@@ -46,21 +71,42 @@ enum weir_opcode {
 	WEIR_OP_NOP,
 	WEIR_OP_TIMEOUT,
 	WEIR_OP_POLL,
+	WEIR_OP_WORK,
+	WEIR_OP_SOCKET,
+	WEIR_OP_BIND,
+	WEIR_OP_LISTEN,
 	WEIR_OP_ACCEPT,
 	WEIR_OP_CONNECT,
 	WEIR_OP_RECV,
 	WEIR_OP_SEND,
+	WEIR_OP_RECVMSG,
+	WEIR_OP_SENDMSG,
+	WEIR_OP_SHUTDOWN,
+	WEIR_OP_GETSOCKOPT,
+	WEIR_OP_SETSOCKOPT,
+	WEIR_OP_INSTALL,
+	WEIR_OP_OPEN,
 	WEIR_OP_READ,
 	WEIR_OP_WRITE,
-	WEIR_OP_SHUTDOWN,
-	WEIR_OP_COOKIE,
+	WEIR_OP_READV,
+	WEIR_OP_WRITEV,
+	WEIR_OP_FSYNC,
+	WEIR_OP_FALLOCATE,
+	WEIR_OP_FTRUNCATE,
+	WEIR_OP_STATX,
+	WEIR_OP_UNLINK,
+	WEIR_OP_RENAME,
+	WEIR_OP_MKDIR,
+	WEIR_OP_SPLICE,
+	WEIR_OP_FADVISE,
 	WEIR_OP_CLOSE,
 	WEIR_OP_MAX,
 };
 
 /**
  * enum weir_op_flags - how an operation runs
- * @WEIR_OPF_MULTISHOT: completes many times; accept, and recv from a pool
+ * @WEIR_OPF_MULTISHOT: completes many times; accept and poll, and recv, recvmsg
+ *	and read from a pool
  * @WEIR_OPF_ALL: every flag this version knows; others are refused
  */
 enum weir_op_flags {
@@ -102,19 +148,30 @@ typedef void weir_done_fn(struct weir_op *op);
  * @file: what it works on
  * @opcode: enum weir_opcode
  * @flags: enum weir_op_flags
- * @len: bytes wanted, where the operation moves bytes
- * @xfer: recv, send, read, write, cookie. msg_flags may hold MSG_NOSIGNAL, of a
- *	send MSG_MORE, of a recv into memory MSG_PEEK; others are refused
+ * @len: bytes wanted, where the operation moves bytes; of a vector its entries
+ * @xfer: recv, send, recvmsg, sendmsg, read, write, readv, writev. msg_flags may
+ *	hold MSG_NOSIGNAL, of a send MSG_MORE, of a recv into memory MSG_PEEK;
+ *	others are refused
  * @accept: accept
- * @connect: connect
+ * @addr: bind, connect
+ * @listen: listen
  * @poll: poll
+ * @work: work
+ * @socket: socket
+ * @sockopt: getsockopt, setsockopt
  * @shutdown: shutdown
+ * @path: open, unlink, mkdir
+ * @rename: rename
+ * @statx: statx
+ * @range: fallocate, ftruncate (@offset is the length), fadvise, fsync
+ * @splice: splice
  * @deadline_ns: when to give up, on the clock of weir_loop_now(); 0 is never. A
  *	close has none
+ * @token: cancels it together with others, see weir/token.h; NULL for none
  * @res: result: a count or a negative errno value
  * @origin: enum weir_origin of @res
  * @more: non-zero: not the terminal event, more will come
- * @accepted: the new file, of an accept or connect that succeeded
+ * @accepted: the new file, of an accept, connect, socket or open that succeeded
  * @lease: the buffer of a recv from a pool, or NULL; borrowed for the call of
  *	done(), which takes its own reference (weir_lease_get()) to keep it
  *
@@ -142,16 +199,62 @@ struct weir_op {
 		} accept;
 		struct {
 			const struct sockaddr *addr;
-			uint32_t addr_len;
-		} connect;
+			uint32_t len;
+		} addr;
+		struct {
+			int32_t backlog;
+		} listen;
 		struct {
 			uint32_t events;
 		} poll;
 		struct {
+			int (*fn)(void *arg);
+			void *arg;
+		} work;
+		struct {
+			int32_t family;
+			int32_t type;
+			int32_t protocol;
+		} socket;
+		struct {
+			void *value;
+			int32_t level;
+			int32_t name;
+			uint32_t len;
+		} sockopt;
+		struct {
 			int32_t how;
 		} shutdown;
+		struct {
+			const char *name;
+			int32_t flags;
+			uint32_t mode;
+		} path;
+		struct {
+			const char *from;
+			const char *to;
+			uint32_t flags;
+		} rename;
+		struct {
+			const char *path;	/* or NULL: of the file itself */
+			struct statx *buf;
+			int32_t flags;
+			uint32_t mask;
+		} statx;
+		struct {
+			uint64_t offset;
+			uint64_t len;
+			int32_t mode;		/* of fallocate; advice; 1: data only */
+		} range;
+		struct {
+			struct weir_file from;
+			int64_t off_in;		/* -1: where it stands */
+			int64_t off_out;
+			uint32_t flags;
+		} splice;
 	};
 	uint64_t deadline_ns;
+	struct weir_token *token;
 
 	int32_t res;
 	uint8_t origin;
@@ -176,7 +279,7 @@ struct weir_op {
 	struct weir_link lib_file;
 	struct weir_link lib_queue;
 	struct weir_link lib_wheel;
-	uint64_t lib_room[3];
+	struct weir_link lib_token;
 };
 
 WEIR_STATIC_ASSERT(sizeof(void *) != 8 || sizeof(struct weir_op) == 192,
@@ -249,6 +352,7 @@ static inline void weir_prep(struct weir_op *op, unsigned int opcode,
 	op->xfer.offset = 0;
 	op->xfer.msg_flags = 0;
 	op->deadline_ns = 0;
+	op->token = NULL;
 }
 
 static inline void weir_prep_nop(struct weir_op *op, weir_done_fn *done, void *ctx)
@@ -276,6 +380,57 @@ static inline void weir_prep_poll(struct weir_op *op, struct weir_file file, uin
 	op->poll.events = events;
 }
 
+/* An event whenever the file becomes ready anew: an edge may be told twice. */
+static inline void weir_prep_poll_multi(struct weir_op *op, struct weir_file file,
+					uint32_t events, weir_done_fn *done, void *ctx)
+{
+	weir_prep_poll(op, file, events, done, ctx);
+	op->flags = WEIR_OPF_MULTISHOT;
+}
+
+/*
+ * Calls @fn on another thread; its result is the operation's. A cancel or
+ * deadline ends it only while it waits for a thread.
+ */
+static inline void weir_prep_work(struct weir_op *op, int (*fn)(void *arg), void *arg,
+				  weir_done_fn *done, void *ctx)
+{
+	struct weir_file none = { 0, 0 };
+
+	weir_prep(op, WEIR_OP_WORK, none, done, ctx);
+	op->work.fn = fn;
+	op->work.arg = arg;
+}
+
+/* As socket(2); it is close-on-exec, and never blocks the loop. */
+static inline void weir_prep_socket(struct weir_op *op, int family, int type, int protocol,
+				    weir_done_fn *done, void *ctx)
+{
+	struct weir_file none = { 0, 0 };
+
+	weir_prep(op, WEIR_OP_SOCKET, none, done, ctx);
+	op->socket.family = family;
+	op->socket.type = type;
+	op->socket.protocol = protocol;
+}
+
+/* @addr stays the caller's and must live until the terminal event. */
+static inline void weir_prep_bind(struct weir_op *op, struct weir_file file,
+				  const struct sockaddr *addr, uint32_t addr_len,
+				  weir_done_fn *done, void *ctx)
+{
+	weir_prep(op, WEIR_OP_BIND, file, done, ctx);
+	op->addr.addr = addr;
+	op->addr.len = addr_len;
+}
+
+static inline void weir_prep_listen(struct weir_op *op, struct weir_file file, int backlog,
+				    weir_done_fn *done, void *ctx)
+{
+	weir_prep(op, WEIR_OP_LISTEN, file, done, ctx);
+	op->listen.backlog = backlog;
+}
+
 /*
  * @burst: the listener's backlog. While fewer file slots than that are free,
  * the library takes one connection at a time, and none without a slot.
@@ -298,8 +453,18 @@ static inline void weir_prep_connect(struct weir_op *op, const struct sockaddr *
 	struct weir_file none = { 0, 0 };
 
 	weir_prep(op, WEIR_OP_CONNECT, none, done, ctx);
-	op->connect.addr = addr;
-	op->connect.addr_len = addr_len;
+	op->addr.addr = addr;
+	op->addr.len = addr_len;
+}
+
+/* The same with a socket of the caller's, which stays open whatever comes of it. */
+static inline void weir_prep_connect_file(struct weir_op *op, struct weir_file file,
+					  const struct sockaddr *addr, uint32_t addr_len,
+					  weir_done_fn *done, void *ctx)
+{
+	weir_prep(op, WEIR_OP_CONNECT, file, done, ctx);
+	op->addr.addr = addr;
+	op->addr.len = addr_len;
 }
 
 static inline void weir_prep_recv(struct weir_op *op, struct weir_file file,
@@ -327,6 +492,44 @@ static inline void weir_prep_send(struct weir_op *op, struct weir_file file,
 	op->len = len;
 }
 
+/*
+ * @msg, what it points to and what is in there must live until the terminal
+ * event, which also tells msg_flags and the lengths that came.
+ */
+static inline void weir_prep_recvmsg(struct weir_op *op, struct weir_file file,
+				     struct msghdr *msg, int msg_flags,
+				     weir_done_fn *done, void *ctx)
+{
+	weir_prep(op, WEIR_OP_RECVMSG, file, done, ctx);
+	op->xfer.buf = msg;
+	op->xfer.msg_flags = msg_flags;
+}
+
+/*
+ * Multishot: each event brings a lease of @pool; weir_msg_read() finds the parts
+ * in it. Of @msg only msg_namelen and msg_controllen matter, the room for each;
+ * it must live until the terminal event.
+ */
+static inline void weir_prep_recvmsg_pool(struct weir_op *op, struct weir_file file,
+					  struct weir_pool *pool, struct msghdr *msg,
+					  weir_done_fn *done, void *ctx)
+{
+	weir_prep(op, WEIR_OP_RECVMSG, file, done, ctx);
+	op->flags = WEIR_OPF_MULTISHOT;
+	op->xfer.buf = msg;
+	op->xfer.pool = pool;
+}
+
+/* @msg and what it points to must live until the terminal event. */
+static inline void weir_prep_sendmsg(struct weir_op *op, struct weir_file file,
+				     const struct msghdr *msg, int msg_flags,
+				     weir_done_fn *done, void *ctx)
+{
+	weir_prep(op, WEIR_OP_SENDMSG, file, done, ctx);
+	op->xfer.buf = (void *)(uintptr_t)msg;
+	op->xfer.msg_flags = msg_flags;
+}
+
 static inline void weir_prep_read(struct weir_op *op, struct weir_file file, void *buf,
 				  uint32_t len, uint64_t offset, weir_done_fn *done, void *ctx)
 {
@@ -334,6 +537,15 @@ static inline void weir_prep_read(struct weir_op *op, struct weir_file file, voi
 	op->xfer.buf = buf;
 	op->len = len;
 	op->xfer.offset = offset;
+}
+
+/* Multishot, of what has no offsets (a pipe, a terminal): leases of @pool. */
+static inline void weir_prep_read_pool(struct weir_op *op, struct weir_file file,
+				       struct weir_pool *pool, weir_done_fn *done, void *ctx)
+{
+	weir_prep(op, WEIR_OP_READ, file, done, ctx);
+	op->flags = WEIR_OPF_MULTISHOT;
+	op->xfer.pool = pool;
 }
 
 static inline void weir_prep_write(struct weir_op *op, struct weir_file file, const void *buf,
@@ -345,6 +557,165 @@ static inline void weir_prep_write(struct weir_op *op, struct weir_file file, co
 	op->xfer.offset = offset;
 }
 
+/* @iov, @count entries of it, must live until the terminal event. */
+static inline void weir_prep_readv(struct weir_op *op, struct weir_file file,
+				   const struct iovec *iov, uint32_t count, uint64_t offset,
+				   weir_done_fn *done, void *ctx)
+{
+	weir_prep(op, WEIR_OP_READV, file, done, ctx);
+	op->xfer.buf = (void *)(uintptr_t)iov;
+	op->len = count;
+	op->xfer.offset = offset;
+}
+
+static inline void weir_prep_writev(struct weir_op *op, struct weir_file file,
+				    const struct iovec *iov, uint32_t count, uint64_t offset,
+				    weir_done_fn *done, void *ctx)
+{
+	weir_prep(op, WEIR_OP_WRITEV, file, done, ctx);
+	op->xfer.buf = (void *)(uintptr_t)iov;
+	op->len = count;
+	op->xfer.offset = offset;
+}
+
+/*
+ * Paths are the caller's and must live until the terminal event; one that is
+ * relative is taken from the working directory.
+ */
+
+/* @flags and @mode as in open(2); O_CLOEXEC is added. */
+static inline void weir_prep_open(struct weir_op *op, const char *path, int flags,
+				  unsigned int mode, weir_done_fn *done, void *ctx)
+{
+	struct weir_file none = { 0, 0 };
+
+	weir_prep(op, WEIR_OP_OPEN, none, done, ctx);
+	op->path.name = path;
+	op->path.flags = flags;
+	op->path.mode = mode;
+}
+
+/* @flags as in unlinkat(2): AT_REMOVEDIR for a directory. */
+static inline void weir_prep_unlink(struct weir_op *op, const char *path, int flags,
+				    weir_done_fn *done, void *ctx)
+{
+	struct weir_file none = { 0, 0 };
+
+	weir_prep(op, WEIR_OP_UNLINK, none, done, ctx);
+	op->path.name = path;
+	op->path.flags = flags;
+	op->path.mode = 0;
+}
+
+static inline void weir_prep_mkdir(struct weir_op *op, const char *path, unsigned int mode,
+				   weir_done_fn *done, void *ctx)
+{
+	struct weir_file none = { 0, 0 };
+
+	weir_prep(op, WEIR_OP_MKDIR, none, done, ctx);
+	op->path.name = path;
+	op->path.flags = 0;
+	op->path.mode = mode;
+}
+
+/* @flags as in renameat2(2). */
+static inline void weir_prep_rename(struct weir_op *op, const char *from, const char *to,
+				    unsigned int flags, weir_done_fn *done, void *ctx)
+{
+	struct weir_file none = { 0, 0 };
+
+	weir_prep(op, WEIR_OP_RENAME, none, done, ctx);
+	op->rename.from = from;
+	op->rename.to = to;
+	op->rename.flags = flags;
+}
+
+/* @flags and @mask as in statx(2). */
+static inline void weir_prep_statx(struct weir_op *op, const char *path, int flags,
+				   unsigned int mask, struct statx *buf,
+				   weir_done_fn *done, void *ctx)
+{
+	struct weir_file none = { 0, 0 };
+
+	weir_prep(op, WEIR_OP_STATX, none, done, ctx);
+	op->statx.path = path;
+	op->statx.buf = buf;
+	op->statx.flags = flags;
+	op->statx.mask = mask;
+}
+
+/* The same of an open file. */
+static inline void weir_prep_fstatx(struct weir_op *op, struct weir_file file,
+				    unsigned int mask, struct statx *buf,
+				    weir_done_fn *done, void *ctx)
+{
+	weir_prep(op, WEIR_OP_STATX, file, done, ctx);
+	op->statx.path = NULL;
+	op->statx.buf = buf;
+	op->statx.flags = 0;
+	op->statx.mask = mask;
+}
+
+static inline void weir_prep_range(struct weir_op *op, unsigned int opcode,
+				   struct weir_file file, uint64_t offset, uint64_t len,
+				   int mode, weir_done_fn *done, void *ctx)
+{
+	weir_prep(op, opcode, file, done, ctx);
+	op->range.offset = offset;
+	op->range.len = len;
+	op->range.mode = mode;
+}
+
+static inline void weir_prep_fsync(struct weir_op *op, struct weir_file file,
+				   weir_done_fn *done, void *ctx)
+{
+	weir_prep_range(op, WEIR_OP_FSYNC, file, 0, 0, 0, done, ctx);
+}
+
+static inline void weir_prep_fdatasync(struct weir_op *op, struct weir_file file,
+				       weir_done_fn *done, void *ctx)
+{
+	weir_prep_range(op, WEIR_OP_FSYNC, file, 0, 0, 1, done, ctx);
+}
+
+/* @mode as in fallocate(2). */
+static inline void weir_prep_fallocate(struct weir_op *op, struct weir_file file, int mode,
+				       uint64_t offset, uint64_t len,
+				       weir_done_fn *done, void *ctx)
+{
+	weir_prep_range(op, WEIR_OP_FALLOCATE, file, offset, len, mode, done, ctx);
+}
+
+static inline void weir_prep_ftruncate(struct weir_op *op, struct weir_file file,
+				       uint64_t size, weir_done_fn *done, void *ctx)
+{
+	weir_prep_range(op, WEIR_OP_FTRUNCATE, file, size, 0, 0, done, ctx);
+}
+
+/* @advice as in posix_fadvise(2); @len 0 is to the end. */
+static inline void weir_prep_fadvise(struct weir_op *op, struct weir_file file,
+				     uint64_t offset, uint64_t len, int advice,
+				     weir_done_fn *done, void *ctx)
+{
+	weir_prep_range(op, WEIR_OP_FADVISE, file, offset, len, advice, done, ctx);
+}
+
+/*
+ * Moves up to @len bytes; one of the two is a pipe. Offsets of -1: where the
+ * file stands, and always of a pipe. @flags as in splice(2).
+ */
+static inline void weir_prep_splice(struct weir_op *op, struct weir_file from, int64_t off_in,
+				    struct weir_file to, int64_t off_out, uint32_t len,
+				    unsigned int flags, weir_done_fn *done, void *ctx)
+{
+	weir_prep(op, WEIR_OP_SPLICE, to, done, ctx);
+	op->len = len;
+	op->splice.from = from;
+	op->splice.off_in = off_in;
+	op->splice.off_out = off_out;
+	op->splice.flags = flags;
+}
+
 /* @how as in shutdown(2). */
 static inline void weir_prep_shutdown(struct weir_op *op, struct weir_file file, int how,
 				      weir_done_fn *done, void *ctx)
@@ -353,13 +724,34 @@ static inline void weir_prep_shutdown(struct weir_op *op, struct weir_file file,
 	op->shutdown.how = how;
 }
 
-/* @cookie must live until the terminal event. */
-static inline void weir_prep_cookie(struct weir_op *op, struct weir_file file, uint64_t *cookie,
-				    weir_done_fn *done, void *ctx)
+/* @value must live until the terminal event. */
+static inline void weir_prep_getsockopt(struct weir_op *op, struct weir_file file, int level,
+					int name, void *value, uint32_t len,
+					weir_done_fn *done, void *ctx)
 {
-	weir_prep(op, WEIR_OP_COOKIE, file, done, ctx);
-	op->xfer.buf = cookie;
-	op->len = sizeof(*cookie);
+	weir_prep(op, WEIR_OP_GETSOCKOPT, file, done, ctx);
+	op->sockopt.value = value;
+	op->sockopt.level = level;
+	op->sockopt.name = name;
+	op->sockopt.len = len;
+}
+
+static inline void weir_prep_setsockopt(struct weir_op *op, struct weir_file file, int level,
+					int name, const void *value, uint32_t len,
+					weir_done_fn *done, void *ctx)
+{
+	weir_prep(op, WEIR_OP_SETSOCKOPT, file, done, ctx);
+	op->sockopt.value = (void *)(uintptr_t)value;
+	op->sockopt.level = level;
+	op->sockopt.name = name;
+	op->sockopt.len = len;
+}
+
+/* For what only a descriptor can do: a registered file has none. */
+static inline void weir_prep_install(struct weir_op *op, struct weir_file file,
+				     weir_done_fn *done, void *ctx)
+{
+	weir_prep(op, WEIR_OP_INSTALL, file, done, ctx);
 }
 
 static inline void weir_prep_close(struct weir_op *op, struct weir_file file,

@@ -43,14 +43,44 @@ struct weir_op_def {
 enum io_op_flags {
 	IO_OPF_FILE	= 1 << 0,	/* needs an open file */
 	IO_OPF_MULTI	= 1 << 1,	/* may be multishot */
+	IO_OPF_POOL	= 1 << 2,	/* its buffers may be a pool's: multishot then */
 	IO_OPF_OPENS	= 1 << 3,	/* its success is a new file */
 	IO_OPF_BLOCKS	= 1 << 4,	/* a readiness backend must offload it */
 	IO_OPF_IN	= 1 << 5,	/* its count is bytes in */
 	IO_OPF_OUT	= 1 << 6,	/* its count is bytes out */
+	IO_OPF_MAYFILE	= 1 << 7,	/* works on an open file if one is given */
 	IO_OPF_ENDS	= 1 << 8,	/* frees resources: may use the reserve */
+	IO_OPF_MSG	= 1 << 9,	/* has msg_flags, of which the row allows some */
 };
 
 extern const struct weir_op_def weir_op_defs[WEIR_OP_MAX];	/* lib/optable.c */
+
+static inline const struct weir_op_def *op_def(const struct weir_op *op)
+{
+	return &weir_op_defs[op->opcode];
+}
+
+/* Generations begin at 1: an all-zero handle is none. */
+static inline bool op_has_file(const struct weir_op *op)
+{
+	uint32_t flags = op_def(op)->flags;
+
+	return flags & IO_OPF_FILE || (flags & IO_OPF_MAYFILE && op->file.gen);
+}
+
+/* Will its success be a new file? */
+static inline bool op_opens(const struct weir_op *op)
+{
+	uint32_t flags = op_def(op)->flags;
+
+	return flags & IO_OPF_OPENS && !(flags & IO_OPF_MAYFILE && op->file.gen);
+}
+
+/* The pool that it takes its buffers from; a pool begins with its group. */
+static inline struct io_group *op_group(const struct weir_op *op)
+{
+	return op_def(op)->flags & IO_OPF_POOL ? (struct io_group *)(void *)op->xfer.pool : NULL;
+}
 
 /*
  * The system calls that readiness backends make, and the environment of every
@@ -71,7 +101,8 @@ struct io_sys {
 	int (*send)(struct weir_loop *loop, int fd, const void *buf, uint32_t len, int flags);
 	int (*poll)(struct weir_loop *loop, int fd, uint32_t events);
 	int (*shutdown)(struct weir_loop *loop, int fd, int how);
-	int (*cookie)(struct weir_loop *loop, int fd, uint64_t *cookie);
+	int (*getsockopt)(struct weir_loop *loop, int fd, int level, int name, void *value,
+			  uint32_t *len);
 	int (*open)(struct weir_loop *loop, const char *path, int flags, unsigned int mode);
 	int (*read)(struct weir_loop *loop, int fd, void *buf, uint32_t len, uint64_t offset);
 	int (*write)(struct weir_loop *loop, int fd, const void *buf, uint32_t len,

@@ -18,22 +18,6 @@
 /* lib_priv of a receive from a pool: did it get a buffer since it was armed? */
 enum { RECV_HUNGRY, RECV_SERVED };
 
-static const struct weir_op_def *def_of(const struct weir_op *op)
-{
-	return &weir_op_defs[op->opcode];
-}
-
-/* A pool begins with its group; see lib/buf/pool.c. */
-static struct io_group *group_of(const struct weir_op *op)
-{
-	return (struct io_group *)(void *)op->xfer.pool;
-}
-
-static bool has_group(const struct weir_op *op)
-{
-	return op->opcode == WEIR_OP_RECV && op->xfer.pool;
-}
-
 const char *weir_op_name(unsigned int opcode)
 {
 	return opcode < WEIR_OP_MAX ? weir_op_defs[opcode].name : "?";
@@ -48,7 +32,7 @@ int weir_op_busy(const struct weir_op *op)
 
 static bool slot_get(struct weir_loop *loop, struct weir_op *op)
 {
-	uint32_t budget = def_of(op)->flags & IO_OPF_ENDS ? loop->slots_max : loop->slots_budget;
+	uint32_t budget = op_def(op)->flags & IO_OPF_ENDS ? loop->slots_max : loop->slots_budget;
 	struct io_slot *slot;
 
 	if (op->lib_slot != SLOT_NONE)
@@ -96,7 +80,7 @@ static void op_queue(struct weir_loop *loop, struct weir_op *op)
 	int ret;
 
 	op->lib_state = OP_ARMED;
-	if (has_group(op))
+	if (op_group(op))
 		op->lib_priv = RECV_HUNGRY;
 	while ((ret = loop->backend->queue(loop, op)) == -EAGAIN) {
 		ret = loop->backend->commit(loop);
@@ -107,8 +91,8 @@ static void op_queue(struct weir_loop *loop, struct weir_op *op)
 	}
 	if (ret == IO_QUEUED_DONE)
 		op_finish(loop, op, op->res, WEIR_ORIGIN_KERNEL);
-	else if (has_group(op))
-		group_of(op)->armed++;
+	else if (op_group(op))
+		op_group(op)->armed++;
 }
 
 static void op_wait(struct weir_loop *loop, struct weir_op *op)
@@ -116,7 +100,7 @@ static void op_wait(struct weir_loop *loop, struct weir_op *op)
 	op->lib_state = OP_WAITING;
 	loop->waiting_count++;
 	/* One that frees resources has a reserve: it never waits behind the others. */
-	list_add_tail(def_of(op)->flags & IO_OPF_ENDS ? loop->waiting.next : &loop->waiting,
+	list_add_tail(op_def(op)->flags & IO_OPF_ENDS ? loop->waiting.next : &loop->waiting,
 		      &op->lib_queue);
 }
 
@@ -130,13 +114,11 @@ static void accept_park(struct weir_loop *loop, struct weir_op *op)
 
 void op_start(struct weir_loop *loop, struct weir_op *op)
 {
-	uint32_t flags = def_of(op)->flags;
-
 	if (!loop->owned || !slot_get(loop, op)) {
 		op_wait(loop, op);
 		return;
 	}
-	if (flags & IO_OPF_OPENS && !io_file_room(loop, 1)) {
+	if (op_opens(op) && !io_file_room(loop, 1)) {
 		if (op->opcode == WEIR_OP_ACCEPT)
 			accept_park(loop, op);
 		else
@@ -144,7 +126,7 @@ void op_start(struct weir_loop *loop, struct weir_op *op)
 		return;
 	}
 	/* Who comes from the park was admitted by group_rearm(). */
-	if (has_group(op) && op->lib_state != OP_PARKED && !group_admit(group_of(op), op))
+	if (op_group(op) && op->lib_state != OP_PARKED && !group_admit(op_group(op), op))
 		return;
 	op_queue(loop, op);
 }
@@ -172,26 +154,27 @@ static void close_start(struct weir_loop *loop, struct weir_op *op)
 		op_start(loop, op);
 }
 
-/* A recv is multishot when it takes its buffers from a pool, an accept always. */
+/* A receive is multishot when it takes its buffers from a pool, an accept always. */
 static int op_check_multi(const struct weir_loop *loop, const struct weir_op *op)
 {
+	const struct io_group *group = op_group(op);
 	bool multi = op->flags & WEIR_OPF_MULTISHOT;
 
 	if (op->opcode == WEIR_OP_ACCEPT)
 		return multi ? 0 : -EINVAL;
-	if (!op->xfer.pool == multi)
+	if (op->opcode == WEIR_OP_POLL)
+		return 0;
+	if (!group == multi)
 		return -EINVAL;
-	if (op->xfer.pool && group_of(op)->loop != loop)
-		return -EINVAL;
-	return 0;
+	return group && group->loop != loop ? -EINVAL : 0;
 }
 
 /* The backends agree on no more than these; a buffer of a pool is always taken. */
 static int op_check_xfer(const struct weir_op *op)
 {
-	int allowed = def_of(op)->msg_flags;
+	int allowed = op_def(op)->msg_flags;
 
-	if (op->xfer.pool)
+	if (op_group(op))
 		allowed &= ~MSG_PEEK;
 	return op->xfer.msg_flags & ~allowed ? -EINVAL : 0;
 }
@@ -202,16 +185,18 @@ static int op_check(const struct weir_loop *loop, const struct weir_op *op)
 
 	if (op->opcode >= WEIR_OP_MAX || op->flags & ~WEIR_OPF_ALL || op->len > INT32_MAX)
 		return -EINVAL;
-	flags = def_of(op)->flags;
+	flags = op_def(op)->flags;
+	if (!op_def(op)->try && op->opcode != WEIR_OP_TIMEOUT)
+		return -EOPNOTSUPP;
 	if (op->flags & WEIR_OPF_MULTISHOT && !(flags & IO_OPF_MULTI))
 		return -EINVAL;
-	if (flags & IO_OPF_FILE && !io_file_get(loop, op->file))
+	if (op_has_file(op) && !io_file_get(loop, op->file))
 		return -EBADF;
 	if (loop->closing && !(flags & IO_OPF_ENDS))
 		return -ECANCELED;
 	if (flags & IO_OPF_MULTI && op_check_multi(loop, op))
 		return -EINVAL;
-	return flags & (IO_OPF_IN | IO_OPF_OUT) ? op_check_xfer(op) : 0;
+	return flags & IO_OPF_MSG ? op_check_xfer(op) : 0;
 }
 
 /* The op is the library's from here. */
@@ -251,11 +236,11 @@ static void op_begin(struct weir_loop *loop, struct weir_op *op)
 		timer_start(loop, op);
 		return;
 	}
-	if (def_of(op)->flags & IO_OPF_FILE)
+	if (op_has_file(op))
 		list_add_tail(&loop->files[op->file.index].ops, &op->lib_file);
 	if (op->deadline_ns)
 		wheel_start(&loop->wheel, op);
-	if (!list_empty(&loop->waiting) && !(def_of(op)->flags & IO_OPF_ENDS))
+	if (!list_empty(&loop->waiting) && !(op_def(op)->flags & IO_OPF_ENDS))
 		op_wait(loop, op);
 	else
 		op_start(loop, op);
@@ -296,7 +281,7 @@ static void op_release(struct weir_loop *loop, struct weir_op *op)
 
 static void op_count(struct weir_loop_stats *stats, const struct weir_op *op)
 {
-	uint32_t flags = op->opcode < WEIR_OP_MAX ? def_of(op)->flags : 0;
+	uint32_t flags = op->opcode < WEIR_OP_MAX ? op_def(op)->flags : 0;
 
 	stats->events++;
 	stats->ops += !op->more;
@@ -381,8 +366,8 @@ void op_end(struct weir_loop *loop, struct weir_op *op, enum op_end why)
 		return;
 	switch ((enum op_state)op->lib_state) {
 	case OP_PARKED:
-		if (has_group(op))
-			group_of(op)->parked--;
+		if (op_group(op))
+			op_group(op)->parked--;
 		op->lib_end = (uint8_t)why;
 		finish_ended(loop, op);
 		break;
@@ -417,9 +402,9 @@ void io_event(struct weir_loop *loop, struct weir_op *op, int res, bool more)
 {
 	enum weir_origin origin = WEIR_ORIGIN_KERNEL;
 
-	if (!more && has_group(op))
-		group_of(op)->armed--;
-	if (res < 0 || !(def_of(op)->flags & IO_OPF_OPENS))
+	if (!more && op_group(op))
+		op_group(op)->armed--;
+	if (res < 0 || !op_opens(op))
 		op->lease = NULL;
 	if (op->lib_end != OP_END_NONE && (res == -ECANCELED || res == -EINTR))
 		res = end_result(op, &origin);
@@ -429,20 +414,20 @@ void io_event(struct weir_loop *loop, struct weir_op *op, int res, bool more)
 void io_event_lease(struct weir_loop *loop, struct weir_op *op, int res, uint32_t bid,
 		    bool more)
 {
-	struct weir_lease *lease = group_take(group_of(op), bid, (uint32_t)res);
+	struct weir_lease *lease = group_take(op_group(op), bid, (uint32_t)res);
 
 	op->lease = lease;
 	op->lib_priv = RECV_SERVED;
 	if (!more)
-		group_of(op)->armed--;
+		op_group(op)->armed--;
 	op_event(loop, op, res, WEIR_ORIGIN_KERNEL, more);
 	lease_put(lease);
 }
 
 void io_event_again(struct weir_loop *loop, struct weir_op *op)
 {
-	if (has_group(op))
-		group_of(op)->armed--;
+	if (op_group(op))
+		op_group(op)->armed--;
 	op->lease = NULL;
 	loop->stats.rearms++;
 	if (op->lib_end != OP_END_NONE)
@@ -453,12 +438,12 @@ void io_event_again(struct weir_loop *loop, struct weir_op *op)
 
 void io_event_nobufs(struct weir_loop *loop, struct weir_op *op)
 {
-	group_of(op)->armed--;
+	op_group(op)->armed--;
 	op->lease = NULL;
 	if (op->lib_end != OP_END_NONE)
 		finish_ended(loop, op);
 	else
-		group_park(group_of(op), op, op->lib_priv == RECV_HUNGRY);
+		group_park(op_group(op), op, op->lib_priv == RECV_HUNGRY);
 }
 
 void io_event_nofile(struct weir_loop *loop, struct weir_op *op, int err)

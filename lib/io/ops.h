@@ -40,8 +40,8 @@ OP_PREP_DECLARE(send_prep);
 OP_TRY_DECLARE(send_try);
 OP_PREP_DECLARE(shutdown_prep);
 OP_TRY_DECLARE(shutdown_try);
-OP_PREP_DECLARE(cookie_prep);
-OP_TRY_DECLARE(cookie_try);
+OP_PREP_DECLARE(getsockopt_prep);
+OP_TRY_DECLARE(getsockopt_try);
 
 /* lib/file/ops.c */
 OP_PREP_DECLARE(read_prep);

@@ -37,20 +37,15 @@ static struct ready *ready_of(const struct weir_loop *loop)
 	return loop->priv;
 }
 
-static const struct weir_op_def *def_of(const struct weir_op *op)
-{
-	return &weir_op_defs[op->opcode];
-}
-
 static bool offloaded(const struct weir_op *op)
 {
-	return def_of(op)->flags & IO_OPF_BLOCKS && op->lib_priv == READY_OFFLOADED;
+	return op_def(op)->flags & IO_OPF_BLOCKS && op->lib_priv == READY_OFFLOADED;
 }
 
 /* The file an op works on, or NULL. A connect's is the socket it has made. */
 static struct io_file *file_of(const struct weir_loop *loop, const struct weir_op *op)
 {
-	if (def_of(op)->flags & IO_OPF_FILE)
+	if (op_has_file(op))
 		return &loop->files[op->file.index];
 	if (op->opcode == WEIR_OP_CONNECT && op->lib_priv == CONNECT_CONNECTING)
 		return &loop->files[op->accepted.index];
@@ -59,7 +54,7 @@ static struct io_file *file_of(const struct weir_loop *loop, const struct weir_o
 
 static uint32_t wait_of(const struct weir_op *op)
 {
-	const struct weir_op_def *def = def_of(op);
+	const struct weir_op_def *def = op_def(op);
 
 	/* A poll looks for itself. */
 	if (op->opcode == WEIR_OP_POLL)
@@ -111,7 +106,7 @@ static int wait_ready(struct weir_loop *loop, struct weir_op *op)
 
 	if (!entry)
 		return -EINVAL;
-	if (!(def_of(op)->flags & IO_OPF_FILE))
+	if (!op_has_file(op))
 		list_add_tail(&entry->ops, &op->lib_file);
 	return ready_of(loop)->arm(loop, (uint32_t)(entry - loop->files));
 }
@@ -122,12 +117,11 @@ static int wait_ready(struct weir_loop *loop, struct weir_op *op)
  */
 static int try_op(struct weir_loop *loop, struct weir_op *op)
 {
-	const struct weir_op_def *def = def_of(op);
 	struct io_file *entry = file_of(loop, op);
 
-	if (!(def->flags & IO_OPF_FILE))
+	if (!op_has_file(op))
 		list_del(&op->lib_file);
-	return def->try(loop, op, entry ? entry->fd : -1);
+	return op_def(op)->try(loop, op, entry ? entry->fd : -1);
 }
 
 /* An op ends here before its time: what it opened is undone. */
@@ -161,7 +155,7 @@ static int try_or_wait(struct weir_loop *loop, struct weir_op *op)
 		res = err;
 	}
 	if (res >= 0 && op->opcode == WEIR_OP_CONNECT && ready_of(loop)->short_drains &&
-	    op->connect.addr->sa_family != AF_UNIX)
+	    op->addr.addr->sa_family != AF_UNIX)
 		loop->files[op->accepted.index].hints |= READY_HINT_STREAM;
 	return res;
 }
@@ -175,7 +169,7 @@ int ready_queue(struct weir_loop *loop, struct weir_op *op)
 		make_runnable(loop, op);
 		return IO_QUEUED_PENDING;
 	}
-	if (def_of(op)->flags & IO_OPF_BLOCKS) {
+	if (op_def(op)->flags & IO_OPF_BLOCKS) {
 		err = ready_of(loop)->offload(loop, op);
 		if (!err) {
 			op->lib_priv = READY_OFFLOADED;

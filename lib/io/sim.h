@@ -222,7 +222,8 @@ int sim_recv(struct weir_loop *loop, int fd, void *buf, uint32_t len, int flags)
 int sim_send(struct weir_loop *loop, int fd, const void *buf, uint32_t len, int flags);
 int sim_poll(struct weir_loop *loop, int fd, uint32_t events);
 int sim_shutdown(struct weir_loop *loop, int fd, int how);
-int sim_cookie(struct weir_loop *loop, int fd, uint64_t *cookie);
+int sim_getsockopt(struct weir_loop *loop, int fd, int level, int name, void *value,
+		   uint32_t *len);
 
 /* sim_poll_mask() - what poll(2) would say */
 uint32_t sim_poll_mask(const struct sim *sim, const struct sim_obj *obj);

@@ -258,7 +258,8 @@ int sim_shutdown(struct weir_loop *loop, int fd, int how)
 	return 0;
 }
 
-int sim_cookie(struct weir_loop *loop, int fd, uint64_t *cookie)
+int sim_getsockopt(struct weir_loop *loop, int fd, int level, int name, void *value,
+		   uint32_t *len)
 {
 	struct sim_obj *obj;
 	int err;
@@ -266,6 +267,10 @@ int sim_cookie(struct weir_loop *loop, int fd, uint64_t *cookie)
 	err = socket_of(sim_of(loop), fd, &obj);
 	if (err)
 		return err;
-	*cookie = obj->cookie;
+	if (level != SOL_SOCKET || name != SO_COOKIE)
+		return -ENOPROTOOPT;
+	if (*len != sizeof(obj->cookie))
+		return -EINVAL;
+	memcpy(value, &obj->cookie, sizeof(obj->cookie));
 	return 0;
 }

@@ -104,12 +104,16 @@ static int sys_shutdown(struct weir_loop *loop, int fd, int how)
 	return result(shutdown(fd, how));
 }
 
-static int sys_cookie(struct weir_loop *loop, int fd, uint64_t *cookie)
+static int sys_getsockopt(struct weir_loop *loop, int fd, int level, int name, void *value,
+			  uint32_t *len)
 {
-	socklen_t len = sizeof(*cookie);
+	socklen_t size = *len;
+	int ret;
 
 	loop->stats.syscalls++;
-	return result(getsockopt(fd, SOL_SOCKET, SO_COOKIE, cookie, &len));
+	ret = result(getsockopt(fd, level, name, value, &size));
+	*len = size;
+	return ret;
 }
 
 static int sys_open(struct weir_loop *loop, const char *path, int flags, unsigned int mode)
@@ -178,7 +182,7 @@ const struct io_sys io_sys_linux = {
 	.send		= sys_send,
 	.poll		= sys_poll,
 	.shutdown	= sys_shutdown,
-	.cookie		= sys_cookie,
+	.getsockopt	= sys_getsockopt,
 	.open		= sys_open,
 	.read		= sys_read,
 	.write		= sys_write,

@@ -108,13 +108,11 @@ static void set_file(struct weir_loop *loop, struct weir_file file, struct io_ur
 
 static void fill(struct weir_loop *loop, struct weir_op *op, struct io_uring_sqe *sqe)
 {
-	const struct weir_op_def *def = &weir_op_defs[op->opcode];
-
-	def->prep(loop, op, sqe);
+	op_def(op)->prep(loop, op, sqe);
 	sqe->user_data = data_of(loop, op);
 	if (op->opcode == WEIR_OP_CLOSE)
 		return;		/* a slot or a descriptor, never through the table */
-	if (def->flags & IO_OPF_FILE)
+	if (op_has_file(op))
 		set_file(loop, op->file, sqe);
 	else if (op->lib_priv == CONNECT_CONNECTING)
 		set_file(loop, op->accepted, sqe);
@@ -125,7 +123,7 @@ static bool ends_inline(const struct weir_op *op)
 {
 	return op->opcode == WEIR_OP_SEND || op->opcode == WEIR_OP_CLOSE ||
 	       op->opcode == WEIR_OP_NOP || op->opcode == WEIR_OP_SHUTDOWN ||
-	       op->opcode == WEIR_OP_COOKIE;
+	       op->opcode == WEIR_OP_GETSOCKOPT;
 }
 
 static void quiet(struct io_uring_sqe *sqe)
@@ -185,7 +183,7 @@ static int uring_queue(struct weir_loop *loop, struct weir_op *op)
 
 	if (!io_uring_sq_space_left(&u->ring))
 		return -EAGAIN;
-	if (weir_op_defs[op->opcode].flags & IO_OPF_OPENS)
+	if (op_opens(op))
 		queue_opening(loop, op);
 	sqe = get_sqe(loop);
 	if (!sqe) {

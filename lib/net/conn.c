@@ -108,7 +108,7 @@ static void ctl_done(struct weir_op *op)
 	struct weir_conn *conn = op->ctx;
 
 	switch ((enum weir_opcode)op->opcode) {
-	case WEIR_OP_COOKIE:
+	case WEIR_OP_GETSOCKOPT:
 		cookie_read(conn, op->res);
 		break;
 	case WEIR_OP_SHUTDOWN:
@@ -238,7 +238,8 @@ void conn_read_cookie(struct weir_conn *conn, void (*done)(struct weir_conn *con
 {
 	assert(!weir_op_busy(&conn->ctl));
 	conn->cookie_done = done;
-	weir_prep_cookie(&conn->ctl, conn->file, &conn->cookie, ctl_done, conn);
+	weir_prep_getsockopt(&conn->ctl, conn->file, SOL_SOCKET, SO_COOKIE, &conn->cookie,
+			     sizeof(conn->cookie), ctl_done, conn);
 	weir_submit(conn->loop, &conn->ctl);
 }
 
@@ -277,7 +278,7 @@ uint64_t weir_conn_queued(const struct weir_conn *conn)
 
 uint64_t weir_conn_cookie(const struct weir_conn *conn)
 {
-	return weir_op_busy(&conn->ctl) && conn->ctl.opcode == WEIR_OP_COOKIE ? 0 : conn->cookie;
+	return weir_op_busy(&conn->ctl) && conn->ctl.opcode == WEIR_OP_GETSOCKOPT ? 0 : conn->cookie;
 }
 
 struct weir_file weir_conn_file(const struct weir_conn *conn)

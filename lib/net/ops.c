@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * ops.c - operations on sockets: accept, connect, recv, send, shutdown, cookie
+ * ops.c - operations on sockets: accept, connect, recv, send, shutdown, getsockopt
  */
 #include <errno.h>
 #include <sys/socket.h>
@@ -27,10 +27,10 @@ void accept_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uri
 void connect_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
 {
 	if (op->lib_priv == CONNECT_SOCKET)
-		io_uring_prep_socket_direct_alloc(sqe, op->connect.addr->sa_family,
+		io_uring_prep_socket_direct_alloc(sqe, op->addr.addr->sa_family,
 						  SOCK_STREAM, 0, 0);
 	else
-		io_uring_prep_connect(sqe, -1, op->connect.addr, op->connect.addr_len);
+		io_uring_prep_connect(sqe, -1, op->addr.addr, op->addr.len);
 }
 
 void recv_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
@@ -56,9 +56,10 @@ void shutdown_prep(struct weir_loop *loop, const struct weir_op *op, struct io_u
 	io_uring_prep_shutdown(sqe, -1, op->shutdown.how);
 }
 
-void cookie_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+void getsockopt_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
 {
-	uring_prep_getsockopt(sqe, SOL_SOCKET, SO_COOKIE, op->xfer.buf, op->len);
+	uring_prep_getsockopt(sqe, op->sockopt.level, op->sockopt.name, op->sockopt.value,
+			      op->sockopt.len);
 }
 #endif
 
@@ -93,7 +94,7 @@ static int connect_begin(struct weir_loop *loop, struct weir_op *op)
 {
 	int fd, err;
 
-	fd = loop->sys->socket(loop, op->connect.addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK);
+	fd = loop->sys->socket(loop, op->addr.addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK);
 	if (fd < 0)
 		return fd;
 	err = io_file_new(loop, fd, &op->accepted);
@@ -102,7 +103,7 @@ static int connect_begin(struct weir_loop *loop, struct weir_op *op)
 		return err;
 	}
 	op->lib_priv = CONNECT_CONNECTING;
-	err = loop->sys->connect(loop, fd, op->connect.addr, op->connect.addr_len);
+	err = loop->sys->connect(loop, fd, op->addr.addr, op->addr.len);
 	if (err == -EINPROGRESS)
 		return -EAGAIN;
 	/*
@@ -138,7 +139,12 @@ int shutdown_try(struct weir_loop *loop, struct weir_op *op, int fd)
 	return loop->sys->shutdown(loop, fd, op->shutdown.how);
 }
 
-int cookie_try(struct weir_loop *loop, struct weir_op *op, int fd)
+int getsockopt_try(struct weir_loop *loop, struct weir_op *op, int fd)
 {
-	return loop->sys->cookie(loop, fd, op->xfer.buf);
+	uint32_t len = op->sockopt.len;
+	int err;
+
+	err = loop->sys->getsockopt(loop, fd, op->sockopt.level, op->sockopt.name,
+				    op->sockopt.value, &len);
+	return err ? err : (int)len;
 }
