@@ -235,7 +235,7 @@ static inline int world_open(struct world *world, const char *backend,
 	int err;
 
 	counter_init(&world->counter);
-	err = weir_loop_open(&world->loop, &opts);
+	err = open_variant(&world->loop, &opts);
 	if (err)
 		return err;
 	err = weir_pool_open(&world->pool, world->loop, &pool);

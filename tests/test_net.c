@@ -252,7 +252,7 @@ TEST_F(net, a_full_file_table_refuses_a_listener)
 	struct weir_listener *a, *b;
 	struct weir_addr addr;
 
-	ASSERT_EQ(0, weir_loop_open(&small.loop, &opts));
+	ASSERT_EQ(0, open_variant(&small.loop, &opts));
 	ASSERT_EQ(0, weir_addr_parse(&addr, "127.0.0.1:0"));
 	ASSERT_EQ(0, listen_at(&small, &addr, 0, &a));
 	EXPECT_EQ(-ENFILE, listen_at(&small, &addr, 0, &b));

@@ -305,7 +305,7 @@ TEST_F(recv, a_pool_of_another_loop_is_refused)
 	struct weir_loop *other;
 	struct weir_op op = { 0 };
 
-	ASSERT_EQ(0, weir_loop_open(&other, &opts));
+	ASSERT_EQ(0, open_variant(&other, &opts));
 	weir_prep_recv_pool(&op, self->server.file, self->pool, seen_done, &seen);
 	EXPECT_EQ(-EBADF, op_do(other, &op));
 	weir_prep_recv(&op, self->server.file, NULL, 0, seen_done, &seen);

@@ -3,45 +3,11 @@
  * test_refused.c - a kernel that refuses system calls: which backend is taken
  * then, and what the loop says about it
  */
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "backends.h"
 #include "kselftest_harness.h"
-
-#if defined(__x86_64__)
-#define AUDIT_ARCH_HERE	AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define AUDIT_ARCH_HERE	AUDIT_ARCH_AARCH64
-#else
-#define AUDIT_ARCH_HERE	0
-#endif
-
-/* From now on system call @nr fails with @err in this process. 0 or -errno. */
-static int refuse(uint32_t nr, uint32_t err)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_HERE, 0, 3),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | err),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog prog = { .len = ARRAY_SIZE(code), .filter = code };
-
-	if (!AUDIT_ARCH_HERE)
-		return -EOPNOTSUPP;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
-		return -errno;
-	return 0;
-}
 
 #define REFUSE(nr, err)							\
 	do {								\

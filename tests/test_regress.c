@@ -9,7 +9,7 @@
 #include "kselftest_harness.h"
 
 static struct weir_loop *loop_with(struct __test_metadata *_metadata,
-				   const struct weir_loop_opts *opts)
+				   struct weir_loop_opts *opts)
 {
 	struct weir_loop *loop = NULL;
 
