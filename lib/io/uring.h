@@ -25,6 +25,24 @@ static inline struct uring *uring_of(const struct weir_loop *loop)
 	return loop->priv;
 }
 
+/* lib/io/uring.c: fill in the entry of an op but for what its row's prep does */
+void uring_fill(struct weir_loop *loop, struct weir_op *op, struct io_uring_sqe *sqe);
+void uring_quiet(struct io_uring_sqe *sqe);	/* nobody waits for its success */
+void uring_cancel(struct weir_loop *loop, struct weir_op *op);
+int uring_dispatch(struct weir_loop *loop);	/* what has completed: how many events */
+
+/* lib/io/uring_wait.c */
+int uring_commit(struct weir_loop *loop);
+int uring_reap(struct weir_loop *loop, uint64_t deadline_ns);
+
+/* uring_sqe() - an entry, making room if need be; NULL only if the ring is broken */
+struct io_uring_sqe *uring_sqe(struct weir_loop *loop);
+
+/* lib/io/uring_open.c: an op that will open a file is queued, or was told */
+void uring_opening(struct weir_loop *loop, struct weir_op *op);
+void uring_on_accept(struct weir_loop *loop, struct weir_op *op, int res, uint32_t flags);
+void uring_on_open(struct weir_loop *loop, struct weir_op *op, int res);
+
 /* lib/io/uring_setup.c */
 int uring_open(struct weir_loop *loop);
 int uring_enable(struct weir_loop *loop);
