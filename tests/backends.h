@@ -170,7 +170,7 @@ static inline int listener_open(struct weir_loop *loop, int backlog, struct weir
 		.sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
-	fd = sys->socket(loop, AF_INET, SOCK_STREAM);
+	fd = sys->socket(loop, AF_INET, SOCK_STREAM, 0);
 	if (fd < 0)
 		return fd;
 	err = sys->bind(loop, fd, (struct sockaddr *)addr, len);

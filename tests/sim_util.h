@@ -37,7 +37,7 @@ static inline struct sockaddr_in sim_loopback(uint16_t port)
 static inline struct weir_file sim_listen_on(struct weir_loop *loop, struct sockaddr_in *addr,
 					     int backlog)
 {
-	int fd = loop->sys->socket(loop, AF_INET, SOCK_STREAM | SOCK_NONBLOCK);
+	int fd = loop->sys->socket(loop, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	uint32_t len = sizeof(*addr);
 
 	*addr = sim_loopback(0);

@@ -72,7 +72,7 @@ static void settle(struct weir_loop *loop)
 
 static int make_listener(struct weir_loop *loop, struct sockaddr_in *addr, int backlog)
 {
-	int fd = loop->sys->socket(loop, AF_INET, SOCK_STREAM);
+	int fd = loop->sys->socket(loop, AF_INET, SOCK_STREAM, 0);
 	uint32_t len = sizeof(*addr);
 
 	*addr = sim_loopback(0);
@@ -85,7 +85,7 @@ static int make_listener(struct weir_loop *loop, struct sockaddr_in *addr, int b
 
 static int dial(struct weir_loop *loop, const struct sockaddr_in *addr)
 {
-	int fd = loop->sys->socket(loop, AF_INET, SOCK_STREAM);
+	int fd = loop->sys->socket(loop, AF_INET, SOCK_STREAM, 0);
 
 	if (fd < 0 || loop->sys->connect(loop, fd, (const struct sockaddr *)addr,
 					 sizeof(*addr)) != -EINPROGRESS)
@@ -295,7 +295,7 @@ TEST_F(sim, connecting_to_nobody_is_refused)
 static int bind_with(struct weir_loop *loop, const struct sockaddr_in *addr, int option,
 		     bool listening)
 {
-	int fd = loop->sys->socket(loop, AF_INET, SOCK_STREAM);
+	int fd = loop->sys->socket(loop, AF_INET, SOCK_STREAM, 0);
 	int on = 1, err = 0;
 
 	if (option)
@@ -364,7 +364,7 @@ TEST_F(sim, any_in_ipv6_takes_ipv4_unless_told_otherwise)
 	int v6only, fd, client, on = 1;
 
 	for (v6only = 0; v6only < 2; v6only++) {
-		fd = self->sys->socket(self->loop, AF_INET6, SOCK_STREAM);
+		fd = self->sys->socket(self->loop, AF_INET6, SOCK_STREAM, 0);
 		ASSERT_GE(fd, 0);
 		if (v6only) {
 			ASSERT_EQ(self->sys->setsockopt(self->loop, fd, IPPROTO_IPV6,
@@ -591,7 +591,7 @@ TEST_F(sim, sockets_have_an_end)
 	int fds[16 + SIM_SPARE + 1], n;
 
 	for (n = 0; n < (int)ARRAY_SIZE(fds); n++) {
-		fds[n] = self->sys->socket(self->loop, AF_INET, SOCK_STREAM);
+		fds[n] = self->sys->socket(self->loop, AF_INET, SOCK_STREAM, 0);
 		if (fds[n] < 0)
 			break;
 	}

@@ -25,7 +25,8 @@ enum io_queued {
  *	backends
  * @flags: IO_OPF_*
  * @msg_flags: of send(2) and recv(2), those that the caller may ask for
- * @prep: fill in the submission entry. For uring. NULL: the loop does it alone
+ * @prep: fill in the submission entry. For uring. NULL: the loop does it alone,
+ *	or with IO_OPF_BLOCKS its offload threads
  * @try: do it now without blocking (with IO_OPF_BLOCKS: from a thread that may
  *	block): a result >= 0, or -errno, -EAGAIN to be tried again. For
  *	readiness backends, through loop->sys
@@ -45,7 +46,7 @@ enum io_op_flags {
 	IO_OPF_MULTI	= 1 << 1,	/* may be multishot */
 	IO_OPF_POOL	= 1 << 2,	/* its buffers may be a pool's: multishot then */
 	IO_OPF_OPENS	= 1 << 3,	/* its success is a new file */
-	IO_OPF_BLOCKS	= 1 << 4,	/* a readiness backend must offload it */
+	IO_OPF_BLOCKS	= 1 << 4,	/* must be offloaded, but by uring if it has a prep */
 	IO_OPF_IN	= 1 << 5,	/* its count is bytes in */
 	IO_OPF_OUT	= 1 << 6,	/* its count is bytes out */
 	IO_OPF_MAYFILE	= 1 << 7,	/* works on an open file if one is given */
@@ -68,6 +69,12 @@ static inline bool op_has_file(const struct weir_op *op)
 	return flags & IO_OPF_FILE || (flags & IO_OPF_MAYFILE && op->file.gen);
 }
 
+/* The plain descriptor that it works on, or -1. */
+static inline int op_fd(const struct weir_loop *loop, const struct weir_op *op)
+{
+	return op_has_file(op) ? loop->files[op->file.index].fd : -1;
+}
+
 /* Will its success be a new file? */
 static inline bool op_opens(const struct weir_op *op)
 {
@@ -88,7 +95,7 @@ static inline struct io_group *op_group(const struct weir_op *op)
  * or on sim an object of its kernel.
  */
 struct io_sys {
-	int (*socket)(struct weir_loop *loop, int family, int type);
+	int (*socket)(struct weir_loop *loop, int family, int type, int protocol);
 	int (*bind)(struct weir_loop *loop, int fd, const struct sockaddr *addr, uint32_t len);
 	int (*listen)(struct weir_loop *loop, int fd, int backlog);
 	int (*setsockopt)(struct weir_loop *loop, int fd, int level, int name,
@@ -99,6 +106,8 @@ struct io_sys {
 	int (*connected)(struct weir_loop *loop, int fd);	/* SO_ERROR of a connect */
 	int (*recv)(struct weir_loop *loop, int fd, void *buf, uint32_t len, int flags);
 	int (*send)(struct weir_loop *loop, int fd, const void *buf, uint32_t len, int flags);
+	int (*recvmsg)(struct weir_loop *loop, int fd, struct msghdr *msg, int flags);
+	int (*sendmsg)(struct weir_loop *loop, int fd, const struct msghdr *msg, int flags);
 	int (*poll)(struct weir_loop *loop, int fd, uint32_t events);
 	int (*shutdown)(struct weir_loop *loop, int fd, int how);
 	int (*getsockopt)(struct weir_loop *loop, int fd, int level, int name, void *value,
@@ -107,6 +116,7 @@ struct io_sys {
 	int (*read)(struct weir_loop *loop, int fd, void *buf, uint32_t len, uint64_t offset);
 	int (*write)(struct weir_loop *loop, int fd, const void *buf, uint32_t len,
 		     uint64_t offset);
+	int (*dup)(struct weir_loop *loop, int fd);		/* for the caller, close-on-exec */
 	int (*close)(struct weir_loop *loop, int fd);
 	uint64_t (*now)(struct weir_loop *loop);
 	void (*entropy)(struct weir_loop *loop, void *buf, size_t len);

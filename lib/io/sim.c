@@ -61,22 +61,18 @@ static void sim_free(struct sim *sim)
 	loop->priv = NULL;
 }
 
-/* The disk is a thread of its own to an op: it is tried when that is through. */
+/* The disk, or who does the work, is a thread to an op: it is tried when that is through. */
 static int sim_offload(struct weir_loop *loop, struct weir_op *op)
 {
 	struct sim *sim = sim_of(loop);
-	struct sim_obj *obj = sim_obj_of(sim, loop->files[op->file.index].fd);
+	struct sim_obj *obj = op_has_file(op) ? sim_obj_of(sim, op_fd(loop, op)) : NULL;
 
-	if (!obj || obj->state != SIM_FILE)
+	if (obj && obj->state != SIM_FILE)
 		return -EAGAIN;
+	/* On a list, or an edge of its file would have it tried at once. */
+	list_add_tail(&sim->delayed, &op->lib_queue);
 	sim_event_add(sim, op->lib_slot, SIM_DUE_DISK,
 		      sim->now_ns + SIM_DISK_NS + sim_delay(sim));
-	return 0;
-}
-
-static int sim_offload_cancel(struct weir_loop *loop, struct weir_op *op)
-{
-	sim_event_del(sim_of(loop), op->lib_slot);
 	return 0;
 }
 
@@ -101,7 +97,6 @@ static int sim_backend_open(struct weir_loop *loop)
 	ready_init(&sim->ready);
 	sim->ready.arm = sim_obj_arm;
 	sim->ready.offload = sim_offload;
-	sim->ready.offload_cancel = sim_offload_cancel;
 	sim->ready.short_drains = true;
 	err = sim_objs_open(sim);
 	if (!err)
@@ -155,8 +150,7 @@ static void sim_cancel(struct weir_loop *loop, struct weir_op *op)
 {
 	struct sim *sim = sim_of(loop);
 
-	if (!sim_event_queued(sim, op->lib_slot) ||
-	    sim->nodes[op->lib_slot].due != SIM_DUE_TRY) {
+	if (!sim_event_queued(sim, op->lib_slot)) {
 		ready_cancel(loop, op);
 		return;
 	}
@@ -172,9 +166,7 @@ static unsigned int op_due(struct weir_loop *loop, struct weir_op *op, enum sim_
 		return 1;
 	}
 	if (due == SIM_DUE_DISK) {
-		int fd = loop->files[op->file.index].fd;
-
-		io_event(loop, op, weir_op_defs[op->opcode].try(loop, op, fd), false);
+		io_event(loop, op, op_def(op)->try(loop, op, op_fd(loop, op)), false);
 		return 1;
 	}
 	if (ready_queue(loop, op) != IO_QUEUED_DONE)
@@ -292,12 +284,15 @@ static const struct io_sys io_sys_sim = {
 	.connected	= sim_connected,
 	.recv		= sim_recv,
 	.send		= sim_send,
+	.recvmsg	= sim_recvmsg,
+	.sendmsg	= sim_sendmsg,
 	.poll		= sim_poll,
 	.shutdown	= sim_shutdown,
 	.getsockopt	= sim_getsockopt,
 	.open		= sim_open,
 	.read		= sim_read,
 	.write		= sim_write,
+	.dup		= sim_dup,
 	.close		= sim_close,
 	.now		= sim_now,
 	.entropy	= sim_entropy,

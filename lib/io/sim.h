@@ -209,7 +209,10 @@ uint16_t sim_port_new(struct sim *sim);
 struct sim_obj *sim_listener(struct sim *sim, const struct sim_addr *addr);
 
 /* lib/io/sim_net.c and sim_conn.c: sockets */
-int sim_socket(struct weir_loop *loop, int family, int type);
+int sim_socket(struct weir_loop *loop, int family, int type, int protocol);
+int sim_recvmsg(struct weir_loop *loop, int fd, struct msghdr *msg, int flags);
+int sim_sendmsg(struct weir_loop *loop, int fd, const struct msghdr *msg, int flags);
+int sim_dup(struct weir_loop *loop, int fd);
 int sim_bind(struct weir_loop *loop, int fd, const struct sockaddr *addr, uint32_t len);
 int sim_listen(struct weir_loop *loop, int fd, int backlog);
 int sim_setsockopt(struct weir_loop *loop, int fd, int level, int name,

@@ -25,7 +25,7 @@ static int socket_of(struct sim *sim, int fd, struct sim_obj **objp)
 	return 0;
 }
 
-int sim_socket(struct weir_loop *loop, int family, int type)
+int sim_socket(struct weir_loop *loop, int family, int type, int protocol)
 {
 	struct sim *sim = sim_of(loop);
 	struct sim_obj *obj;
@@ -39,6 +39,22 @@ int sim_socket(struct weir_loop *loop, int family, int type)
 		return -EMFILE;
 	sim_addr_any(&obj->local, (uint16_t)family);
 	return sim_obj_fd(sim, obj);
+}
+
+int sim_recvmsg(struct weir_loop *loop, int fd, struct msghdr *msg, int flags)
+{
+	return -EOPNOTSUPP;
+}
+
+int sim_sendmsg(struct weir_loop *loop, int fd, const struct msghdr *msg, int flags)
+{
+	return -EOPNOTSUPP;
+}
+
+/* An object of this kernel has no descriptor of the real one. */
+int sim_dup(struct weir_loop *loop, int fd)
+{
+	return -EOPNOTSUPP;
 }
 
 int sim_bind(struct weir_loop *loop, int fd, const struct sockaddr *addr, uint32_t len)

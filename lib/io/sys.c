@@ -21,9 +21,10 @@ static int result(ssize_t ret)
 	return ret < 0 ? -errno : (int)ret;
 }
 
-static int sys_socket(struct weir_loop *loop, int family, int type)
+static int sys_socket(struct weir_loop *loop, int family, int type, int protocol)
 {
-	return result(socket(family, type | SOCK_CLOEXEC, 0));
+	loop->stats.syscalls++;
+	return result(socket(family, type | SOCK_CLOEXEC, protocol));
 }
 
 static int sys_bind(struct weir_loop *loop, int fd, const struct sockaddr *addr, uint32_t len)
@@ -86,6 +87,18 @@ static int sys_send(struct weir_loop *loop, int fd, const void *buf, uint32_t le
 	return result(send(fd, buf, len, flags | MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
+static int sys_recvmsg(struct weir_loop *loop, int fd, struct msghdr *msg, int flags)
+{
+	loop->stats.syscalls++;
+	return result(recvmsg(fd, msg, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
+}
+
+static int sys_sendmsg(struct weir_loop *loop, int fd, const struct msghdr *msg, int flags)
+{
+	loop->stats.syscalls++;
+	return result(sendmsg(fd, msg, flags | MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
 static int sys_poll(struct weir_loop *loop, int fd, uint32_t events)
 {
 	struct pollfd pfd = { .fd = fd, .events = (short)events };
@@ -140,6 +153,12 @@ static int sys_write(struct weir_loop *loop, int fd, const void *buf, uint32_t l
 	return ret == -ESPIPE ? result(write(fd, buf, len)) : ret;
 }
 
+static int sys_dup(struct weir_loop *loop, int fd)
+{
+	loop->stats.syscalls++;
+	return result(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
 static int sys_close(struct weir_loop *loop, int fd)
 {
 	loop->stats.syscalls++;
@@ -180,12 +199,15 @@ const struct io_sys io_sys_linux = {
 	.connected	= sys_connected,
 	.recv		= sys_recv,
 	.send		= sys_send,
+	.recvmsg	= sys_recvmsg,
+	.sendmsg	= sys_sendmsg,
 	.poll		= sys_poll,
 	.shutdown	= sys_shutdown,
 	.getsockopt	= sys_getsockopt,
 	.open		= sys_open,
 	.read		= sys_read,
 	.write		= sys_write,
+	.dup		= sys_dup,
 	.close		= sys_close,
 	.now		= sys_now,
 	.entropy	= sys_entropy,

@@ -67,7 +67,7 @@ static int bind_socket(struct weir_loop *loop, struct weir_addr *addr, bool reus
 {
 	int fd, err;
 
-	fd = loop->sys->socket(loop, addr->ss.ss_family, SOCK_STREAM);
+	fd = loop->sys->socket(loop, addr->ss.ss_family, SOCK_STREAM, 0);
 	if (fd < 0)
 		return fd;
 	err = set_options(loop, fd, reuseport);

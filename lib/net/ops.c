@@ -94,7 +94,7 @@ static int connect_begin(struct weir_loop *loop, struct weir_op *op)
 {
 	int fd, err;
 
-	fd = loop->sys->socket(loop, op->addr.addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK);
+	fd = loop->sys->socket(loop, op->addr.addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return fd;
 	err = io_file_new(loop, fd, &op->accepted);
