@@ -79,6 +79,8 @@ const struct weir_op_def weir_op_defs[] = {
 	},
 	[WEIR_OP_WORK] = {
 		.name	= "work",
+		.flags	= IO_OPF_BLOCKS,
+		.try	= work_try,
 	},
 	[WEIR_OP_SOCKET] = {
 		.name	= "socket",

@@ -89,7 +89,8 @@ struct weir_sim_opts {
  * @bufs_max: buffers of all pools together
  * @batch_max: completions to wait for at once at high load; default 64
  * @batch_wait_us: how long to wait for them at most; default 100
- * @offload_threads: threads for blocking calls on the epoll backend; default 2
+ * @offload_threads: threads for work, and for calls that block where the backend
+ *	cannot do without; started when first needed; default 2, at most 64
  * @flags: enum weir_loop_flags
  */
 struct weir_loop_opts {
@@ -131,6 +132,8 @@ struct weir_loop_opts {
  * @inflight: operations in flight now
  * @waiting: operations that wait for the budget now
  * @files: files open now
+ * @offloaded: operations handed to the offload threads
+ * @offload_queued: operations that wait for an offload thread now
  */
 struct weir_loop_stats {
 	uint64_t turns;
@@ -151,6 +154,8 @@ struct weir_loop_stats {
 	uint64_t inflight;
 	uint64_t waiting;
 	uint64_t files;
+	uint64_t offloaded;
+	uint64_t offload_queued;
 };
 
 /**

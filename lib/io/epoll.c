@@ -18,7 +18,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "io/offload.h"
 #include "io/ready.h"
 
 enum {
@@ -37,7 +36,6 @@ struct epoll {
 	struct ready ready;
 	int fd;
 	bool coarse;		/* no epoll_pwait2(2) here */
-	struct offload offload;
 	struct epoll_event events[EVENTS_MAX];
 };
 
@@ -104,17 +102,12 @@ static int epoll_offload(struct weir_loop *loop, struct weir_op *op)
 {
 	struct io_file *entry = &loop->files[op->file.index];
 
+	loop->stats.syscalls += op->opcode != WEIR_OP_WORK;	/* the op's own */
+	if (!op_has_file(op))
+		return io_offload(loop, op);
 	if (!(entry->hints & HINT_KNOWN))
 		learn(entry);
-	loop->stats.syscalls++;		/* of the read or write itself */
-	if (!(entry->hints & HINT_OFFLOAD))
-		return -EAGAIN;
-	return offload_submit(&epoll_of(loop)->offload, op);
-}
-
-static int epoll_offload_cancel(struct weir_loop *loop, struct weir_op *op)
-{
-	return offload_cancel(&epoll_of(loop)->offload, op);
+	return entry->hints & HINT_OFFLOAD ? io_offload(loop, op) : -EAGAIN;
 }
 
 static int epoll_adopt(struct weir_loop *loop, uint32_t file, int fd)
@@ -140,7 +133,6 @@ static int epoll_open(struct weir_loop *loop)
 	ready_init(&epoll->ready);
 	epoll->ready.arm = epoll_arm;
 	epoll->ready.offload = epoll_offload;
-	epoll->ready.offload_cancel = epoll_offload_cancel;
 	epoll->ready.short_drains = true;
 	epoll->fd = epoll_create1(EPOLL_CLOEXEC);
 	if (epoll->fd < 0) {
@@ -148,9 +140,6 @@ static int epoll_open(struct weir_loop *loop)
 		goto free_epoll;
 	}
 	err = epoll_add(loop, loop->wake_fd, EPOLLIN, data_of(FILE_WAKE, 0));
-	if (err)
-		goto close_fd;
-	err = offload_open(&epoll->offload, loop);
 	if (err)
 		goto close_fd;
 	return 0;
@@ -167,7 +156,6 @@ static void epoll_close(struct weir_loop *loop)
 {
 	struct epoll *epoll = epoll_of(loop);
 
-	offload_close(&epoll->offload);
 	close(epoll->fd);
 	mem_put(&loop->alloc, epoll, 1, sizeof(*epoll));
 	loop->priv = NULL;
@@ -254,24 +242,6 @@ static void mark_edges(struct weir_loop *loop, const struct epoll_event *events,
 	}
 }
 
-static unsigned int offload_events(struct weir_loop *loop)
-{
-	struct epoll *epoll = epoll_of(loop);
-	unsigned int n;
-	struct weir_link done;
-
-	if (!epoll->offload.started)
-		return 0;
-	offload_take(&epoll->offload, &done);
-	for (n = 0; !list_empty(&done); n++) {
-		struct weir_op *op = container_of(done.next, struct weir_op, lib_queue);
-
-		list_del(&op->lib_queue);
-		io_event(loop, op, op->res, false);
-	}
-	return n;
-}
-
 static int epoll_reap(struct weir_loop *loop, uint64_t deadline_ns)
 {
 	struct epoll *epoll = epoll_of(loop);
@@ -286,7 +256,6 @@ static int epoll_reap(struct weir_loop *loop, uint64_t deadline_ns)
 	if (n < 0)
 		return n;
 	mark_edges(loop, epoll->events, n);
-	events += offload_events(loop);
 	events += ready_run(loop);
 	return (int)events;
 }

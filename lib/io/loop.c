@@ -67,7 +67,7 @@ static int read_opts(struct weir_loop *loop, const struct weir_loop_opts *given)
 	    WEIR_LOOP_CQ_MAX)
 		return -EINVAL;
 	if (opts->batch_max > 4096 || opts->batch_wait_us > 1000000 ||
-	    opts->offload_threads > 64)
+	    opts->offload_threads > OFFLOAD_THREADS_MAX)
 		return -EINVAL;
 	return 0;
 }
@@ -169,12 +169,17 @@ int weir_loop_open(struct weir_loop **loopp, const struct weir_loop_opts *given)
 		err = -errno;
 		goto free_slots;
 	}
-	err = pick_backend(loop);
+	err = offload_open(loop);
 	if (err)
 		goto close_wake;
+	err = pick_backend(loop);
+	if (err)
+		goto close_offload;
 	*loopp = loop;
 	return 0;
 
+close_offload:
+	offload_close(loop);
 close_wake:
 	close(loop->wake_fd);
 free_slots:
@@ -262,6 +267,7 @@ static int turn(struct weir_loop *loop, uint64_t until_ns)
 			 weir_strerror(ret));
 		return ret;
 	}
+	events += offload_reap(loop);
 	if (loop->hooks.tick)
 		loop->hooks.tick(loop->hooks.ctx);
 	if (loop->nested)
@@ -388,6 +394,7 @@ static void loop_free(struct weir_loop *loop)
 		if (loop->groups[i])
 			group_close(loop->groups[i]);
 	}
+	offload_close(loop);
 	files_close(loop);
 	loop->backend->close(loop);
 	close(loop->wake_fd);
@@ -488,5 +495,6 @@ void weir_loop_stats(const struct weir_loop *loop, struct weir_loop_stats *stats
 	now.waiting = loop->waiting_count;
 	now.inflight = loop->slots_used;
 	now.files = loop->files_used;
+	now.offload_queued = offload_queued(loop);
 	stats_copy(stats, sz, &now, sizeof(now));
 }

@@ -13,6 +13,7 @@
 
 #include "base/base.h"
 #include "base/list.h"
+#include "io/offload.h"
 #include "io/wheel.h"
 
 struct io_group;
@@ -36,6 +37,7 @@ enum op_state {
 	OP_PARKED,	/* on a group's or loop->accepts: for a buffer or a file */
 	OP_TIMER,	/* on loop->timers and the wheel */
 	OP_ARMED,	/* the backend has it */
+	OP_OFFLOADED,	/* the offload threads have it */
 	OP_CLOSING,	/* a close that waits for the file's other ops */
 	OP_FINISHED,	/* on loop->finished: result known, to be dispatched */
 };
@@ -101,6 +103,7 @@ struct weir_loop {
 	struct weir_link finished;
 	struct weir_link accepts;	/* parked for a file */
 	uint64_t accept_retry_ns;
+	struct offload offload;
 
 	pthread_t owner;
 	bool owned;

@@ -10,16 +10,11 @@
 #include <signal.h>
 
 #include "io/backend.h"
-#include "io/offload.h"
-
-static void carry_out(struct weir_loop *loop, struct weir_op *op)
-{
-	op->res = weir_op_defs[op->opcode].try(loop, op, loop->files[op->file.index].fd);
-}
 
 static void *offload_thread(void *arg)
 {
-	struct offload *offload = arg;
+	struct weir_loop *loop = arg;
+	struct offload *offload = &loop->offload;
 	struct weir_op *op;
 
 	pthread_mutex_lock(&offload->lock);
@@ -29,53 +24,43 @@ static void *offload_thread(void *arg)
 			pthread_cond_wait(&offload->more, &offload->lock);
 			offload->idle--;
 		}
-		if (list_empty(&offload->queued))
+		if (offload->quit)
 			break;
 		op = container_of(offload->queued.next, struct weir_op, lib_queue);
 		list_del(&op->lib_queue);
+		offload->queued_count--;
 		pthread_mutex_unlock(&offload->lock);
 
-		carry_out(offload->loop, op);
+		op->res = op_def(op)->try(loop, op, op_fd(loop, op));
 
 		pthread_mutex_lock(&offload->lock);
 		list_add_tail(&offload->done, &op->lib_queue);
 		/* Under the lock: offload_close() cannot pass it by. */
-		weir_loop_wake(offload->loop);
+		weir_loop_wake(loop);
 	}
 	pthread_mutex_unlock(&offload->lock);
 	return NULL;
 }
 
-int offload_open(struct offload *offload, struct weir_loop *loop)
+int offload_open(struct weir_loop *loop)
 {
+	struct offload *offload = &loop->offload;
 	int err;
 
-	offload->loop = loop;
-	offload->threads_max = loop->opts.offload_threads;
 	list_init(&offload->queued);
 	list_init(&offload->done);
-	offload->threads = mem_get(&loop->alloc, offload->threads_max,
-				   sizeof(*offload->threads), _Alignof(pthread_t));
-	if (!offload->threads)
-		return -ENOMEM;
 	err = pthread_mutex_init(&offload->lock, NULL);
 	if (err)
-		goto free_threads;
+		return -err;
 	err = pthread_cond_init(&offload->more, NULL);
 	if (err)
-		goto destroy_lock;
-	return 0;
-
-destroy_lock:
-	pthread_mutex_destroy(&offload->lock);
-free_threads:
-	mem_put(&loop->alloc, offload->threads, offload->threads_max,
-		sizeof(*offload->threads));
+		pthread_mutex_destroy(&offload->lock);
 	return -err;
 }
 
-void offload_close(struct offload *offload)
+void offload_close(struct weir_loop *loop)
 {
+	struct offload *offload = &loop->offload;
 	uint32_t i;
 
 	pthread_mutex_lock(&offload->lock);
@@ -86,46 +71,52 @@ void offload_close(struct offload *offload)
 		pthread_join(offload->threads[i], NULL);
 	pthread_cond_destroy(&offload->more);
 	pthread_mutex_destroy(&offload->lock);
-	mem_put(&offload->loop->alloc, offload->threads, offload->threads_max,
-		sizeof(*offload->threads));
 }
 
 /* The process's signals are for threads that its author knows of. */
-static int start_thread(struct offload *offload)
+static int start_thread(struct weir_loop *loop)
 {
+	struct offload *offload = &loop->offload;
 	sigset_t all, old;
 	int err;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&offload->threads[offload->started], NULL, offload_thread, offload);
+	err = pthread_create(&offload->threads[offload->started], NULL, offload_thread, loop);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (!err)
 		offload->started++;
 	return err;
 }
 
-int offload_submit(struct offload *offload, struct weir_op *op)
+int io_offload(struct weir_loop *loop, struct weir_op *op)
 {
+	struct offload *offload = &loop->offload;
 	bool busy;
 
+	if (op_has_file(op) && op_fd(loop, op) < 0)
+		return -EOPNOTSUPP;
 	pthread_mutex_lock(&offload->lock);
 	busy = !offload->idle || !list_empty(&offload->queued);
 	pthread_mutex_unlock(&offload->lock);
 	/* One that runs already will do, if later. */
-	if (busy && offload->started < offload->threads_max &&
-	    start_thread(offload) && !offload->started)
+	if (busy && offload->started < loop->opts.offload_threads && start_thread(loop) &&
+	    !offload->started)
 		return -ENOMEM;
 
+	op->lib_state = OP_OFFLOADED;
+	loop->stats.offloaded++;
 	pthread_mutex_lock(&offload->lock);
 	list_add_tail(&offload->queued, &op->lib_queue);
+	offload->queued_count++;
 	pthread_cond_signal(&offload->more);
 	pthread_mutex_unlock(&offload->lock);
 	return 0;
 }
 
-int offload_cancel(struct offload *offload, struct weir_op *op)
+int offload_cancel(struct weir_loop *loop, struct weir_op *op)
 {
+	struct offload *offload = &loop->offload;
 	struct weir_link *node;
 	int ret = -EALREADY;
 
@@ -133,6 +124,7 @@ int offload_cancel(struct offload *offload, struct weir_op *op)
 	for (node = offload->queued.next; node != &offload->queued; node = node->next) {
 		if (node == &op->lib_queue) {
 			list_del(node);
+			offload->queued_count--;
 			ret = 0;
 			break;
 		}
@@ -141,9 +133,34 @@ int offload_cancel(struct offload *offload, struct weir_op *op)
 	return ret;
 }
 
-void offload_take(struct offload *offload, struct weir_link *done)
+unsigned int offload_reap(struct weir_loop *loop)
 {
+	struct offload *offload = &loop->offload;
+	unsigned int n;
+	struct weir_link done;
+
+	if (!offload->started)
+		return 0;
 	pthread_mutex_lock(&offload->lock);
-	list_take(done, &offload->done);
+	list_take(&done, &offload->done);
 	pthread_mutex_unlock(&offload->lock);
+	for (n = 0; !list_empty(&done); n++) {
+		struct weir_op *op = container_of(done.next, struct weir_op, lib_queue);
+
+		list_del(&op->lib_queue);
+		io_event(loop, op, op->res, false);
+	}
+	return n;
+}
+
+uint64_t offload_queued(const struct weir_loop *loop)
+{
+	/* The lock is no part of what the caller may not change. */
+	struct offload *offload = (struct offload *)(uintptr_t)&loop->offload;
+	uint64_t count;
+
+	pthread_mutex_lock(&offload->lock);
+	count = offload->queued_count;
+	pthread_mutex_unlock(&offload->lock);
+	return count;
 }

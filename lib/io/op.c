@@ -190,6 +190,8 @@ static int op_check(const struct weir_loop *loop, const struct weir_op *op)
 		return -EOPNOTSUPP;
 	if (op->flags & WEIR_OPF_MULTISHOT && !(flags & IO_OPF_MULTI))
 		return -EINVAL;
+	if (op->opcode == WEIR_OP_WORK && !op->work.fn)
+		return -EINVAL;
 	if (op_has_file(op) && !io_file_get(loop, op->file))
 		return -EBADF;
 	if (loop->closing && !(flags & IO_OPF_ENDS))
@@ -381,6 +383,11 @@ void op_end(struct weir_loop *loop, struct weir_op *op, enum op_end why)
 	case OP_ARMED:
 		op->lib_end = (uint8_t)why;
 		loop->backend->cancel(loop, op);
+		break;
+	case OP_OFFLOADED:
+		op->lib_end = (uint8_t)why;
+		if (!offload_cancel(loop, op))
+			finish_ended(loop, op);
 		break;
 	case OP_IDLE:
 	case OP_CLOSING:

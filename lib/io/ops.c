@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * ops.c - operations that are the loop's own: nop, poll
+ * ops.c - operations that are the loop's own: nop, poll, work
  */
 #include "io/ops.h"
 
@@ -21,6 +21,11 @@ void poll_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring
 int nop_try(struct weir_loop *loop, struct weir_op *op, int fd)
 {
 	return 0;
+}
+
+int work_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return op->work.fn(op->work.arg);
 }
 
 int poll_try(struct weir_loop *loop, struct weir_op *op, int fd)

@@ -28,6 +28,7 @@ OP_PREP_DECLARE(nop_prep);
 OP_TRY_DECLARE(nop_try);
 OP_PREP_DECLARE(poll_prep);
 OP_TRY_DECLARE(poll_try);
+OP_TRY_DECLARE(work_try);
 
 /* lib/net/ops.c */
 OP_PREP_DECLARE(accept_prep);

@@ -2,9 +2,9 @@
 /*
  * ready.c - operations over readiness
  *
- * An armed op is in one of three places: on ready->runnable (by lib_queue), at
- * an offload thread (lib_priv says so), or nowhere but its file's list, which
- * means that it met -EAGAIN and waits for an edge. An edge that comes between
+ * An armed op is in one of three places: on ready->runnable (by lib_queue), on a
+ * list of the backend's, or nowhere but its file's list, which means that it met
+ * -EAGAIN and waits for an edge. An edge that comes between
  * the -EAGAIN and the wait is not lost: the file is registered, or is being
  * registered, and that reports what is ready already.
  *
@@ -24,9 +24,6 @@
 /* What no try returns: the op waits for its file. */
 enum { READY_WAITS = INT_MIN };
 
-/* op->lib_priv of a row with IO_OPF_BLOCKS */
-enum { READY_HERE, READY_OFFLOADED };
-
 struct ready_group {
 	uint32_t top;
 	uint32_t bids[];
@@ -35,11 +32,6 @@ struct ready_group {
 static struct ready *ready_of(const struct weir_loop *loop)
 {
 	return loop->priv;
-}
-
-static bool offloaded(const struct weir_op *op)
-{
-	return op_def(op)->flags & IO_OPF_BLOCKS && op->lib_priv == READY_OFFLOADED;
 }
 
 /* The file an op works on, or NULL. A connect's is the socket it has made. */
@@ -93,8 +85,8 @@ void ready_mark(struct weir_loop *loop, uint32_t file, uint32_t events)
 	for (node = entry->ops.next; node != &entry->ops; node = node->next) {
 		struct weir_op *op = container_of(node, struct weir_op, lib_file);
 
-		if (op->lib_state == OP_ARMED && !offloaded(op) &&
-		    list_empty(&op->lib_queue) && wait_of(op) & events)
+		if (op->lib_state == OP_ARMED && list_empty(&op->lib_queue) &&
+		    wait_of(op) & events)
 			make_runnable(loop, op);
 	}
 }
@@ -171,10 +163,8 @@ int ready_queue(struct weir_loop *loop, struct weir_op *op)
 	}
 	if (op_def(op)->flags & IO_OPF_BLOCKS) {
 		err = ready_of(loop)->offload(loop, op);
-		if (!err) {
-			op->lib_priv = READY_OFFLOADED;
+		if (!err)
 			return IO_QUEUED_PENDING;
-		}
 		if (err != -EAGAIN) {
 			op->res = err;
 			return IO_QUEUED_DONE;
@@ -190,11 +180,6 @@ int ready_queue(struct weir_loop *loop, struct weir_op *op)
 
 void ready_cancel(struct weir_loop *loop, struct weir_op *op)
 {
-	if (offloaded(op)) {
-		if (ready_of(loop)->offload_cancel(loop, op))
-			return;
-		op->lib_priv = READY_HERE;
-	}
 	/* op->lib_end tells ready_run() what to do with it. */
 	if (list_empty(&op->lib_queue))
 		make_runnable(loop, op);

@@ -34,8 +34,6 @@ enum ready_hints {
  *	0 or -errno
  * @offload: carry out a blocking op elsewhere; io_event() from reap tells.
  *	0 or -errno; -EAGAIN: this file never blocks, try it as any other op
- * @offload_cancel: an offloaded op should end: -EALREADY if it runs already
- *	(its event will come), 0 if it was removed and no event will come
  * @short_drains: HINT_STREAM may be given to the sockets of a connect
  */
 struct ready {
@@ -43,7 +41,6 @@ struct ready {
 	bool short_drains;
 	int (*arm)(struct weir_loop *loop, uint32_t file);
 	int (*offload)(struct weir_loop *loop, struct weir_op *op);
-	int (*offload_cancel)(struct weir_loop *loop, struct weir_op *op);
 };
 
 void ready_init(struct ready *ready);

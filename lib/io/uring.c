@@ -82,6 +82,10 @@ static int uring_queue(struct weir_loop *loop, struct weir_op *op)
 	struct uring *u = uring_of(loop);
 	struct io_uring_sqe *sqe;
 
+	if (!op_def(op)->prep) {
+		op->res = io_offload(loop, op);
+		return op->res ? IO_QUEUED_DONE : IO_QUEUED_PENDING;
+	}
 	if (!io_uring_sq_space_left(&u->ring))
 		return -EAGAIN;
 	if (op_opens(op))
