@@ -22,6 +22,7 @@ extern "C" {
  * @WEIR_LOOP_OPS_DEFAULT: operations in flight, if not said
  * @WEIR_LOOP_FILES_DEFAULT: file slots, if not said
  * @WEIR_LOOP_BUFS_DEFAULT: buffers of all pools together, if not said
+ * @WEIR_LOOP_POSTS_DEFAULT: messages waiting for a loop, if not said
  * @WEIR_LOOP_CQ_MAX: the kernel's longest completion queue; operations, file
  *	slots and buffers of a loop together stay below it
  */
@@ -29,6 +30,7 @@ enum weir_loop_limits {
 	WEIR_LOOP_OPS_DEFAULT	= 4096,
 	WEIR_LOOP_FILES_DEFAULT	= 2048,
 	WEIR_LOOP_BUFS_DEFAULT	= 2048,
+	WEIR_LOOP_POSTS_DEFAULT	= 4096,
 	WEIR_LOOP_CQ_MAX	= 65536,
 };
 
@@ -92,6 +94,7 @@ struct weir_sim_opts {
  * @offload_threads: threads for work, and for calls that block where the backend
  *	cannot do without; started when first needed; default 2, at most 64
  * @flags: enum weir_loop_flags
+ * @posts_max: messages that may wait for the loop; default 4096
  */
 struct weir_loop_opts {
 	size_t sz;
@@ -108,8 +111,10 @@ struct weir_loop_opts {
 	uint32_t batch_wait_us;
 	uint32_t offload_threads;
 	uint32_t flags;
+	uint32_t posts_max;
 	/* private: zero */
 	uint32_t pad;
+	uint32_t pad2;
 };
 
 /**
@@ -134,6 +139,9 @@ struct weir_loop_opts {
  * @files: files open now
  * @offloaded: operations handed to the offload threads
  * @offload_queued: operations that wait for an offload thread now
+ * @posts: messages that arrived
+ * @posts_refused: messages refused because too many were waiting
+ * @bells: times that another loop was told of a message through the ring
  */
 struct weir_loop_stats {
 	uint64_t turns;
@@ -156,6 +164,9 @@ struct weir_loop_stats {
 	uint64_t files;
 	uint64_t offloaded;
 	uint64_t offload_queued;
+	uint64_t posts;
+	uint64_t posts_refused;
+	uint64_t bells;
 };
 
 /**

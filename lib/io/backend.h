@@ -125,7 +125,7 @@ struct io_sys {
 extern const struct io_sys io_sys_linux;		/* lib/io/sys.c */
 
 /*
- * A backend. Every slot is set.
+ * A backend. Every slot is set but the last.
  * @name: "uring", …
  * @sys: its environment
  * @fixed_files: 1 if files [0, files_max) of the table are slots that the
@@ -150,6 +150,8 @@ extern const struct io_sys io_sys_linux;		/* lib/io/sys.c */
  * @fd: a descriptor that polls readable when the kernel has events, or
  *	-EOPNOTSUPP
  * @pending: is there work for the next reap that @fd does not show?
+ * @bell: with the next submission, make the owner of @to, a loop of the same
+ *	backend, see that its bell was rung. 0 or -errno. NULL: it cannot
  */
 struct weir_backend {
 	const char *name;
@@ -168,6 +170,7 @@ struct weir_backend {
 	void (*group_put)(struct weir_loop *loop, struct io_group *group, uint32_t bid);
 	int (*fd)(const struct weir_loop *loop);
 	bool (*pending)(const struct weir_loop *loop);
+	int (*bell)(struct weir_loop *loop, struct weir_loop *to);
 };
 
 extern const struct weir_backend weir_backend_uring;

@@ -61,13 +61,14 @@ static int read_opts(struct weir_loop *loop, const struct weir_loop_opts *given)
 	opts->batch_max = or_default(opts->batch_max, 64);
 	opts->batch_wait_us = or_default(opts->batch_wait_us, 100);
 	opts->offload_threads = or_default(opts->offload_threads, 2);
-	if (opts->flags & ~(uint32_t)WEIR_LOOP_ALL || opts->pad)
+	opts->posts_max = or_default(opts->posts_max, WEIR_LOOP_POSTS_DEFAULT);
+	if (opts->flags & ~(uint32_t)WEIR_LOOP_ALL || opts->pad || opts->pad2)
 		return -EINVAL;
 	if ((uint64_t)opts->ops_max + opts->files_max + opts->bufs_max + 2 * SLOT_RESERVE >
 	    WEIR_LOOP_CQ_MAX)
 		return -EINVAL;
 	if (opts->batch_max > 4096 || opts->batch_wait_us > 1000000 ||
-	    opts->offload_threads > OFFLOAD_THREADS_MAX)
+	    opts->offload_threads > OFFLOAD_THREADS_MAX || opts->posts_max > INT32_MAX)
 		return -EINVAL;
 	return 0;
 }
@@ -205,6 +206,8 @@ static int own(struct weir_loop *loop)
 	err = loop->backend->enable(loop);
 	if (err)
 		loop->owned = false;
+	else
+		atomic_store(&loop->enabled, true);
 	return err;
 }
 
@@ -239,7 +242,7 @@ static uint64_t turn_deadline(struct weir_loop *loop, uint64_t until_ns)
 	uint64_t deadline = min_u64(until_ns, wheel_next_ns(&loop->wheel));
 	unsigned int i;
 
-	if (!list_empty(&loop->finished) || atomic_load(&loop->stop))
+	if (!list_empty(&loop->finished) || posts_wait(loop) || atomic_load(&loop->stop))
 		return 0;
 	for (i = 0; i < GROUPS_MAX; i++) {
 		if (loop->groups[i] && group_may_rearm(loop->groups[i]))
@@ -268,6 +271,7 @@ static int turn(struct weir_loop *loop, uint64_t until_ns)
 		return ret;
 	}
 	events += offload_reap(loop);
+	events += posts_run(loop);
 	if (loop->hooks.tick)
 		loop->hooks.tick(loop->hooks.ctx);
 	if (loop->nested)
@@ -278,7 +282,8 @@ static int turn(struct weir_loop *loop, uint64_t until_ns)
 void loop_tell(struct weir_loop *loop)
 {
 	unsigned int i;
-	bool work = !list_empty(&loop->finished) || !list_empty(&loop->waiting);
+	bool work = !list_empty(&loop->finished) || !list_empty(&loop->waiting) ||
+		    posts_wait(loop);
 
 	for (i = 0; i < GROUPS_MAX; i++)
 		work |= loop->groups[i] && group_may_rearm(loop->groups[i]);
@@ -495,6 +500,7 @@ void weir_loop_stats(const struct weir_loop *loop, struct weir_loop_stats *stats
 	now.waiting = loop->waiting_count;
 	now.inflight = loop->slots_used;
 	now.files = loop->files_used;
+	now.posts_refused = atomic_load(&loop->posts_refused);
 	now.offload_queued = offload_queued(loop);
 	stats_copy(stats, sz, &now, sizeof(now));
 }

@@ -19,6 +19,7 @@
 struct io_group;
 struct weir_backend;
 struct io_sys;
+struct weir_post;
 
 enum {
 	OP_MAGIC_IDLE		= 0x1d1e0b5e,
@@ -112,6 +113,11 @@ struct weir_loop {
 	bool nested;		/* another loop polls our descriptor */
 	atomic_bool stop;
 	atomic_bool woken;
+	atomic_bool bell;		/* rung by another ring and not heard yet */
+	atomic_bool enabled;		/* it may be */
+	_Atomic(struct weir_post *) posts;	/* messages, the last first */
+	atomic_uint posts_count;
+	_Atomic(uint64_t) posts_refused;
 	int wake_fd;
 
 	struct weir_loop_opts opts;
@@ -153,6 +159,14 @@ bool op_none_left(const struct weir_loop *loop);
 
 /* lib/io/loop.c: work is left that the descriptor does not show by itself */
 void loop_tell(struct weir_loop *loop);
+
+/* lib/io/post.c: posts_run() - call the messages that have arrived; how many */
+unsigned int posts_run(struct weir_loop *loop);
+
+static inline bool posts_wait(const struct weir_loop *loop)
+{
+	return atomic_load(&loop->posts);
+}
 
 /* lib/io/files.c: the file table */
 int files_open(struct weir_loop *loop, uint32_t fixed, uint32_t plain);

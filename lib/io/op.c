@@ -535,5 +535,5 @@ void op_cancel_all(struct weir_loop *loop)
 bool op_none_left(const struct weir_loop *loop)
 {
 	return !loop->slots_used && list_empty(&loop->waiting) && list_empty(&loop->timers) &&
-	       list_empty(&loop->finished);
+	       list_empty(&loop->finished) && !posts_wait(loop);
 }

@@ -11,22 +11,14 @@
 #include "io/ops.h"
 #include "io/uring.h"
 
-/* user_data: slot, generation, kind; see io/loop.h for the limits. */
-enum kind {
-	KIND_OP		= 1,
-	KIND_WAKE	= 2,	/* the read of the wake descriptor */
-	KIND_QUIET	= 3,	/* cancels and closes of our own: nobody waits */
-};
-
 enum {
 	GEN_SHIFT	= 32,
-	KIND_SHIFT	= 56,
 };
 
 static uint64_t data_of(const struct weir_loop *loop, const struct weir_op *op)
 {
-	return op->lib_slot | (uint64_t)loop->slots[op->lib_slot].gen << GEN_SHIFT |
-	       (uint64_t)KIND_OP << KIND_SHIFT;
+	return uring_data(KIND_OP, op->lib_slot |
+			  (uint64_t)loop->slots[op->lib_slot].gen << GEN_SHIFT);
 }
 
 /* queue and cancel */
@@ -64,7 +56,7 @@ static bool ends_inline(const struct weir_op *op)
 void uring_quiet(struct io_uring_sqe *sqe)
 {
 	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-	sqe->user_data = (uint64_t)KIND_QUIET << KIND_SHIFT;
+	sqe->user_data = uring_data(KIND_QUIET, 0);
 }
 
 void uring_cancel(struct weir_loop *loop, struct weir_op *op)
@@ -115,7 +107,7 @@ static void wake_arm(struct weir_loop *loop)
 	if (!sqe)
 		return;
 	io_uring_prep_read(sqe, loop->wake_fd, &u->wake_count, sizeof(u->wake_count), 0);
-	sqe->user_data = (uint64_t)KIND_WAKE << KIND_SHIFT;
+	sqe->user_data = uring_data(KIND_WAKE, 0);
 }
 
 static void on_wake(struct weir_loop *loop)
@@ -185,13 +177,20 @@ int uring_dispatch(struct weir_loop *loop)
 		struct io_uring_cqe cqe = cq->cqes[(head + i) & mask];
 
 		io_uring_smp_store_release(cq->khead, head + i + 1);
-		switch ((enum kind)(cqe.user_data >> KIND_SHIFT)) {
+		switch (uring_kind(cqe.user_data)) {
 		case KIND_OP:
 			events++;
 			on_op(loop, &cqe);
 			break;
 		case KIND_WAKE:
 			on_wake(loop);
+			break;
+		case KIND_BELL:
+			/* Before posts_run() looks: see lib/io/post.c. */
+			atomic_store(&loop->bell, false);
+			break;
+		case KIND_BELL_LOST:
+			uring_on_bell_lost(loop, &cqe);
 			break;
 		case KIND_QUIET:
 			break;
@@ -237,4 +236,5 @@ const struct weir_backend weir_backend_uring = {
 	.group_put	= uring_group_put,
 	.fd		= uring_fd,
 	.pending	= uring_pending,
+	.bell		= uring_bell,
 };

@@ -8,6 +8,28 @@
 #include "io/backend.h"
 #include "io/uring_abi.h"
 
+/* user_data: what it stands for, and for an op slot and generation: see io/loop.h. */
+enum kind {
+	KIND_OP		= 1,
+	KIND_WAKE	= 2,	/* the read of the wake descriptor */
+	KIND_QUIET	= 3,	/* cancels and closes of our own: nobody waits */
+	KIND_BELL	= 4,	/* another ring has left a message */
+	KIND_BELL_LOST	= 5,	/* ours to another one failed; the loop's address */
+};
+
+#define URING_KIND_SHIFT	56
+#define URING_DATA_MASK		((1ULL << URING_KIND_SHIFT) - 1)
+
+static inline uint64_t uring_data(enum kind kind, uint64_t data)
+{
+	return (uint64_t)kind << URING_KIND_SHIFT | (data & URING_DATA_MASK);
+}
+
+static inline enum kind uring_kind(uint64_t data)
+{
+	return (enum kind)(data >> URING_KIND_SHIFT);
+}
+
 struct uring {
 	struct io_uring ring;
 	struct weir_link accepts;	/* armed, by lib_queue */
@@ -18,6 +40,7 @@ struct uring {
 	uint64_t noted_ns;
 	uint64_t rate;			/* of events in one batch time, times 256 */
 	bool deferred;			/* DEFER_TASKRUN */
+	bool no_bell;			/* MSG_RING is not to be had */
 };
 
 static inline struct uring *uring_of(const struct weir_loop *loop)
@@ -42,6 +65,11 @@ struct io_uring_sqe *uring_sqe(struct weir_loop *loop);
 void uring_opening(struct weir_loop *loop, struct weir_op *op);
 void uring_on_accept(struct weir_loop *loop, struct weir_op *op, int res, uint32_t flags);
 void uring_on_open(struct weir_loop *loop, struct weir_op *op, int res);
+
+/* lib/io/uring_peer.c: uring_bell() is weir_backend.bell */
+int uring_bell(struct weir_loop *loop, struct weir_loop *to);
+void uring_on_bell_lost(struct weir_loop *loop, const struct io_uring_cqe *cqe);
+void uring_lose_bells(struct weir_loop *loop);
 
 /* lib/io/uring_setup.c */
 int uring_open(struct weir_loop *loop);

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * uring_peer.c - what one ring asks of another, by MSG_RING
+ *
+ * A bell is one completion in the target's queue, from the reserve: there is at
+ * most one outstanding (weir_loop.bell). Of our own queue it takes an entry only
+ * if it fails.
+ */
+#include <errno.h>
+
+#include "io/uring.h"
+
+int uring_bell(struct weir_loop *loop, struct weir_loop *to)
+{
+	struct io_uring_sqe *sqe;
+
+	if (uring_of(loop)->no_bell)
+		return -EOPNOTSUPP;
+	sqe = uring_sqe(loop);
+	if (!sqe)
+		return -EIO;
+	io_uring_prep_msg_ring(sqe, uring_of(to)->ring.ring_fd, 0, uring_data(KIND_BELL, 0), 0);
+	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+	sqe->user_data = uring_data(KIND_BELL_LOST, (uintptr_t)to);
+	loop->stats.bells++;
+	return 0;
+}
+
+static void bell_lost(uint64_t data)
+{
+	struct weir_loop *to = (struct weir_loop *)(uintptr_t)(data & URING_DATA_MASK);
+
+	atomic_store(&to->bell, false);
+	weir_loop_wake(to);
+}
+
+void uring_on_bell_lost(struct weir_loop *loop, const struct io_uring_cqe *cqe)
+{
+	/* No such thing in this kernel. */
+	if (cqe->res == -EINVAL || cqe->res == -EOPNOTSUPP)
+		uring_of(loop)->no_bell = true;
+	bell_lost(cqe->user_data);
+}
+
+/* A loop that is given up in the middle of a turn leaves bells that never sounded. */
+void uring_lose_bells(struct weir_loop *loop)
+{
+	struct io_uring_sq *sq = &uring_of(loop)->ring.sq;
+	unsigned int i;
+
+	for (i = io_uring_smp_load_acquire(sq->khead); i != sq->sqe_tail; i++) {
+		uint64_t data = sq->sqes[i & *sq->kring_mask].user_data;
+
+		if (uring_kind(data) == KIND_BELL_LOST)
+			bell_lost(data);
+	}
+}
