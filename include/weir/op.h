@@ -443,6 +443,14 @@ static inline void weir_prep_accept(struct weir_op *op, struct weir_file file, u
 	op->accept.burst = burst;
 }
 
+/* One connection. */
+static inline void weir_prep_accept_once(struct weir_op *op, struct weir_file file,
+					 weir_done_fn *done, void *ctx)
+{
+	weir_prep(op, WEIR_OP_ACCEPT, file, done, ctx);
+	op->accept.burst = 1;
+}
+
 /*
  * @addr stays the caller's and must live until the terminal event. A full backlog
  * of a Unix socket ends it with -EAGAIN on epoll; io_uring waits for room.
