@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "backends.h"
+#include "files.h"
 #include "kselftest_harness.h"
 
 enum { BLOCKS = 64, BLOCK_BYTES = 4096 };
@@ -39,26 +40,6 @@ FIXTURE_TEARDOWN(file)
 {
 	EXPECT_EQ(0, weir_loop_close(self->loop, LIMIT_NS));
 	unlink(self->path);
-}
-
-static int do_write(struct weir_loop *loop, struct weir_file file, const void *buf,
-		    uint32_t len, uint64_t offset)
-{
-	struct seen seen = { 0 };
-	struct weir_op op = { 0 };
-
-	weir_prep_write(&op, file, buf, len, offset, seen_done, &seen);
-	return op_do(loop, &op);
-}
-
-static int do_read(struct weir_loop *loop, struct weir_file file, void *buf, uint32_t len,
-		   uint64_t offset)
-{
-	struct seen seen = { 0 };
-	struct weir_op op = { 0 };
-
-	weir_prep_read(&op, file, buf, len, offset, seen_done, &seen);
-	return op_do(loop, &op);
 }
 
 TEST_F(file, what_is_written_at_an_offset_is_read_there)

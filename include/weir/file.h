@@ -46,6 +46,20 @@ int weir_file_open(struct weir_loop *loop, const char *path, int flags, unsigned
 		   struct weir_file *filep);
 
 /**
+ * weir_pipe_open() - a pipe, both ends files of the loop
+ * @loop: the loop
+ * @readp: where the handle of the end to read from goes
+ * @writep: where the handle of the end to write to goes
+ *
+ * Close-on-exec. Operations on it wait without blocking the loop, or a thread.
+ *
+ * Context: Owner thread.
+ * Return: 0, -ENFILE when the file table is full, or the -errno of pipe2(2).
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_pipe_open(struct weir_loop *loop, struct weir_file *readp, struct weir_file *writep);
+
+/**
  * weir_file_valid() - does a handle name an open file?
  * @loop: the loop
  * @file: the handle

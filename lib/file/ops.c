@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * ops.c - operations on files: read, write, close
+ * ops.c - operations on files and paths
  *
  * A buffer inside a pool's slab was registered with the ring: the fixed
  * variants spare the kernel from pinning its pages each time.
  */
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include "io/group.h"
 #include "io/ops.h"
 
 #ifdef CONFIG_URING
 #include <liburing.h>
+
+#include "io/uring_abi.h"
 
 void read_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
 {
@@ -33,6 +38,78 @@ void write_prep(struct weir_loop *loop, const struct weir_op *op, struct io_urin
 		io_uring_prep_write(sqe, -1, op->xfer.buf, op->len, op->xfer.offset);
 }
 
+void readv_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	io_uring_prep_readv(sqe, -1, op->xfer.buf, op->len, op->xfer.offset);
+}
+
+void writev_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	io_uring_prep_writev(sqe, -1, op->xfer.buf, op->len, op->xfer.offset);
+}
+
+void open_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	io_uring_prep_openat(sqe, AT_FDCWD, op->path.name, op->path.flags | O_CLOEXEC,
+			     op->path.mode);
+}
+
+void unlink_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	io_uring_prep_unlink(sqe, op->path.name, op->path.flags);
+}
+
+void mkdir_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	io_uring_prep_mkdir(sqe, op->path.name, op->path.mode);
+}
+
+void rename_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	io_uring_prep_renameat(sqe, AT_FDCWD, op->rename.from, AT_FDCWD, op->rename.to,
+			       op->rename.flags);
+}
+
+void statx_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	if (op->statx.path)
+		io_uring_prep_statx(sqe, AT_FDCWD, op->statx.path, op->statx.flags,
+				    op->statx.mask, op->statx.buf);
+	else
+		io_uring_prep_statx(sqe, -1, "", op->statx.flags | AT_EMPTY_PATH,
+				    op->statx.mask, op->statx.buf);
+}
+
+void fsync_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	io_uring_prep_fsync(sqe, -1, op->range.mode ? IORING_FSYNC_DATASYNC : 0);
+}
+
+void fallocate_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	io_uring_prep_fallocate(sqe, -1, op->range.mode, (off_t)op->range.offset,
+				(off_t)op->range.len);
+}
+
+void fadvise_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	io_uring_prep_fadvise(sqe, -1, op->range.offset, (off_t)(uint32_t)op->range.len,
+			      op->range.mode);
+	/* The full length has a place of its own since 6.11; before, it is refused. */
+	if (op->range.len > UINT32_MAX)
+		sqe->addr = op->range.len;
+}
+
+void splice_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	struct weir_file from = op->splice.from;
+	bool fixed = from.index < loop->files_fixed;
+
+	io_uring_prep_splice(sqe, fixed ? (int)from.index : loop->files[from.index].fd,
+			     op->splice.off_in, -1, op->splice.off_out, op->len,
+			     op->splice.flags | (fixed ? SPLICE_F_FD_IN_FIXED : 0));
+}
+
 void close_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
 {
 	if (op->file.index < loop->files_fixed)
@@ -50,6 +127,68 @@ int read_try(struct weir_loop *loop, struct weir_op *op, int fd)
 int write_try(struct weir_loop *loop, struct weir_op *op, int fd)
 {
 	return loop->sys->write(loop, fd, op->xfer.buf, op->len, op->xfer.offset);
+}
+
+int readv_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->readv(loop, fd, op->xfer.buf, op->len, op->xfer.offset);
+}
+
+int writev_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->writev(loop, fd, op->xfer.buf, op->len, op->xfer.offset);
+}
+
+int open_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->open(loop, op->path.name, op->path.flags | O_CLOEXEC, op->path.mode);
+}
+
+int unlink_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->unlink(loop, op->path.name, op->path.flags);
+}
+
+int mkdir_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->mkdir(loop, op->path.name, op->path.mode);
+}
+
+int rename_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->rename(loop, op->rename.from, op->rename.to, op->rename.flags);
+}
+
+int statx_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->statx(loop, fd, op->statx.path, op->statx.flags, op->statx.mask,
+				op->statx.buf);
+}
+
+int fsync_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->fsync(loop, fd, op->range.mode);
+}
+
+int fallocate_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->fallocate(loop, fd, op->range.mode, op->range.offset, op->range.len);
+}
+
+int ftruncate_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->ftruncate(loop, fd, op->range.offset);
+}
+
+int fadvise_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->fadvise(loop, fd, op->range.offset, op->range.len, op->range.mode);
+}
+
+int splice_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->splice(loop, loop->files[op->splice.from.index].fd, op->splice.off_in,
+				 fd, op->splice.off_out, op->len, op->splice.flags);
 }
 
 int close_try(struct weir_loop *loop, struct weir_op *op, int fd)

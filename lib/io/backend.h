@@ -11,6 +11,8 @@
 #include "io/loop.h"
 
 struct io_uring_sqe;
+struct iovec;
+struct statx;
 
 /* What became of an op handed to a backend. */
 enum io_queued {
@@ -25,6 +27,8 @@ enum io_queued {
  *	backends
  * @flags: IO_OPF_*
  * @msg_flags: of send(2) and recv(2), those that the caller may ask for
+ * @check: are its arguments such that the kernel may have them? 0 or -errno.
+ *	NULL: there are none that could hurt
  * @prep: fill in the submission entry. For uring. NULL: the loop does it alone,
  *	or with IO_OPF_BLOCKS its offload threads
  * @try: do it now without blocking (with IO_OPF_BLOCKS: from a thread that may
@@ -36,6 +40,7 @@ struct weir_op_def {
 	uint32_t wait;
 	uint32_t flags;
 	int msg_flags;
+	int (*check)(const struct weir_loop *loop, const struct weir_op *op);
 	void (*prep)(struct weir_loop *loop, const struct weir_op *op,
 		     struct io_uring_sqe *sqe);
 	int (*try)(struct weir_loop *loop, struct weir_op *op, int fd);
@@ -52,6 +57,8 @@ enum io_op_flags {
 	IO_OPF_MAYFILE	= 1 << 7,	/* works on an open file if one is given */
 	IO_OPF_ENDS	= 1 << 8,	/* frees resources: may use the reserve */
 	IO_OPF_MSG	= 1 << 9,	/* has msg_flags, of which the row allows some */
+	IO_OPF_PLAIN	= 1 << 10,	/* opens a plain descriptor: its result below */
+	IO_OPF_TWO	= 1 << 11,	/* works on a second file, op->splice.from */
 };
 
 extern const struct weir_op_def weir_op_defs[WEIR_OP_MAX];	/* lib/optable.c */
@@ -89,6 +96,11 @@ static inline struct io_group *op_group(const struct weir_op *op)
 	return op_def(op)->flags & IO_OPF_POOL ? (struct io_group *)(void *)op->xfer.pool : NULL;
 }
 
+static inline bool op_opens_plain(const struct weir_op *op)
+{
+	return op_def(op)->flags & IO_OPF_PLAIN;
+}
+
 /*
  * The system calls that readiness backends make, and the environment of every
  * backend. Results as the system call's, errors as -errno. fd is a descriptor,
@@ -117,6 +129,23 @@ struct io_sys {
 	int (*write)(struct weir_loop *loop, int fd, const void *buf, uint32_t len,
 		     uint64_t offset);
 	int (*dup)(struct weir_loop *loop, int fd);		/* for the caller, close-on-exec */
+	int (*readv)(struct weir_loop *loop, int fd, const struct iovec *iov, uint32_t count,
+		     uint64_t offset);
+	int (*writev)(struct weir_loop *loop, int fd, const struct iovec *iov, uint32_t count,
+		      uint64_t offset);
+	int (*fsync)(struct weir_loop *loop, int fd, bool data_only);
+	int (*fallocate)(struct weir_loop *loop, int fd, int mode, uint64_t offset, uint64_t len);
+	int (*ftruncate)(struct weir_loop *loop, int fd, uint64_t size);
+	int (*fadvise)(struct weir_loop *loop, int fd, uint64_t offset, uint64_t len, int advice);
+	int (*statx)(struct weir_loop *loop, int fd, const char *path, int flags,
+		     uint32_t mask, struct statx *buf);		/* of fd if path is NULL */
+	int (*unlink)(struct weir_loop *loop, const char *path, int flags);
+	int (*rename)(struct weir_loop *loop, const char *from, const char *to, uint32_t flags);
+	int (*mkdir)(struct weir_loop *loop, const char *path, uint32_t mode);
+	/* Never blocks but for a disk; an offset of -1 is none. */
+	int (*splice)(struct weir_loop *loop, int from, int64_t off_in, int to, int64_t off_out,
+		      uint32_t len, uint32_t flags);
+	int (*pipe)(struct weir_loop *loop, int fds[2]);
 	int (*close)(struct weir_loop *loop, int fd);
 	uint64_t (*now)(struct weir_loop *loop);
 	void (*entropy)(struct weir_loop *loop, void *buf, size_t len);
@@ -201,6 +230,12 @@ void io_event_nobufs(struct weir_loop *loop, struct weir_op *op);
  * (completion queue pressure, a one-shot accept, …): queue it again.
  */
 void io_event_again(struct weir_loop *loop, struct weir_op *op);
+
+/*
+ * io_event_offloaded() - what blocks was carried out elsewhere and came to @res.
+ * -EAGAIN of a row that waits: it is queued again.
+ */
+void io_event_offloaded(struct weir_loop *loop, struct weir_op *op, int res);
 
 /*
  * io_event_nofile() - the accept @op found no slot or descriptor (@err is

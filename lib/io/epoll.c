@@ -98,16 +98,35 @@ static void learn(struct io_file *entry)
 		set_nonblock(entry->fd);
 }
 
-static int epoll_offload(struct weir_loop *loop, struct weir_op *op)
+static bool may_block(struct weir_loop *loop, struct weir_file file)
 {
-	struct io_file *entry = &loop->files[op->file.index];
+	struct io_file *entry = &loop->files[file.index];
 
-	loop->stats.syscalls += op->opcode != WEIR_OP_WORK;	/* the op's own */
-	if (!op_has_file(op))
-		return io_offload(loop, op);
 	if (!(entry->hints & HINT_KNOWN))
 		learn(entry);
-	return entry->hints & HINT_OFFLOAD ? io_offload(loop, op) : -EAGAIN;
+	return entry->hints & HINT_OFFLOAD;
+}
+
+/* A pipe that is not ready is waited for here, not by a thread. */
+static bool splice_may_block(struct weir_loop *loop, const struct weir_op *op)
+{
+	bool from = may_block(loop, op->splice.from);
+	bool to = may_block(loop, op->file);
+	struct weir_file file;
+
+	return (from || to) && ready_both(loop, op, &file);
+}
+
+static int epoll_offload(struct weir_loop *loop, struct weir_op *op)
+{
+	bool block;
+
+	loop->stats.syscalls += op->opcode != WEIR_OP_WORK;	/* the op's own */
+	if (op_def(op)->flags & IO_OPF_TWO)
+		block = splice_may_block(loop, op);
+	else
+		block = !op_has_file(op) || may_block(loop, op->file);
+	return block ? io_offload(loop, op) : -EAGAIN;
 }
 
 static int epoll_adopt(struct weir_loop *loop, uint32_t file, int fd)

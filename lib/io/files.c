@@ -66,8 +66,9 @@ int io_file_new(struct weir_loop *loop, int fd, struct weir_file *filep)
 {
 	uint32_t index = loop->file_free;
 
-	if (index >= loop->files_max)
+	if (!io_file_plain_room(loop))
 		return -ENFILE;
+	assert(index < loop->files_max);
 	loop->file_free = loop->files[index].next;
 	*filep = entry_open(loop, index, fd);
 	return 0;
@@ -107,13 +108,20 @@ static uint32_t room(const struct weir_loop *loop)
 	uint32_t max = loop->files_fixed ? loop->files_fixed : loop->files_max;
 	uint32_t used = loop->files_fixed ? loop->files_fixed_used : loop->files_used;
 
-	used += loop->files_reserved;
+	used += loop->files_reserved + (loop->files_fixed ? 0 : loop->plain_reserved);
 	return used < max ? max - used : 0;
 }
 
 bool io_file_room(const struct weir_loop *loop, uint32_t n)
 {
 	return room(loop) >= n;
+}
+
+bool io_file_plain_room(const struct weir_loop *loop)
+{
+	uint32_t used = loop->files_used - loop->files_fixed_used + loop->plain_reserved;
+
+	return used < loop->files_max - loop->files_fixed;
 }
 
 /*
@@ -160,6 +168,33 @@ int weir_file_open(struct weir_loop *loop, const char *path, int flags, unsigned
 	err = io_file_new(loop, fd, filep);
 	if (err)
 		loop->sys->close(loop, fd);
+	return err;
+}
+
+int weir_pipe_open(struct weir_loop *loop, struct weir_file *readp, struct weir_file *writep)
+{
+	struct weir_file ends[2];
+	int fds[2], err;
+
+	assert_owner(loop);
+	err = loop->sys->pipe(loop, fds);
+	if (err)
+		return err;
+	err = io_file_new(loop, fds[0], &ends[0]);
+	if (err)
+		goto close_both;
+	err = io_file_new(loop, fds[1], &ends[1]);
+	if (err)
+		goto free_first;
+	*readp = ends[0];
+	*writep = ends[1];
+	return 0;
+
+free_first:
+	io_file_free(loop, ends[0].index);
+close_both:
+	loop->sys->close(loop, fds[0]);
+	loop->sys->close(loop, fds[1]);
 	return err;
 }
 

@@ -68,6 +68,7 @@ struct io_file {
 	int fd;			/* plain descriptor, or -1: a fixed slot only */
 	uint32_t gen;
 	uint32_t next;		/* free list */
+	uint32_t pins;		/* ops of two files in flight on it, on its list or not */
 	uint8_t state;		/* enum io_file_state */
 	uint8_t armed;		/* readiness backends: poll events registered */
 	uint16_t hints;		/* readiness backends: enum ready_hints */
@@ -92,6 +93,7 @@ struct weir_loop {
 	uint32_t files_used;
 	uint32_t file_free;	/* list of those that are ours to hand out */
 	uint32_t files_reserved;	/* places for files that ops in flight may open */
+	uint32_t plain_reserved;	/* the same among those that are ours to hand out */
 
 	struct io_group *groups[GROUPS_MAX];
 	uint32_t bufs_used;
@@ -183,6 +185,9 @@ void io_file_free(struct weir_loop *loop, uint32_t index);
 
 /* io_file_room() - are there @n places for files the backend would open? */
 bool io_file_room(const struct weir_loop *loop, uint32_t n);
+
+/* io_file_plain_room() - is there a place for a plain descriptor, not reserved? */
+bool io_file_plain_room(const struct weir_loop *loop);
 
 /* io_file_get() - entry of a handle in state open, or NULL */
 static inline struct io_file *io_file_get(const struct weir_loop *loop, struct weir_file file)

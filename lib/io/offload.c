@@ -148,7 +148,7 @@ unsigned int offload_reap(struct weir_loop *loop)
 		struct weir_op *op = container_of(done.next, struct weir_op, lib_queue);
 
 		list_del(&op->lib_queue);
-		io_event(loop, op, op->res, false);
+		io_event_offloaded(loop, op, op->res);
 	}
 	return n;
 }

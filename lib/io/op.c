@@ -10,6 +10,7 @@
  * run in op_event() and nowhere else, and that runs from a turn of the loop.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include "io/backend.h"
@@ -75,22 +76,45 @@ struct weir_op *io_op_of(struct weir_loop *loop, uint32_t index, uint32_t gen)
 
 /* start */
 
+/* The descriptor that an open ended with becomes a file, in the place kept for it. */
+static int opened(struct weir_loop *loop, struct weir_op *op, int res)
+{
+	int err;
+
+	if (!op_opens_plain(op))
+		return res;
+	loop->plain_reserved--;
+	if (res < 0)
+		return res;
+	err = io_file_new(loop, res, &op->accepted);
+	assert(!err);
+	if (!err && op->path.flags & O_NONBLOCK)
+		err = loop->backend->adopt(loop, op->accepted.index, res);
+	return err;
+}
+
+static bool has_room(const struct weir_loop *loop, const struct weir_op *op)
+{
+	return op_opens_plain(op) ? io_file_plain_room(loop) : io_file_room(loop, 1);
+}
+
 static void op_queue(struct weir_loop *loop, struct weir_op *op)
 {
 	int ret;
 
 	op->lib_state = OP_ARMED;
+	loop->plain_reserved += op_opens_plain(op);
 	if (op_group(op))
 		op->lib_priv = RECV_HUNGRY;
 	while ((ret = loop->backend->queue(loop, op)) == -EAGAIN) {
 		ret = loop->backend->commit(loop);
 		if (ret < 0) {
-			op_finish(loop, op, ret, WEIR_ORIGIN_LIBRARY);
+			op_finish(loop, op, opened(loop, op, ret), WEIR_ORIGIN_LIBRARY);
 			return;
 		}
 	}
 	if (ret == IO_QUEUED_DONE)
-		op_finish(loop, op, op->res, WEIR_ORIGIN_KERNEL);
+		op_finish(loop, op, opened(loop, op, op->res), WEIR_ORIGIN_KERNEL);
 	else if (op_group(op))
 		op_group(op)->armed++;
 }
@@ -118,7 +142,7 @@ void op_start(struct weir_loop *loop, struct weir_op *op)
 		op_wait(loop, op);
 		return;
 	}
-	if (op_opens(op) && !io_file_room(loop, 1)) {
+	if (op_opens(op) && !has_room(loop, op)) {
 		if (op->opcode == WEIR_OP_ACCEPT)
 			accept_park(loop, op);
 		else
@@ -138,6 +162,63 @@ static void timer_start(struct weir_loop *loop, struct weir_op *op)
 	wheel_start(&loop->wheel, op);
 }
 
+/* files of an op */
+
+static void file_enter(struct weir_loop *loop, struct weir_op *op)
+{
+	list_add_tail(&loop->files[op->file.index].ops, &op->lib_file);
+	if (op_def(op)->flags & IO_OPF_TWO) {
+		loop->files[op->file.index].pins++;
+		loop->files[op->splice.from.index].pins++;
+	}
+}
+
+/* A close goes on when nothing is in flight on its file any more. */
+static void file_left(struct weir_loop *loop, uint32_t index, uint32_t pins)
+{
+	struct io_file *entry = &loop->files[index];
+
+	entry->pins -= pins;
+	if (entry->state == IO_FILE_CLOSING && list_empty(&entry->ops) && !entry->pins)
+		op_start(loop, entry->closer);
+}
+
+static void file_leave(struct weir_loop *loop, struct weir_op *op)
+{
+	list_del(&op->lib_file);
+	if (op_def(op)->flags & IO_OPF_TWO) {
+		file_left(loop, op->file.index, 1);
+		file_left(loop, op->splice.from.index, 1);
+	} else {
+		file_left(loop, op->file.index, 0);
+	}
+}
+
+static bool is_pin(const struct weir_op *op, uint32_t index)
+{
+	return op_def(op)->flags & IO_OPF_TWO &&
+	       (op->file.index == index || op->splice.from.index == index);
+}
+
+/* An op of two files is on the list of one of them: the other has to search. */
+static void pins_end(struct weir_loop *loop, uint32_t index)
+{
+	struct weir_link *node, *next;
+	uint32_t i;
+
+	for (node = loop->waiting.next; node != &loop->waiting; node = next) {
+		struct weir_op *op = container_of(node, struct weir_op, lib_queue);
+
+		next = node->next;
+		if (is_pin(op, index))
+			op_end(loop, op, OP_END_CANCEL);
+	}
+	for (i = 0; i < loop->slots_max; i++) {
+		if (loop->slots[i].op && is_pin(loop->slots[i].op, index))
+			op_end(loop, loop->slots[i].op, OP_END_CANCEL);
+	}
+}
+
 static void close_start(struct weir_loop *loop, struct weir_op *op)
 {
 	struct io_file *entry = &loop->files[op->file.index];
@@ -150,8 +231,9 @@ static void close_start(struct weir_loop *loop, struct weir_op *op)
 		next = node->next;
 		op_end(loop, container_of(node, struct weir_op, lib_file), OP_END_CANCEL);
 	}
-	if (list_empty(&entry->ops))
-		op_start(loop, op);
+	if (entry->pins)
+		pins_end(loop, op->file.index);
+	file_left(loop, op->file.index, 0);
 }
 
 /* A receive is multishot when it takes its buffers from a pool, an accept always. */
@@ -198,7 +280,9 @@ static int op_check(const struct weir_loop *loop, const struct weir_op *op)
 		return -ECANCELED;
 	if (flags & IO_OPF_MULTI && op_check_multi(loop, op))
 		return -EINVAL;
-	return flags & IO_OPF_MSG ? op_check_xfer(op) : 0;
+	if (flags & IO_OPF_MSG && op_check_xfer(op))
+		return -EINVAL;
+	return op_def(op)->check ? op_def(op)->check(loop, op) : 0;
 }
 
 /* The op is the library's from here. */
@@ -239,7 +323,7 @@ static void op_begin(struct weir_loop *loop, struct weir_op *op)
 		return;
 	}
 	if (op_has_file(op))
-		list_add_tail(&loop->files[op->file.index].ops, &op->lib_file);
+		file_enter(loop, op);
 	if (op->deadline_ns)
 		wheel_start(&loop->wheel, op);
 	if (!list_empty(&loop->waiting) && !(op_def(op)->flags & IO_OPF_ENDS))
@@ -262,20 +346,14 @@ void weir_submit_at(struct weir_loop *loop, struct weir_op *op, const char *wher
 
 static void op_release(struct weir_loop *loop, struct weir_op *op)
 {
-	struct io_file *entry;
-
 	if (loop->awaited == op)
 		loop->awaited = NULL;
 	list_del(&op->lib_wheel);
 	slot_put(loop, op);
 	op->lib_state = OP_IDLE;
 	op->lib_magic = OP_MAGIC_IDLE;
-	if (!list_empty(&op->lib_file)) {
-		list_del(&op->lib_file);
-		entry = &loop->files[op->file.index];
-		if (entry->state == IO_FILE_CLOSING && list_empty(&entry->ops))
-			op_start(loop, entry->closer);
-	}
+	if (!list_empty(&op->lib_file))
+		file_leave(loop, op);
 	if (op->opcode == WEIR_OP_CLOSE && op->file.index < loop->files_max &&
 	    loop->files[op->file.index].closer == op)
 		io_file_free(loop, op->file.index);
@@ -386,8 +464,10 @@ void op_end(struct weir_loop *loop, struct weir_op *op, enum op_end why)
 		break;
 	case OP_OFFLOADED:
 		op->lib_end = (uint8_t)why;
-		if (!offload_cancel(loop, op))
+		if (!offload_cancel(loop, op)) {
+			opened(loop, op, -ECANCELED);
 			finish_ended(loop, op);
+		}
 		break;
 	case OP_IDLE:
 	case OP_CLOSING:
@@ -411,6 +491,7 @@ void io_event(struct weir_loop *loop, struct weir_op *op, int res, bool more)
 
 	if (!more && op_group(op))
 		op_group(op)->armed--;
+	res = opened(loop, op, res);
 	if (res < 0 || !op_opens(op))
 		op->lease = NULL;
 	if (op->lib_end != OP_END_NONE && (res == -ECANCELED || res == -EINTR))
@@ -441,6 +522,14 @@ void io_event_again(struct weir_loop *loop, struct weir_op *op)
 		finish_ended(loop, op);
 	else
 		op_start(loop, op);
+}
+
+void io_event_offloaded(struct weir_loop *loop, struct weir_op *op, int res)
+{
+	if (res == -EAGAIN && op_def(op)->wait)
+		io_event_again(loop, op);
+	else
+		io_event(loop, op, res, false);
 }
 
 void io_event_nobufs(struct weir_loop *loop, struct weir_op *op)

@@ -22,6 +22,8 @@
 #endif
 #define OP_TRY_DECLARE(fn) \
 	int fn(struct weir_loop *loop, struct weir_op *op, int fd)
+#define OP_CHECK_DECLARE(fn) \
+	int fn(const struct weir_loop *loop, const struct weir_op *op)
 
 /* lib/io/ops.c */
 OP_PREP_DECLARE(nop_prep);
@@ -44,13 +46,46 @@ OP_TRY_DECLARE(shutdown_try);
 OP_PREP_DECLARE(getsockopt_prep);
 OP_TRY_DECLARE(getsockopt_try);
 
-/* lib/file/ops.c */
+/* lib/file/ops.c; a ftruncate has no prep */
 OP_PREP_DECLARE(read_prep);
 OP_TRY_DECLARE(read_try);
 OP_PREP_DECLARE(write_prep);
 OP_TRY_DECLARE(write_try);
+OP_PREP_DECLARE(readv_prep);
+OP_TRY_DECLARE(readv_try);
+OP_PREP_DECLARE(writev_prep);
+OP_TRY_DECLARE(writev_try);
+OP_PREP_DECLARE(open_prep);
+OP_TRY_DECLARE(open_try);
+OP_PREP_DECLARE(unlink_prep);
+OP_TRY_DECLARE(unlink_try);
+OP_PREP_DECLARE(mkdir_prep);
+OP_TRY_DECLARE(mkdir_try);
+OP_PREP_DECLARE(rename_prep);
+OP_TRY_DECLARE(rename_try);
+OP_PREP_DECLARE(statx_prep);
+OP_TRY_DECLARE(statx_try);
+OP_PREP_DECLARE(fsync_prep);
+OP_TRY_DECLARE(fsync_try);
+OP_PREP_DECLARE(fallocate_prep);
+OP_TRY_DECLARE(fallocate_try);
+OP_TRY_DECLARE(ftruncate_try);
+OP_PREP_DECLARE(fadvise_prep);
+OP_TRY_DECLARE(fadvise_try);
+OP_PREP_DECLARE(splice_prep);
+OP_TRY_DECLARE(splice_try);
 OP_PREP_DECLARE(close_prep);
 OP_TRY_DECLARE(close_try);
+
+/* lib/file/check.c */
+OP_CHECK_DECLARE(xfer_check);
+OP_CHECK_DECLARE(vector_check);
+OP_CHECK_DECLARE(path_check);
+OP_CHECK_DECLARE(open_check);
+OP_CHECK_DECLARE(rename_check);
+OP_CHECK_DECLARE(statx_check);
+OP_CHECK_DECLARE(range_check);
+OP_CHECK_DECLARE(splice_check);
 
 /* An accept that io_uring carries out for one connection only: op->lib_priv. */
 enum { ACCEPT_MULTI = 1, ACCEPT_ONE = 2 };

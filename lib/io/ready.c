@@ -13,6 +13,7 @@
  * list then.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -91,13 +92,39 @@ void ready_mark(struct weir_loop *loop, uint32_t file, uint32_t events)
 	}
 }
 
+static int wait_file(struct weir_loop *loop, struct weir_op *op, struct weir_file file)
+{
+	list_del(&op->lib_file);
+	list_add_tail(&loop->files[file.index].ops, &op->lib_file);
+	return ready_of(loop)->arm(loop, file.index);
+}
+
+bool ready_both(struct weir_loop *loop, const struct weir_op *op, struct weir_file *notp)
+{
+	*notp = op->splice.from;
+	if (loop->sys->poll(loop, loop->files[notp->index].fd, POLLIN) == -EAGAIN)
+		return false;
+	*notp = op->file;
+	return loop->sys->poll(loop, loop->files[notp->index].fd, POLLOUT) != -EAGAIN;
+}
+
 /* Leave @op on its file's list until the file becomes ready. */
 static int wait_ready(struct weir_loop *loop, struct weir_op *op)
 {
 	struct io_file *entry = file_of(loop, op);
+	struct weir_file file;
 
 	if (!entry)
 		return -EINVAL;
+	if (op_def(op)->flags & IO_OPF_TWO) {
+		if (op->splice.flags & SPLICE_F_NONBLOCK)
+			return -EAGAIN;
+		/* It was not when it was tried: what came since is no edge to wait for. */
+		if (!ready_both(loop, op, &file))
+			return wait_file(loop, op, file);
+		make_runnable(loop, op);
+		return 0;
+	}
 	if (!op_has_file(op))
 		list_add_tail(&entry->ops, &op->lib_file);
 	return ready_of(loop)->arm(loop, (uint32_t)(entry - loop->files));
@@ -152,28 +179,33 @@ static int try_or_wait(struct weir_loop *loop, struct weir_op *op)
 	return res;
 }
 
+/* What may block is carried out elsewhere, if its file is one that blocks. */
+static int offload_or_try(struct weir_loop *loop, struct weir_op *op)
+{
+	int err = -EAGAIN;
+
+	if (op_def(op)->flags & IO_OPF_BLOCKS)
+		err = ready_of(loop)->offload(loop, op);
+	if (err == -EAGAIN)
+		return try_or_wait(loop, op);
+	return err ? err : READY_WAITS;
+}
+
 int ready_queue(struct weir_loop *loop, struct weir_op *op)
 {
-	int err;
+	int res;
 
 	/* These have events that are not terminal: from reap alone. */
 	if (op->flags & WEIR_OPF_MULTISHOT) {
 		make_runnable(loop, op);
 		return IO_QUEUED_PENDING;
 	}
-	if (op_def(op)->flags & IO_OPF_BLOCKS) {
-		err = ready_of(loop)->offload(loop, op);
-		if (!err)
-			return IO_QUEUED_PENDING;
-		if (err != -EAGAIN) {
-			op->res = err;
-			return IO_QUEUED_DONE;
-		}
-	}
-	op->res = try_or_wait(loop, op);
-	if (op->res == READY_WAITS)
+	/* Not into op->res: a thread may have it already. */
+	res = offload_or_try(loop, op);
+	if (res == READY_WAITS)
 		return IO_QUEUED_PENDING;
-	if (op->res < 0)
+	op->res = res;
+	if (res < 0)
 		op->lease = NULL;
 	return IO_QUEUED_DONE;
 }
@@ -240,7 +272,7 @@ static int buffer_take(struct io_group *group)
 
 static unsigned int run_once(struct weir_loop *loop, struct weir_op *op)
 {
-	int res = try_or_wait(loop, op);
+	int res = offload_or_try(loop, op);
 
 	if (res == READY_WAITS)
 		return 0;

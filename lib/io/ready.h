@@ -48,6 +48,9 @@ void ready_init(struct ready *ready);
 /* ready_queue() - weir_backend.queue: try once, else wait; multishot is runnable */
 int ready_queue(struct weir_loop *loop, struct weir_op *op);
 
+/* ready_both() - can a splice go on? Else *@notp is the file that is not ready */
+bool ready_both(struct weir_loop *loop, const struct weir_op *op, struct weir_file *notp);
+
 /* ready_cancel() - weir_backend.cancel */
 void ready_cancel(struct weir_loop *loop, struct weir_op *op);
 

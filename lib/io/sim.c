@@ -65,9 +65,8 @@ static void sim_free(struct sim *sim)
 static int sim_offload(struct weir_loop *loop, struct weir_op *op)
 {
 	struct sim *sim = sim_of(loop);
-	struct sim_obj *obj = op_has_file(op) ? sim_obj_of(sim, op_fd(loop, op)) : NULL;
 
-	if (obj && obj->state != SIM_FILE)
+	if (!sim_may_block(loop, op))
 		return -EAGAIN;
 	/* On a list, or an edge of its file would have it tried at once. */
 	list_add_tail(&sim->delayed, &op->lib_queue);
@@ -166,7 +165,7 @@ static unsigned int op_due(struct weir_loop *loop, struct weir_op *op, enum sim_
 		return 1;
 	}
 	if (due == SIM_DUE_DISK) {
-		io_event(loop, op, op_def(op)->try(loop, op, op_fd(loop, op)), false);
+		io_event_offloaded(loop, op, op_def(op)->try(loop, op, op_fd(loop, op)));
 		return 1;
 	}
 	if (ready_queue(loop, op) != IO_QUEUED_DONE)
@@ -293,6 +292,18 @@ static const struct io_sys io_sys_sim = {
 	.read		= sim_read,
 	.write		= sim_write,
 	.dup		= sim_dup,
+	.readv		= sim_readv,
+	.writev		= sim_writev,
+	.fsync		= sim_fsync,
+	.fallocate	= sim_fallocate,
+	.ftruncate	= sim_ftruncate,
+	.fadvise	= sim_fadvise,
+	.statx		= sim_statx,
+	.unlink		= sim_unlink,
+	.rename		= sim_rename,
+	.mkdir		= sim_mkdir,
+	.splice		= sim_splice,
+	.pipe		= sim_pipe,
 	.close		= sim_close,
 	.now		= sim_now,
 	.entropy	= sim_entropy,

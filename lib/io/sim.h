@@ -252,5 +252,28 @@ void sim_files_close(struct sim *sim);
 int sim_open(struct weir_loop *loop, const char *path, int flags, unsigned int mode);
 int sim_read(struct weir_loop *loop, int fd, void *buf, uint32_t len, uint64_t offset);
 int sim_write(struct weir_loop *loop, int fd, const void *buf, uint32_t len, uint64_t offset);
+int sim_readv(struct weir_loop *loop, int fd, const struct iovec *iov, uint32_t count,
+	      uint64_t offset);
+int sim_writev(struct weir_loop *loop, int fd, const struct iovec *iov, uint32_t count,
+	       uint64_t offset);
+int sim_fsync(struct weir_loop *loop, int fd, bool data_only);
+int sim_fallocate(struct weir_loop *loop, int fd, int mode, uint64_t offset, uint64_t len);
+int sim_ftruncate(struct weir_loop *loop, int fd, uint64_t size);
+int sim_fadvise(struct weir_loop *loop, int fd, uint64_t offset, uint64_t len, int advice);
+
+/* sim_may_block() - does this op take the disk, or a thread, and may it now? */
+bool sim_may_block(struct weir_loop *loop, const struct weir_op *op);
+
+/* lib/io/sim_dir.c: paths */
+int sim_statx(struct weir_loop *loop, int fd, const char *path, int flags, uint32_t mask,
+	      struct statx *buf);
+int sim_unlink(struct weir_loop *loop, const char *path, int flags);
+int sim_rename(struct weir_loop *loop, const char *from, const char *to, uint32_t flags);
+int sim_mkdir(struct weir_loop *loop, const char *path, uint32_t mode);
+
+/* lib/io/sim_pipe.c */
+int sim_splice(struct weir_loop *loop, int from, int64_t off_in, int to, int64_t off_out,
+	       uint32_t len, uint32_t flags);
+int sim_pipe(struct weir_loop *loop, int fds[2]);
 
 #endif /* IO_SIM_H */

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 
 #include "io/sim.h"
 
@@ -156,4 +157,76 @@ int sim_write(struct weir_loop *loop, int fd, const void *buf, uint32_t len, uin
 	if (offset + len > inode->size)
 		inode->size = offset + len;
 	return (int)len;
+}
+
+bool sim_may_block(struct weir_loop *loop, const struct weir_op *op)
+{
+	struct sim *sim = sim_of(loop);
+	struct sim_obj *obj = op_has_file(op) ? sim_obj_of(sim, op_fd(loop, op)) : NULL;
+
+	return !obj || obj->state == SIM_FILE;
+}
+
+int sim_readv(struct weir_loop *loop, int fd, const struct iovec *iov, uint32_t count,
+	      uint64_t offset)
+{
+	return -EOPNOTSUPP;
+}
+
+int sim_writev(struct weir_loop *loop, int fd, const struct iovec *iov, uint32_t count,
+	       uint64_t offset)
+{
+	return -EOPNOTSUPP;
+}
+
+int sim_fsync(struct weir_loop *loop, int fd, bool data_only)
+{
+	return -EOPNOTSUPP;
+}
+
+int sim_fallocate(struct weir_loop *loop, int fd, int mode, uint64_t offset, uint64_t len)
+{
+	return -EOPNOTSUPP;
+}
+
+int sim_ftruncate(struct weir_loop *loop, int fd, uint64_t size)
+{
+	return -EOPNOTSUPP;
+}
+
+int sim_fadvise(struct weir_loop *loop, int fd, uint64_t offset, uint64_t len, int advice)
+{
+	return -EOPNOTSUPP;
+}
+
+int sim_statx(struct weir_loop *loop, int fd, const char *path, int flags, uint32_t mask,
+	      struct statx *buf)
+{
+	return -EOPNOTSUPP;
+}
+
+int sim_unlink(struct weir_loop *loop, const char *path, int flags)
+{
+	return -EOPNOTSUPP;
+}
+
+int sim_rename(struct weir_loop *loop, const char *from, const char *to, uint32_t flags)
+{
+	return -EOPNOTSUPP;
+}
+
+int sim_mkdir(struct weir_loop *loop, const char *path, uint32_t mode)
+{
+	return -EOPNOTSUPP;
+}
+
+int sim_splice(struct weir_loop *loop, int from, int64_t off_in, int to, int64_t off_out,
+	       uint32_t len, uint32_t flags)
+{
+	return -EOPNOTSUPP;
+}
+
+int sim_pipe(struct weir_loop *loop, int fds[2])
+{
+	return -EOPNOTSUPP;
 }

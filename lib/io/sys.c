@@ -2,8 +2,7 @@
 /*
  * sys.c - the system calls and the environment of a real kernel
  *
- * Everything that can block is asked not to, except read and write of files,
- * which readiness backends offload.
+ * Everything that can block is asked not to. Files are in sys_file.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,39 +13,34 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "io/backend.h"
-
-static int result(ssize_t ret)
-{
-	return ret < 0 ? -errno : (int)ret;
-}
+#include "io/sys.h"
 
 static int sys_socket(struct weir_loop *loop, int family, int type, int protocol)
 {
 	loop->stats.syscalls++;
-	return result(socket(family, type | SOCK_CLOEXEC, protocol));
+	return sys_result(socket(family, type | SOCK_CLOEXEC, protocol));
 }
 
 static int sys_bind(struct weir_loop *loop, int fd, const struct sockaddr *addr, uint32_t len)
 {
-	return result(bind(fd, addr, len));
+	return sys_result(bind(fd, addr, len));
 }
 
 static int sys_listen(struct weir_loop *loop, int fd, int backlog)
 {
-	return result(listen(fd, backlog));
+	return sys_result(listen(fd, backlog));
 }
 
 static int sys_setsockopt(struct weir_loop *loop, int fd, int level, int name,
 			  const void *value, uint32_t len)
 {
-	return result(setsockopt(fd, level, name, value, len));
+	return sys_result(setsockopt(fd, level, name, value, len));
 }
 
 static int sys_getsockname(struct weir_loop *loop, int fd, struct sockaddr *addr, uint32_t *len)
 {
 	socklen_t size = *len;
-	int ret = result(getsockname(fd, addr, &size));
+	int ret = sys_result(getsockname(fd, addr, &size));
 
 	*len = size;
 	return ret;
@@ -55,13 +49,13 @@ static int sys_getsockname(struct weir_loop *loop, int fd, struct sockaddr *addr
 static int sys_accept(struct weir_loop *loop, int fd)
 {
 	loop->stats.syscalls++;
-	return result(accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
+	return sys_result(accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
 }
 
 static int sys_connect(struct weir_loop *loop, int fd, const struct sockaddr *addr, uint32_t len)
 {
 	loop->stats.syscalls++;
-	return result(connect(fd, addr, len));
+	return sys_result(connect(fd, addr, len));
 }
 
 static int sys_connected(struct weir_loop *loop, int fd)
@@ -78,25 +72,25 @@ static int sys_connected(struct weir_loop *loop, int fd)
 static int sys_recv(struct weir_loop *loop, int fd, void *buf, uint32_t len, int flags)
 {
 	loop->stats.syscalls++;
-	return result(recv(fd, buf, len, flags | MSG_DONTWAIT));
+	return sys_result(recv(fd, buf, len, flags | MSG_DONTWAIT));
 }
 
 static int sys_send(struct weir_loop *loop, int fd, const void *buf, uint32_t len, int flags)
 {
 	loop->stats.syscalls++;
-	return result(send(fd, buf, len, flags | MSG_DONTWAIT | MSG_NOSIGNAL));
+	return sys_result(send(fd, buf, len, flags | MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
 static int sys_recvmsg(struct weir_loop *loop, int fd, struct msghdr *msg, int flags)
 {
 	loop->stats.syscalls++;
-	return result(recvmsg(fd, msg, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
+	return sys_result(recvmsg(fd, msg, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
 }
 
 static int sys_sendmsg(struct weir_loop *loop, int fd, const struct msghdr *msg, int flags)
 {
 	loop->stats.syscalls++;
-	return result(sendmsg(fd, msg, flags | MSG_DONTWAIT | MSG_NOSIGNAL));
+	return sys_result(sendmsg(fd, msg, flags | MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
 static int sys_poll(struct weir_loop *loop, int fd, uint32_t events)
@@ -114,7 +108,7 @@ static int sys_poll(struct weir_loop *loop, int fd, uint32_t events)
 static int sys_shutdown(struct weir_loop *loop, int fd, int how)
 {
 	loop->stats.syscalls++;
-	return result(shutdown(fd, how));
+	return sys_result(shutdown(fd, how));
 }
 
 static int sys_getsockopt(struct weir_loop *loop, int fd, int level, int name, void *value,
@@ -124,45 +118,21 @@ static int sys_getsockopt(struct weir_loop *loop, int fd, int level, int name, v
 	int ret;
 
 	loop->stats.syscalls++;
-	ret = result(getsockopt(fd, level, name, value, &size));
+	ret = sys_result(getsockopt(fd, level, name, value, &size));
 	*len = size;
 	return ret;
-}
-
-static int sys_open(struct weir_loop *loop, const char *path, int flags, unsigned int mode)
-{
-	return result(open(path, flags, mode));
-}
-
-/*
- * Both run on offload threads: no counters of the loop here. What cannot seek
- * has no offsets: as with io_uring they do not matter.
- */
-static int sys_read(struct weir_loop *loop, int fd, void *buf, uint32_t len, uint64_t offset)
-{
-	int ret = result(pread(fd, buf, len, (off_t)offset));
-
-	return ret == -ESPIPE ? result(read(fd, buf, len)) : ret;
-}
-
-static int sys_write(struct weir_loop *loop, int fd, const void *buf, uint32_t len,
-		     uint64_t offset)
-{
-	int ret = result(pwrite(fd, buf, len, (off_t)offset));
-
-	return ret == -ESPIPE ? result(write(fd, buf, len)) : ret;
 }
 
 static int sys_dup(struct weir_loop *loop, int fd)
 {
 	loop->stats.syscalls++;
-	return result(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+	return sys_result(fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
 static int sys_close(struct weir_loop *loop, int fd)
 {
 	loop->stats.syscalls++;
-	return result(close(fd));
+	return sys_result(close(fd));
 }
 
 static uint64_t sys_now(struct weir_loop *loop)
@@ -208,6 +178,18 @@ const struct io_sys io_sys_linux = {
 	.read		= sys_read,
 	.write		= sys_write,
 	.dup		= sys_dup,
+	.readv		= sys_readv,
+	.writev		= sys_writev,
+	.fsync		= sys_fsync,
+	.fallocate	= sys_fallocate,
+	.ftruncate	= sys_ftruncate,
+	.fadvise	= sys_fadvise,
+	.statx		= sys_statx,
+	.unlink		= sys_unlink,
+	.rename		= sys_rename,
+	.mkdir		= sys_mkdir,
+	.splice		= sys_splice,
+	.pipe		= sys_pipe,
 	.close		= sys_close,
 	.now		= sys_now,
 	.entropy	= sys_entropy,

@@ -6,6 +6,7 @@
  * release; our release store of the completion head lets it reuse the entry.
  */
 #include <errno.h>
+#include <fcntl.h>
 
 #include "io/group.h"
 #include "io/ops.h"
@@ -73,10 +74,14 @@ static int uring_queue(struct weir_loop *loop, struct weir_op *op)
 {
 	struct uring *u = uring_of(loop);
 	struct io_uring_sqe *sqe;
+	int err;
 
 	if (!op_def(op)->prep) {
-		op->res = io_offload(loop, op);
-		return op->res ? IO_QUEUED_DONE : IO_QUEUED_PENDING;
+		err = io_offload(loop, op);
+		if (!err)
+			return IO_QUEUED_PENDING;	/* a thread may have it already */
+		op->res = err;
+		return IO_QUEUED_DONE;
 	}
 	if (!io_uring_sq_space_left(&u->ring))
 		return -EAGAIN;
@@ -92,8 +97,13 @@ static int uring_queue(struct weir_loop *loop, struct weir_op *op)
 	return IO_QUEUED_PENDING;
 }
 
+/* io_uring waits by itself, but not for a file that asks not to. */
 static int uring_adopt(struct weir_loop *loop, uint32_t file, int fd)
 {
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags >= 0 && flags & O_NONBLOCK)
+		fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
 	return 0;
 }
 

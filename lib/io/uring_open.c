@@ -37,6 +37,8 @@ static void reserve(struct weir_loop *loop)
 /* Multishot accepts that must yield are cancelled before this op's entry. */
 void uring_opening(struct weir_loop *loop, struct weir_op *op)
 {
+	if (op_opens_plain(op))
+		return;		/* no slot of the kernel's */
 	if (op->opcode == WEIR_OP_CONNECT) {
 		op->lib_priv = CONNECT_SOCKET;
 		reserve(loop);
