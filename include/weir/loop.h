@@ -60,12 +60,38 @@ struct weir_loop_hooks {
 };
 
 /**
+ * struct weir_sim_fault - an error that an operation may have on "sim"
+ * @opcode: enum weir_opcode; not a close or timeout, which never fail
+ * @error: errno value, positive. ECONNRESET, EPIPE and ETIMEDOUT of a transfer
+ *	break its connection, and do not happen to datagrams
+ * @permille: its chance, each time
+ */
+struct weir_sim_fault {
+	uint32_t opcode;
+	int32_t error;
+	uint32_t permille;
+};
+
+/**
  * struct weir_sim_opts - the faults of the "sim" backend
  * @sz: sizeof(struct weir_sim_opts)
  * @delay_max_ns: each completion is delayed by up to this much virtual time
  * @short_permille: chance that a transfer is cut short
- * @error_permille: chance that an operation fails with a fitting errno value
+ * @error_permille: chance of each error of the library's own table of faults
  * @socket_bytes: capacity of each socket buffer
+ * @reorder_permille: chance that an operation that could end at once ends later
+ * @late_permille: chance that a cancel comes too late: the operation is tried
+ *	once more before it ends
+ * @rearm_permille: chance, with each event of a multishot operation, that it ends
+ *	below as with a full completion queue and must be armed again
+ * @dgram_loss_permille: chance that a UDP datagram is lost
+ * @dgram_copy_permille: chance that it comes twice
+ * @dgram_reorder_permille: chance that it overtakes the one before it
+ * @pad: zero
+ * @faults: instead of the library's own table: @faults_count rows, which must live
+ *	as long as the loop; NULL: the library's
+ * @faults_count: rows of @faults
+ * @pad2: zero
  */
 struct weir_sim_opts {
 	size_t sz;
@@ -73,6 +99,16 @@ struct weir_sim_opts {
 	uint32_t short_permille;
 	uint32_t error_permille;
 	uint32_t socket_bytes;
+	uint32_t reorder_permille;
+	uint32_t late_permille;
+	uint32_t rearm_permille;
+	uint32_t dgram_loss_permille;
+	uint32_t dgram_copy_permille;
+	uint32_t dgram_reorder_permille;
+	uint32_t pad;
+	const struct weir_sim_fault *faults;
+	uint32_t faults_count;
+	uint32_t pad2;
 };
 
 /**

@@ -42,12 +42,39 @@ static void sim_entropy(struct weir_loop *loop, void *buf, size_t len)
 
 /* open and close */
 
+static int check_faults(const struct weir_sim_opts *opts)
+{
+	uint32_t i;
+
+	for (i = 0; i < opts->faults_count; i++) {
+		const struct weir_sim_fault *row = &opts->faults[i];
+
+		if (row->opcode >= WEIR_OP_MAX || row->opcode == WEIR_OP_CLOSE ||
+		    row->opcode == WEIR_OP_TIMEOUT || row->error <= 0 ||
+		    row->error == EAGAIN || row->permille > 1000)
+			return -EINVAL;
+	}
+	return 0;
+}
+
 static int check_opts(const struct weir_sim_opts *opts)
 {
-	if (opts->delay_max_ns > SIM_DELAY_MAX_S * NSEC_PER_SEC || opts->short_permille > 1000 ||
-	    opts->error_permille > 1000 || opts->socket_bytes > SIM_SOCKET_BYTES_MAX)
+	const uint32_t chances[] = {
+		opts->short_permille, opts->error_permille, opts->reorder_permille,
+		opts->late_permille, opts->rearm_permille, opts->dgram_loss_permille,
+		opts->dgram_copy_permille, opts->dgram_reorder_permille,
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(chances); i++) {
+		if (chances[i] > 1000)
+			return -EINVAL;
+	}
+	if (opts->delay_max_ns > SIM_DELAY_MAX_S * NSEC_PER_SEC ||
+	    opts->socket_bytes > SIM_SOCKET_BYTES_MAX || opts->pad || opts->pad2 ||
+	    (opts->faults_count && !opts->faults))
 		return -EINVAL;
-	return 0;
+	return check_faults(opts);
 }
 
 static void sim_free(struct sim *sim)
@@ -56,6 +83,8 @@ static void sim_free(struct sim *sim)
 
 	sim_files_close(sim);
 	sim_events_close(sim);
+	sim_rights_close(sim);
+	sim_dgrams_close(sim);
 	sim_objs_close(sim);
 	mem_put(&loop->alloc, sim, 1, sizeof(*sim));
 	loop->priv = NULL;
@@ -99,6 +128,10 @@ static int sim_backend_open(struct weir_loop *loop)
 	sim->ready.short_drains = true;
 	err = sim_objs_open(sim);
 	if (!err)
+		err = sim_dgrams_open(sim);
+	if (!err)
+		err = sim_rights_open(sim);
+	if (!err)
 		err = sim_events_open(sim);
 	if (!err)
 		err = sim_files_open(sim);
@@ -127,12 +160,33 @@ static void sim_backend_close(struct weir_loop *loop)
 
 /* ops */
 
+/* Those whose faults come from within, where there is a connection to break. */
+static bool faults_inside(const struct weir_op *op)
+{
+	static const bool inside[WEIR_OP_MAX] = {
+		[WEIR_OP_ACCEPT]	= true,
+		[WEIR_OP_CONNECT]	= true,
+		[WEIR_OP_RECV]		= true,
+		[WEIR_OP_SEND]		= true,
+		[WEIR_OP_RECVMSG]	= true,
+		[WEIR_OP_SENDMSG]	= true,
+		[WEIR_OP_READ]		= true,
+		[WEIR_OP_WRITE]		= true,
+		[WEIR_OP_CLOSE]		= true,
+	};
+
+	return inside[op->opcode];
+}
+
 static int sim_queue(struct weir_loop *loop, struct weir_op *op)
 {
 	struct sim *sim = sim_of(loop);
 	uint64_t delay = sim_delay(sim);
 
-	if (!delay)
+	op->res = faults_inside(op) ? 0 : sim_fault(sim, op->opcode);
+	if (op->res)
+		return IO_QUEUED_DONE;
+	if (!delay && !sim_chance(sim, loop->sim.reorder_permille))
 		return ready_queue(loop, op);
 	/* On a list, or an edge of its file would have it tried at once. */
 	list_add_tail(&sim->delayed, &op->lib_queue);
@@ -261,9 +315,12 @@ static int sim_reap(struct weir_loop *loop, uint64_t deadline_ns)
 /* Sockets that were made here may enter the table; real descriptors may not. */
 static int sim_adopt(struct weir_loop *loop, uint32_t file, int fd)
 {
-	if (!sim_obj_of(sim_of(loop), fd))
+	const struct sim_obj *obj = sim_obj_of(sim_of(loop), fd);
+
+	if (!obj)
 		return -EOPNOTSUPP;
-	loop->files[file].hints |= READY_HINT_STREAM;
+	if (sim_obj_is_tcp(obj))
+		loop->files[file].hints |= READY_HINT_STREAM;
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "io/backend.h"
 #include "io/ready.h"
 
+struct msghdr;
 struct sockaddr;
 
 enum {
@@ -22,6 +23,12 @@ enum {
 	SIM_PORT_FIRST		= 32768,	/* net.ipv4.ip_local_port_range */
 	SIM_PORT_LAST		= 60999,
 	SIM_SPARE		= 16,		/* objects on their way into the file table */
+	SIM_PATH_BYTES		= 108,		/* sun_path */
+	SIM_DGRAMS		= 512,		/* datagrams in all queues together */
+	SIM_DGRAM_BYTES		= 1 << 16,
+	SIM_UNIX_QUEUE		= 11,		/* net.unix.max_dgram_qlen, and one more */
+	SIM_RIGHTS		= 64,		/* messages in all queues that carry files */
+	SIM_RIGHTS_FILES	= 253,		/* SCM_MAX_FD */
 	SIM_INODES		= 32,
 	SIM_INODE_BYTES		= 8 << 20,
 	SIM_NAME_BYTES		= 256,
@@ -37,6 +44,7 @@ enum sim_due {
 	SIM_DUE_TRY,		/* an op: its delay is over */
 	SIM_DUE_DISK,		/* an op: the disk is done with it */
 	SIM_DUE_CANCELLED,	/* an op: cancelled during its delay */
+	SIM_DUE_LATE,		/* an op: its cancel came too late, or so it seems */
 	SIM_DUE_OBJ,		/* an object: tell its readiness, or go on with its connect */
 };
 
@@ -51,11 +59,18 @@ struct sim_node {
 	uint32_t due;		/* enum sim_due */
 };
 
-/* An address as a name. IPv4 is mapped into IPv6, as in RFC 4291, 2.5.5.2. */
+/*
+ * An address as a name. IPv4 is mapped into IPv6, as in RFC 4291, 2.5.5.2. One of
+ * AF_UNIX is a path, or abstract and begins with a zero byte, or none (0 bytes).
+ */
 struct sim_addr {
-	uint8_t ip[16];
-	uint16_t port;
 	uint16_t family;	/* as it was given */
+	uint16_t port;
+	uint32_t path_len;
+	union {
+		uint8_t ip[16];
+		char path[SIM_PATH_BYTES];
+	};
 };
 
 enum sim_state {
@@ -65,6 +80,7 @@ enum sim_state {
 	SIM_LISTEN,
 	SIM_SYN,		/* connecting */
 	SIM_OPEN,		/* connected; the peer may be gone */
+	SIM_DGRAM,		/* a datagram socket, whatever is bound or connected */
 	SIM_DEAD,		/* reset, or the connect failed */
 };
 
@@ -74,31 +90,70 @@ struct sim_inode {
 	uint64_t size;
 };
 
+/* Options that something here depends on; the others are kept and told: sim_opt.c */
+enum sim_option {
+	SIM_REUSEADDR,
+	SIM_REUSEPORT,
+	SIM_V6ONLY,
+	SIM_PASSCRED,
+	SIM_TIMESTAMPNS,
+	SIM_TIMESTAMPING,
+	SIM_UDP_GRO,
+	SIM_UDP_SEGMENT,
+	SIM_OPTION_OTHERS,
+	SIM_OPTIONS_MAX		= 32,
+};
+
+/* Objects on their way from one socket to another. */
+struct sim_rights {
+	uint32_t next;		/* free list, or the next in the same stream */
+	uint32_t count;
+	uint64_t at;		/* in a stream: with its byte of this number */
+	uint32_t objs[SIM_RIGHTS_FILES];
+};
+
+/* A datagram in a queue; its bytes are in sim->payload. */
+struct sim_dgram {
+	uint32_t next;		/* free list, or queue */
+	uint32_t len;
+	uint32_t segment;	/* size of the datagrams that it is made of, or 0 */
+	uint32_t rights;	/* or SIM_NONE */
+	uint64_t when_ns;	/* of its arrival */
+	struct sim_addr from;
+};
+
 /*
- * A file or a stream socket. A socket has one ring: what it received and has
- * not read. What it sends goes straight into its peer's.
+ * A file or a socket. A stream socket has one ring: what it received and has
+ * not read. What it sends goes straight into its peer's. A datagram socket has
+ * a queue.
  */
 struct sim_obj {
 	uint8_t state;		/* enum sim_state */
 	bool armed;		/* somebody waits, or waited, for edges of it */
 	bool embryo;		/* in an accept queue */
 	bool named;
-	bool reuse_addr;
-	bool reuse_port;
-	bool v6only;
-	bool linger0;		/* SO_LINGER of zero: closing resets */
+	bool shared;		/* there are, or were, more descriptors of it than one */
+	bool dgram;
+	bool connected;		/* of a datagram socket */
+	bool crowded;		/* a sender waits for room in its queue of datagrams */
 	bool fin;		/* the peer sends no more */
 	bool rd_shut;
 	bool wr_shut;
 	bool nospace;		/* a send found the peer's ring full */
 	int32_t err;		/* SO_ERROR: positive */
+	uint32_t refs;		/* descriptors, and places in messages */
 	uint32_t file;		/* index in the loop's table, once armed */
 	uint32_t peer;		/* or SIM_NONE */
 	uint32_t next;		/* free list */
 	uint32_t head;		/* of the ring */
-	uint32_t len;
-	uint32_t queued;	/* of a listener */
+	uint32_t len;		/* in the ring, or of all datagrams */
+	uint64_t taken;		/* bytes that have left the ring */
+	uint32_t rights;	/* first message in the ring that carries files */
+	uint32_t first;		/* datagram */
+	uint32_t queued;	/* of a listener: connections; or datagrams */
 	uint32_t backlog;
+	int32_t options[SIM_OPTIONS_MAX];
+	struct { int32_t on, seconds; } linger;
 	struct sim_addr local;
 	struct sim_addr remote;
 	uint64_t cookie;
@@ -135,6 +190,11 @@ struct sim {
 
 	unsigned char *rings;	/* objs_max times socket_bytes */
 	uint32_t socket_bytes;
+	struct sim_dgram *dgrams;
+	uint32_t dgram_free;
+	unsigned char *payload;	/* SIM_DGRAMS times SIM_DGRAM_BYTES */
+	struct sim_rights *rights;
+	uint32_t rights_free;
 	struct sim_inode *inodes;
 	unsigned char *disk;	/* SIM_INODES times SIM_INODE_BYTES */
 };
@@ -168,7 +228,10 @@ uint64_t sim_delay(struct sim *sim);
 /* sim_cut() - how much of @len a transfer moves: all, or by chance less but not 0 */
 uint32_t sim_cut(struct sim *sim, uint32_t len);
 
-/* sim_fault() - by chance an error that fits @opcode, as -errno; else 0 */
+/* sim_chance() - true in @permille of 1000 cases */
+bool sim_chance(struct sim *sim, uint32_t permille);
+
+/* sim_fault() - by chance an error of the table for @opcode, as -errno; else 0 */
 int sim_fault(struct sim *sim, enum weir_opcode opcode);
 
 /* lib/io/sim_obj.c: objects by descriptor, and their edges */
@@ -189,44 +252,67 @@ bool sim_obj_room(const struct sim *sim);
 void sim_obj_adopt(struct sim *sim, struct sim_obj *obj);
 int sim_close(struct weir_loop *loop, int fd);
 
+/* sim_obj_get() - one more reference; sim_obj_drop() - the last one closes */
+void sim_obj_get(struct sim_obj *obj);
+void sim_obj_drop(struct sim *sim, struct sim_obj *obj);
+
 /* sim_edge() - @obj may be ready for more than before: tell, after a delay */
 void sim_edge(struct sim *sim, struct sim_obj *obj);
 
 /* sim_obj_due() - the delay of an edge or of a connect is over */
 void sim_obj_due(struct sim *sim, struct sim_obj *obj);
 
+/* sim_pages() - memory that becomes real when it is touched, or NULL */
+void *sim_pages(size_t bytes);
+void sim_pages_free(void *pages, size_t bytes);
+
+/* sim_obj_is_tcp() - does a short receive from it leave nothing behind? */
+bool sim_obj_is_tcp(const struct sim_obj *obj);
+
 /* lib/io/sim_addr.c: names of sockets */
 int sim_addr_read(struct sim_addr *to, const struct sockaddr *addr, uint32_t len);
 int sim_addr_write(const struct sim_addr *from, struct sockaddr *addr, uint32_t *len);
 void sim_addr_any(struct sim_addr *addr, uint16_t family);
 void sim_addr_local(struct sim_addr *addr);
+bool sim_addr_same(const struct sim_addr *a, const struct sim_addr *b);
 int sim_bind_name(struct sim *sim, struct sim_obj *obj, const struct sim_addr *addr);
 bool sim_name_taken(const struct sim *sim, const struct sim_obj *obj,
 		    const struct sim_addr *addr, bool listening);
 uint16_t sim_port_new(struct sim *sim);
 
+/* sim_name_find() - who has the AF_UNIX name @addr, or NULL */
+struct sim_obj *sim_name_find(const struct sim *sim, const struct sim_addr *addr);
+
 /* sim_listener() - who gets a connect to @addr, or NULL */
 struct sim_obj *sim_listener(struct sim *sim, const struct sim_addr *addr);
 
-/* lib/io/sim_net.c and sim_conn.c: sockets */
+/* sim_receiver() - who gets a UDP datagram to @to from @from, or NULL */
+struct sim_obj *sim_receiver(struct sim *sim, const struct sim_addr *to,
+			     const struct sim_addr *from);
+
+/* lib/io/sim_net.c, sim_conn.c, sim_stream.c, sim_dgram.c: sockets */
 int sim_socket(struct weir_loop *loop, int family, int type, int protocol);
-int sim_recvmsg(struct weir_loop *loop, int fd, struct msghdr *msg, int flags);
-int sim_sendmsg(struct weir_loop *loop, int fd, const struct msghdr *msg, int flags);
-int sim_dup(struct weir_loop *loop, int fd);
 int sim_bind(struct weir_loop *loop, int fd, const struct sockaddr *addr, uint32_t len);
 int sim_listen(struct weir_loop *loop, int fd, int backlog);
-int sim_setsockopt(struct weir_loop *loop, int fd, int level, int name,
-		   const void *value, uint32_t len);
 int sim_getsockname(struct weir_loop *loop, int fd, struct sockaddr *addr, uint32_t *len);
 int sim_accept(struct weir_loop *loop, int fd);
 int sim_connect(struct weir_loop *loop, int fd, const struct sockaddr *addr, uint32_t len);
 int sim_connected(struct weir_loop *loop, int fd);
 int sim_recv(struct weir_loop *loop, int fd, void *buf, uint32_t len, int flags);
 int sim_send(struct weir_loop *loop, int fd, const void *buf, uint32_t len, int flags);
+int sim_recvmsg(struct weir_loop *loop, int fd, struct msghdr *msg, int flags);
+int sim_sendmsg(struct weir_loop *loop, int fd, const struct msghdr *msg, int flags);
 int sim_poll(struct weir_loop *loop, int fd, uint32_t events);
 int sim_shutdown(struct weir_loop *loop, int fd, int how);
-int sim_getsockopt(struct weir_loop *loop, int fd, int level, int name, void *value,
-		   uint32_t *len);
+
+/* sim_dup() - one more descriptor of the same object; its number is the same */
+int sim_dup(struct weir_loop *loop, int fd);
+
+/* sim_socket_of() - the socket @fd; -EBADF, -ENOTSOCK */
+int sim_socket_of(struct sim *sim, int fd, struct sim_obj **objp);
+
+/* sim_take_err() - SO_ERROR as -errno, which is 0 from then on */
+int sim_take_err(struct sim_obj *obj);
 
 /* sim_poll_mask() - what poll(2) would say */
 uint32_t sim_poll_mask(const struct sim *sim, const struct sim_obj *obj);
@@ -245,6 +331,65 @@ void sim_reset(struct sim *sim, struct sim_obj *obj);
 
 /* sim_hang_up() - @obj is about to go away: FIN, or reset if bytes are lost */
 void sim_hang_up(struct sim *sim, struct sim_obj *obj);
+
+/* sim_peer() - the other end of a stream, or NULL */
+struct sim_obj *sim_peer(const struct sim *sim, const struct sim_obj *obj);
+
+/* sim_breaks() - does this error, as -errno, end a connection? */
+bool sim_breaks(int err);
+
+/* What a message brings along, or is to take along. */
+struct sim_control {
+	uint32_t rights;	/* or SIM_NONE */
+	uint32_t segment;
+};
+
+/*
+ * Transfers, once the socket is known and not in error. @len: of @msg in all.
+ * @opcode: whose faults they may have.
+ */
+int sim_stream_recv(struct sim *sim, struct sim_obj *obj, struct msghdr *msg, uint32_t len,
+		    int flags, enum weir_opcode opcode);
+int sim_stream_send(struct sim *sim, struct sim_obj *obj, const struct msghdr *msg,
+		    uint32_t len, enum weir_opcode opcode);
+void sim_stream_empty(struct sim *sim, struct sim_obj *obj);
+int sim_dgram_recv(struct sim *sim, struct sim_obj *obj, struct msghdr *msg, uint32_t len,
+		   int flags, enum weir_opcode opcode);
+int sim_dgram_send(struct sim *sim, struct sim_obj *obj, const struct msghdr *msg,
+		   uint32_t len, enum weir_opcode opcode);
+int sim_dgram_connect(struct sim *sim, struct sim_obj *obj, const struct sim_addr *addr);
+uint32_t sim_dgram_mask(const struct sim_obj *obj);
+
+/* sim_dgram_end() - @obj goes: its queue too, and those who send to it are told */
+void sim_dgram_end(struct sim *sim, struct sim_obj *obj);
+int sim_dgrams_open(struct sim *sim);
+void sim_dgrams_close(struct sim *sim);
+
+/* lib/io/sim_msg.c: messages in parts, and what they carry beside bytes */
+int sim_rights_open(struct sim *sim);
+void sim_rights_close(struct sim *sim);
+void sim_rights_drop(struct sim *sim, uint32_t rights);
+
+/* sim_control_read() - of a message to be sent; rights are taken hold of */
+int sim_control_read(struct sim *sim, const struct sim_obj *obj, const struct msghdr *msg,
+		     struct sim_control *control);
+
+/*
+ * sim_control_write() - fill in msg_control: @rights (given to the receiver, or
+ * only shown if @peek), and of @dgram, if there is one, time and segments
+ */
+void sim_control_write(struct sim *sim, const struct sim_obj *obj, struct msghdr *msg,
+		       uint32_t rights, const struct sim_dgram *dgram, bool peek);
+
+/* sim_iov_put() - to the vector of @msg from its byte @at; sim_iov_get() - from it */
+void sim_iov_put(const struct msghdr *msg, uint32_t at, const void *bytes, uint32_t len);
+void sim_iov_get(const struct msghdr *msg, uint32_t at, void *bytes, uint32_t len);
+
+/* lib/io/sim_opt.c: options */
+int sim_setsockopt(struct weir_loop *loop, int fd, int level, int name,
+		   const void *value, uint32_t len);
+int sim_getsockopt(struct weir_loop *loop, int fd, int level, int name, void *value,
+		   uint32_t *len);
 
 /* lib/io/sim_file.c: files */
 int sim_files_open(struct sim *sim);

@@ -4,16 +4,37 @@
  *
  * Every address is a local one. IPv4 lives inside IPv6, so that an IPv6 socket
  * bound to "any" takes both, as ipv6(7) has it unless IPV6_V6ONLY is set.
+ *
+ * Names of AF_UNIX live in memory, and no longer than the socket: a path is
+ * nothing in the file system of this kernel.
  */
 #include <errno.h>
 #include <netinet/in.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "base/list.h"
 #include "io/sim.h"
 
 static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
+
+/* A path ends at its zero byte; an abstract name has the length that is given. */
+static int read_unix(struct sim_addr *to, const struct sockaddr *addr, uint32_t len)
+{
+	const uint32_t head = offsetof(struct sockaddr_un, sun_path);
+	const char *path = (const char *)addr + head;
+
+	if (len > sizeof(struct sockaddr_un))
+		return -EINVAL;
+	to->path_len = len - min_u32(head, len);
+	if (to->path_len && path[0])
+		to->path_len = (uint32_t)strnlen(path, to->path_len);
+	memcpy(to->path, path, to->path_len);
+	return 0;
+}
 
 int sim_addr_read(struct sim_addr *to, const struct sockaddr *addr, uint32_t len)
 {
@@ -39,6 +60,10 @@ int sim_addr_read(struct sim_addr *to, const struct sockaddr *addr, uint32_t len
 		memcpy(to->ip, &in6.sin6_addr, 16);
 		to->port = ntohs(in6.sin6_port);
 		return 0;
+	case AF_UNIX:
+		return read_unix(to, addr, len);
+	case AF_UNSPEC:
+		return 0;
 	default:
 		return -EAFNOSUPPORT;
 	}
@@ -49,10 +74,17 @@ int sim_addr_write(const struct sim_addr *from, struct sockaddr *addr, uint32_t 
 {
 	struct sockaddr_in in = { .sin_family = AF_INET };
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	const void *src = &in;
 	uint32_t size = sizeof(in);
 
-	if (from->family == AF_INET) {
+	if (from->family == AF_UNIX) {
+		memcpy(un.sun_path, from->path, from->path_len);
+		src = &un;
+		size = (uint32_t)offsetof(struct sockaddr_un, sun_path) + from->path_len;
+		/* A path is told with its zero byte, if there is room for one. */
+		size += from->path_len && from->path[0] && from->path_len < SIM_PATH_BYTES;
+	} else if (from->family == AF_INET) {
 		in.sin_port = htons(from->port);
 		memcpy(&in.sin_addr, from->ip + sizeof(mapped), 4);
 	} else {
@@ -73,6 +105,15 @@ void sim_addr_any(struct sim_addr *addr, uint16_t family)
 		memcpy(addr->ip, mapped, sizeof(mapped));
 }
 
+bool sim_addr_same(const struct sim_addr *a, const struct sim_addr *b)
+{
+	if ((a->family == AF_UNIX) != (b->family == AF_UNIX))
+		return false;
+	if (a->family == AF_UNIX)
+		return a->path_len == b->path_len && !memcmp(a->path, b->path, a->path_len);
+	return a->port == b->port && !memcmp(a->ip, b->ip, sizeof(a->ip));
+}
+
 static bool is_v4(const struct sim_addr *addr)
 {
 	return !memcmp(addr->ip, mapped, sizeof(mapped));
@@ -89,7 +130,7 @@ static bool is_any(const struct sim_addr *addr)
 /* A connect to "any" goes to this machine: ip(7). */
 void sim_addr_local(struct sim_addr *addr)
 {
-	if (!is_any(addr))
+	if (addr->family == AF_UNIX || !is_any(addr))
 		return;
 	if (is_v4(addr))
 		addr->ip[12] = 127;
@@ -103,12 +144,15 @@ static bool covers(const struct sim_obj *obj, const struct sim_addr *addr)
 		return true;
 	if (!is_any(&obj->local))
 		return false;
-	return is_v4(&obj->local) == is_v4(addr) || (!is_v4(&obj->local) && !obj->v6only);
+	return is_v4(&obj->local) == is_v4(addr) ||
+	       (!is_v4(&obj->local) && !obj->options[SIM_V6ONLY]);
 }
 
 static bool overlap(const struct sim_obj *a, const struct sim_obj *b)
 {
-	return a->local.port == b->local.port && (covers(a, &b->local) || covers(b, &a->local));
+	if (a->local.family == AF_UNIX || b->local.family == AF_UNIX)
+		return sim_addr_same(&a->local, &b->local);
+	return a->dgram == b->dgram && a->local.port == b->local.port && (covers(a, &b->local) || covers(b, &a->local));
 }
 
 bool sim_name_taken(const struct sim *sim, const struct sim_obj *obj,
@@ -123,11 +167,14 @@ bool sim_name_taken(const struct sim *sim, const struct sim_obj *obj,
 
 		if (other == obj || !overlap(&want, other))
 			continue;
-		if (want.reuse_port && other->reuse_port)
+		if (want.local.family == AF_UNIX)
+			return true;
+		if (want.options[SIM_REUSEPORT] && other->options[SIM_REUSEPORT])
 			continue;
 		/* With SO_REUSEADDR two may be bound, but not two listen: socket(7). */
 		if (listening ? other->state != SIM_LISTEN :
-		    want.reuse_addr && other->reuse_addr && other->state != SIM_LISTEN)
+		    want.options[SIM_REUSEADDR] && other->options[SIM_REUSEADDR] &&
+		    other->state != SIM_LISTEN)
 			continue;
 		return true;
 	}
@@ -139,7 +186,9 @@ static bool port_used(const struct sim *sim, uint16_t port)
 	struct weir_link *node;
 
 	for (node = sim->names.next; node != &sim->names; node = node->next) {
-		if (container_of(node, struct sim_obj, name)->local.port == port)
+		const struct sim_addr *name = &container_of(node, struct sim_obj, name)->local;
+
+		if (name->family != AF_UNIX && name->port == port)
 			return true;
 	}
 	return false;
@@ -160,15 +209,27 @@ uint16_t sim_port_new(struct sim *sim)
 	return 0;
 }
 
+/* What the caller left open: a port; or an abstract name, as unix(7) has it. */
+static int fill_in(struct sim *sim, struct sim_addr *name)
+{
+	if (name->family == AF_UNIX) {
+		if (!name->path_len)
+			name->path_len = 1 + (uint32_t)snprintf(name->path + 1,
+								sizeof(name->path) - 1, "%05x",
+								sim->port++ & 0xfffff);
+		return 0;
+	}
+	if (!name->port)
+		name->port = sim_port_new(sim);
+	return name->port ? 0 : -EADDRINUSE;
+}
+
 int sim_bind_name(struct sim *sim, struct sim_obj *obj, const struct sim_addr *addr)
 {
 	struct sim_addr name = *addr;
 
-	if (!name.port) {
-		name.port = sim_port_new(sim);
-		if (!name.port)
-			return -EADDRINUSE;
-	}
+	if (fill_in(sim, &name))
+		return -EADDRINUSE;
 	if (sim_name_taken(sim, obj, &name, false))
 		return -EADDRINUSE;
 	obj->local = name;
@@ -177,9 +238,22 @@ int sim_bind_name(struct sim *sim, struct sim_obj *obj, const struct sim_addr *a
 	return 0;
 }
 
-/* Listeners of @addr, exact or by "any": how many, and the one numbered @pick. */
-static uint32_t listeners(const struct sim *sim, const struct sim_addr *addr, bool exact,
-			  uint32_t pick, struct sim_obj **objp)
+struct sim_obj *sim_name_find(const struct sim *sim, const struct sim_addr *addr)
+{
+	struct weir_link *node;
+
+	for (node = sim->names.next; node != &sim->names; node = node->next) {
+		struct sim_obj *obj = container_of(node, struct sim_obj, name);
+
+		if (sim_addr_same(&obj->local, addr))
+			return obj;
+	}
+	return NULL;
+}
+
+/* Takers of @addr, exact or by "any": how many, and the one numbered @pick. */
+static uint32_t takers(const struct sim *sim, const struct sim_addr *addr, enum sim_state state,
+		       bool exact, uint32_t pick, struct sim_obj **objp)
 {
 	struct weir_link *node;
 	uint32_t n = 0;
@@ -187,8 +261,9 @@ static uint32_t listeners(const struct sim *sim, const struct sim_addr *addr, bo
 	for (node = sim->names.next; node != &sim->names; node = node->next) {
 		struct sim_obj *obj = container_of(node, struct sim_obj, name);
 
-		if (obj->state != SIM_LISTEN || obj->local.port != addr->port ||
-		    !covers(obj, addr) || is_any(&obj->local) == exact)
+		if (obj->state != state || obj->local.family == AF_UNIX || obj->connected ||
+		    obj->local.port != addr->port || !covers(obj, addr) ||
+		    is_any(&obj->local) == exact)
 			continue;
 		if (n++ == pick)
 			*objp = obj;
@@ -196,19 +271,46 @@ static uint32_t listeners(const struct sim *sim, const struct sim_addr *addr, bo
 	return n;
 }
 
-/* An exact name goes before "any"; among SO_REUSEPORT listeners chance decides. */
-struct sim_obj *sim_listener(struct sim *sim, const struct sim_addr *addr)
+/* An exact name goes before "any"; among those of SO_REUSEPORT chance decides. */
+static struct sim_obj *taker(struct sim *sim, const struct sim_addr *addr, enum sim_state state)
 {
 	struct sim_obj *obj = NULL;
 	bool exact = true;
 	uint32_t n;
 
-	n = listeners(sim, addr, exact, 0, &obj);
+	n = takers(sim, addr, state, exact, 0, &obj);
 	if (!n) {
 		exact = false;
-		n = listeners(sim, addr, exact, 0, &obj);
+		n = takers(sim, addr, state, exact, 0, &obj);
 	}
 	if (n > 1)
-		listeners(sim, addr, exact, (uint32_t)sim_choose(sim, n), &obj);
+		takers(sim, addr, state, exact, (uint32_t)sim_choose(sim, n), &obj);
 	return obj;
+}
+
+struct sim_obj *sim_listener(struct sim *sim, const struct sim_addr *addr)
+{
+	struct sim_obj *obj;
+
+	if (addr->family != AF_UNIX)
+		return taker(sim, addr, SIM_LISTEN);
+	obj = sim_name_find(sim, addr);
+	return obj && obj->state == SIM_LISTEN ? obj : NULL;
+}
+
+/* One that is connected takes from its peer alone, and goes before the others. */
+struct sim_obj *sim_receiver(struct sim *sim, const struct sim_addr *to,
+			     const struct sim_addr *from)
+{
+	struct weir_link *node;
+
+	for (node = sim->names.next; node != &sim->names; node = node->next) {
+		struct sim_obj *obj = container_of(node, struct sim_obj, name);
+
+		if (obj->state == SIM_DGRAM && obj->connected &&
+		    obj->local.family != AF_UNIX && obj->local.port == to->port &&
+		    covers(obj, to) && sim_addr_same(&obj->remote, from))
+			return obj;
+	}
+	return taker(sim, to, SIM_DGRAM);
 }

@@ -10,16 +10,36 @@
 
 #include "io/sim.h"
 
-#define FAULTS_MAX	3
-
-/* The errors that an operation may have on a healthy machine. */
-static const int faults[WEIR_OP_MAX][FAULTS_MAX] = {
-	[WEIR_OP_ACCEPT]	= { ECONNABORTED, EMFILE },
-	[WEIR_OP_CONNECT]	= { ETIMEDOUT, ECONNREFUSED, EHOSTUNREACH },
-	[WEIR_OP_RECV]		= { ECONNRESET },
-	[WEIR_OP_SEND]		= { EPIPE, ECONNRESET },
-	[WEIR_OP_READ]		= { EIO },
-	[WEIR_OP_WRITE]		= { ENOSPC, EIO },
+/* The errors that operations may have on a healthy machine. */
+static const struct weir_sim_fault healthy[] = {
+	{ WEIR_OP_SOCKET, ENFILE, 0 },
+	{ WEIR_OP_ACCEPT, ECONNABORTED, 0 },
+	{ WEIR_OP_ACCEPT, EMFILE, 0 },
+	{ WEIR_OP_CONNECT, ETIMEDOUT, 0 },
+	{ WEIR_OP_CONNECT, ECONNREFUSED, 0 },
+	{ WEIR_OP_CONNECT, EHOSTUNREACH, 0 },
+	{ WEIR_OP_RECV, ECONNRESET, 0 },
+	{ WEIR_OP_SEND, EPIPE, 0 },
+	{ WEIR_OP_SEND, ECONNRESET, 0 },
+	{ WEIR_OP_RECVMSG, ENOMEM, 0 },
+	{ WEIR_OP_SENDMSG, ENOBUFS, 0 },
+	{ WEIR_OP_SETSOCKOPT, ENOBUFS, 0 },
+	{ WEIR_OP_INSTALL, EMFILE, 0 },
+	{ WEIR_OP_OPEN, EMFILE, 0 },
+	{ WEIR_OP_READ, EIO, 0 },
+	{ WEIR_OP_WRITE, ENOSPC, 0 },
+	{ WEIR_OP_WRITE, EIO, 0 },
+	{ WEIR_OP_READV, EIO, 0 },
+	{ WEIR_OP_WRITEV, ENOSPC, 0 },
+	{ WEIR_OP_WRITEV, EIO, 0 },
+	{ WEIR_OP_FSYNC, EIO, 0 },
+	{ WEIR_OP_FALLOCATE, ENOSPC, 0 },
+	{ WEIR_OP_FTRUNCATE, EIO, 0 },
+	{ WEIR_OP_STATX, EIO, 0 },
+	{ WEIR_OP_UNLINK, EIO, 0 },
+	{ WEIR_OP_RENAME, EIO, 0 },
+	{ WEIR_OP_MKDIR, ENOSPC, 0 },
+	{ WEIR_OP_SPLICE, EIO, 0 },
 };
 
 int sim_events_open(struct sim *sim)
@@ -165,7 +185,7 @@ uint64_t sim_choose(struct sim *sim, uint64_t n)
 	return sim_random(&sim->faults) % n;
 }
 
-static bool chance(struct sim *sim, uint32_t permille)
+bool sim_chance(struct sim *sim, uint32_t permille)
 {
 	return permille && sim_choose(sim, 1000) < permille;
 }
@@ -179,19 +199,27 @@ uint64_t sim_delay(struct sim *sim)
 
 uint32_t sim_cut(struct sim *sim, uint32_t len)
 {
-	if (len < 2 || !chance(sim, sim->loop->sim.short_permille))
+	if (len < 2 || !sim_chance(sim, sim->loop->sim.short_permille))
 		return len;
 	return 1 + (uint32_t)sim_choose(sim, len - 1);
 }
 
 int sim_fault(struct sim *sim, enum weir_opcode opcode)
 {
-	const int *row = faults[opcode];
-	unsigned int n;
+	const struct weir_sim_opts *opts = &sim->loop->sim;
+	const struct weir_sim_fault *rows = opts->faults ? opts->faults : healthy;
+	size_t count = opts->faults ? opts->faults_count : ARRAY_SIZE(healthy);
+	size_t first, i;
 
-	for (n = 0; n < FAULTS_MAX && row[n]; n++)
-		;
-	if (!n || !chance(sim, sim->loop->sim.error_permille))
+	if (!count || (!opts->faults && !opts->error_permille))
 		return 0;
-	return -row[sim_choose(sim, n)];
+	first = sim_choose(sim, count);
+	for (i = 0; i < count; i++) {
+		const struct weir_sim_fault *row = &rows[(first + i) % count];
+
+		if (row->opcode == opcode &&
+		    sim_chance(sim, opts->faults ? row->permille : opts->error_permille))
+			return -row->error;
+	}
+	return 0;
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * sim_net.c - sockets of the in-memory kernel: names, options, readiness,
- * shutdown. What a connection does is in sim_conn.c.
+ * sim_net.c - sockets of the in-memory kernel, of every kind: names, readiness,
+ * shutdown, and who carries out a transfer. What a connection does is in
+ * sim_conn.c and sim_stream.c, what datagrams do in sim_dgram.c.
  */
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,7 +13,7 @@
 #include "base/list.h"
 #include "io/sim.h"
 
-static int socket_of(struct sim *sim, int fd, struct sim_obj **objp)
+int sim_socket_of(struct sim *sim, int fd, struct sim_obj **objp)
 {
 	struct sim_obj *obj = sim_obj_of(sim, fd);
 
@@ -25,36 +25,67 @@ static int socket_of(struct sim *sim, int fd, struct sim_obj **objp)
 	return 0;
 }
 
+int sim_take_err(struct sim_obj *obj)
+{
+	int err = -obj->err;
+
+	obj->err = 0;
+	return err;
+}
+
+/* What socket(2) would take of it: any protocol that is the type's only one. */
+static int socket_check(int family, int type, int protocol)
+{
+	static const struct {
+		int type, protocol;
+	} known[] = {
+		{ SOCK_STREAM, IPPROTO_TCP },
+		{ SOCK_DGRAM, IPPROTO_UDP },
+	};
+	size_t i;
+
+	if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
+		return -EAFNOSUPPORT;
+	for (i = 0; i < ARRAY_SIZE(known); i++) {
+		if (type != known[i].type)
+			continue;
+		return !protocol || (family != AF_UNIX && protocol == known[i].protocol) ?
+		       0 : -EPROTONOSUPPORT;
+	}
+	return family == AF_UNIX ? -ESOCKTNOSUPPORT : -EPROTONOSUPPORT;
+}
+
 int sim_socket(struct weir_loop *loop, int family, int type, int protocol)
 {
 	struct sim *sim = sim_of(loop);
 	struct sim_obj *obj;
+	int err;
 
-	if (family != AF_INET && family != AF_INET6)
-		return -EAFNOSUPPORT;
-	if ((type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != SOCK_STREAM)
-		return -EPROTONOSUPPORT;
-	obj = sim_obj_new(sim, SIM_NEW, false);
+	type &= ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+	err = socket_check(family, type, protocol);
+	if (err)
+		return err;
+	obj = sim_obj_new(sim, type == SOCK_DGRAM ? SIM_DGRAM : SIM_NEW, false);
 	if (!obj)
 		return -EMFILE;
+	obj->dgram = type == SOCK_DGRAM;
 	sim_addr_any(&obj->local, (uint16_t)family);
 	return sim_obj_fd(sim, obj);
 }
 
-int sim_recvmsg(struct weir_loop *loop, int fd, struct msghdr *msg, int flags)
+bool sim_obj_is_tcp(const struct sim_obj *obj)
 {
-	return -EOPNOTSUPP;
+	return obj->state != SIM_FILE && !obj->dgram && obj->local.family != AF_UNIX;
 }
 
-int sim_sendmsg(struct weir_loop *loop, int fd, const struct msghdr *msg, int flags)
-{
-	return -EOPNOTSUPP;
-}
-
-/* An object of this kernel has no descriptor of the real one. */
 int sim_dup(struct weir_loop *loop, int fd)
 {
-	return -EOPNOTSUPP;
+	struct sim_obj *obj = sim_obj_of(sim_of(loop), fd);
+
+	if (!obj)
+		return -EBADF;
+	sim_obj_get(obj);
+	return fd;
 }
 
 int sim_bind(struct weir_loop *loop, int fd, const struct sockaddr *addr, uint32_t len)
@@ -64,7 +95,7 @@ int sim_bind(struct weir_loop *loop, int fd, const struct sockaddr *addr, uint32
 	struct sim_obj *obj;
 	int err;
 
-	err = socket_of(sim, fd, &obj);
+	err = sim_socket_of(sim, fd, &obj);
 	if (err)
 		return err;
 	err = sim_addr_read(&name, addr, len);
@@ -72,7 +103,7 @@ int sim_bind(struct weir_loop *loop, int fd, const struct sockaddr *addr, uint32
 		return err;
 	if (name.family != obj->local.family)
 		return -EAFNOSUPPORT;
-	if (obj->state != SIM_NEW || obj->named)
+	if ((obj->state != SIM_NEW && obj->state != SIM_DGRAM) || obj->named)
 		return -EINVAL;
 	return sim_bind_name(sim, obj, &name);
 }
@@ -83,10 +114,15 @@ int sim_listen(struct weir_loop *loop, int fd, int backlog)
 	struct sim_obj *obj;
 	int err;
 
-	err = socket_of(sim, fd, &obj);
+	err = sim_socket_of(sim, fd, &obj);
 	if (err)
 		return err;
+	if (obj->dgram)
+		return -EOPNOTSUPP;
 	if (obj->state != SIM_NEW && obj->state != SIM_LISTEN)
+		return -EINVAL;
+	/* Where would its clients find it? unix_listen(). */
+	if (!obj->named && obj->local.family == AF_UNIX)
 		return -EINVAL;
 	if (!obj->named) {
 		err = sim_bind_name(sim, obj, &obj->local);
@@ -102,77 +138,91 @@ int sim_listen(struct weir_loop *loop, int fd, int backlog)
 	return 0;
 }
 
-static int set_flag(bool *flag, const void *value, uint32_t len)
-{
-	int on;
-
-	if (len < sizeof(on))
-		return -EINVAL;
-	memcpy(&on, value, sizeof(on));
-	*flag = on;
-	return 0;
-}
-
-static int set_linger(struct sim_obj *obj, const void *value, uint32_t len)
-{
-	struct linger linger;
-
-	if (len < sizeof(linger))
-		return -EINVAL;
-	memcpy(&linger, value, sizeof(linger));
-	obj->linger0 = linger.l_onoff && !linger.l_linger;
-	return 0;
-}
-
-static int set_socket(struct sim_obj *obj, int name, const void *value, uint32_t len)
-{
-	bool ignored;
-
-	switch (name) {
-	case SO_REUSEADDR:
-		return set_flag(&obj->reuse_addr, value, len);
-	case SO_REUSEPORT:
-		return set_flag(&obj->reuse_port, value, len);
-	case SO_LINGER:
-		return set_linger(obj, value, len);
-	case SO_KEEPALIVE:
-	case SO_RCVBUF:
-	case SO_SNDBUF:
-	case SO_INCOMING_CPU:
-		/* Nothing here depends on them. */
-		return set_flag(&ignored, value, len);
-	default:
-		return -ENOPROTOOPT;
-	}
-}
-
-int sim_setsockopt(struct weir_loop *loop, int fd, int level, int name,
-		   const void *value, uint32_t len)
-{
-	struct sim_obj *obj;
-	bool ignored;
-	int err;
-
-	err = socket_of(sim_of(loop), fd, &obj);
-	if (err)
-		return err;
-	if (level == SOL_SOCKET)
-		return set_socket(obj, name, value, len);
-	if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY)
-		return obj->named ? -EINVAL : set_flag(&obj->v6only, value, len);
-	/* No segments, so none of TCP's options changes anything. */
-	if (level == IPPROTO_TCP)
-		return set_flag(&ignored, value, len);
-	return -ENOPROTOOPT;
-}
-
 int sim_getsockname(struct weir_loop *loop, int fd, struct sockaddr *addr, uint32_t *len)
 {
 	struct sim_obj *obj;
 	int err;
 
-	err = socket_of(sim_of(loop), fd, &obj);
+	err = sim_socket_of(sim_of(loop), fd, &obj);
 	return err ? err : sim_addr_write(&obj->local, addr, len);
+}
+
+/* transfers */
+
+static int length_of(const struct msghdr *msg, uint32_t *lenp)
+{
+	uint64_t len = 0;
+	size_t i;
+
+	for (i = 0; i < msg->msg_iovlen; i++) {
+		if (msg->msg_iov[i].iov_len > INT32_MAX)
+			return -EINVAL;
+		len += msg->msg_iov[i].iov_len;
+	}
+	*lenp = (uint32_t)min_u64(len, INT32_MAX);
+	return 0;
+}
+
+static int recv_any(struct sim *sim, int fd, struct msghdr *msg, int flags,
+		    enum weir_opcode opcode)
+{
+	struct sim_obj *obj;
+	uint32_t len;
+	int err;
+
+	err = sim_socket_of(sim, fd, &obj);
+	if (!err)
+		err = length_of(msg, &len);
+	if (err)
+		return err;
+	if (flags & ~(MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC))
+		return -EOPNOTSUPP;
+	return obj->dgram ? sim_dgram_recv(sim, obj, msg, len, flags, opcode) :
+			    sim_stream_recv(sim, obj, msg, len, flags, opcode);
+}
+
+static int send_any(struct sim *sim, int fd, const struct msghdr *msg, int flags,
+		    enum weir_opcode opcode)
+{
+	struct sim_obj *obj;
+	uint32_t len;
+	int err;
+
+	err = sim_socket_of(sim, fd, &obj);
+	if (!err)
+		err = length_of(msg, &len);
+	if (err)
+		return err;
+	if (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE))
+		return -EOPNOTSUPP;
+	return obj->dgram ? sim_dgram_send(sim, obj, msg, len, opcode) :
+			    sim_stream_send(sim, obj, msg, len, opcode);
+}
+
+int sim_recv(struct weir_loop *loop, int fd, void *buf, uint32_t len, int flags)
+{
+	struct iovec iov = { buf, len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	return recv_any(sim_of(loop), fd, &msg, flags, WEIR_OP_RECV);
+}
+
+int sim_send(struct weir_loop *loop, int fd, const void *buf, uint32_t len, int flags)
+{
+	struct iovec iov = { (void *)(uintptr_t)buf, len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	return send_any(sim_of(loop), fd, &msg, flags, WEIR_OP_SEND);
+}
+
+int sim_recvmsg(struct weir_loop *loop, int fd, struct msghdr *msg, int flags)
+{
+	return recv_any(sim_of(loop), fd, msg, flags, WEIR_OP_RECVMSG);
+}
+
+int sim_sendmsg(struct weir_loop *loop, int fd, const struct msghdr *msg, int flags)
+{
+	return send_any(sim_of(loop), fd, msg, flags, WEIR_OP_SENDMSG);
 }
 
 /* readiness */
@@ -203,6 +253,8 @@ uint32_t sim_poll_mask(const struct sim *sim, const struct sim_obj *obj)
 		return obj->queued ? POLLIN | POLLRDNORM : 0;
 	case SIM_OPEN:
 		return open_mask(sim, obj) | error;
+	case SIM_DGRAM:
+		return sim_dgram_mask(obj) | error;
 	case SIM_DEAD:
 		return POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLRDHUP | POLLHUP | error;
 	case SIM_NEW:
@@ -233,7 +285,7 @@ static void shutdown_write(struct sim *sim, struct sim_obj *obj)
 	if (obj->wr_shut)
 		return;
 	obj->wr_shut = true;
-	if (obj->peer != SIM_NONE) {
+	if (!obj->dgram && obj->peer != SIM_NONE) {
 		sim->objs[obj->peer].fin = true;
 		sim_edge(sim, &sim->objs[obj->peer]);
 	}
@@ -257,36 +309,19 @@ int sim_shutdown(struct weir_loop *loop, int fd, int how)
 	struct sim_obj *obj;
 	int err;
 
-	err = socket_of(sim, fd, &obj);
+	err = sim_socket_of(sim, fd, &obj);
 	if (err)
 		return err;
 	if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR)
 		return -EINVAL;
 	if (obj->state == SIM_LISTEN)
 		return shutdown_listener(sim, obj, how);
-	if (obj->state != SIM_OPEN)
+	if (obj->state != SIM_OPEN && !obj->connected)
 		return -ENOTCONN;
 	if (how != SHUT_WR)
 		obj->rd_shut = true;
 	if (how != SHUT_RD)
 		shutdown_write(sim, obj);
 	sim_edge(sim, obj);
-	return 0;
-}
-
-int sim_getsockopt(struct weir_loop *loop, int fd, int level, int name, void *value,
-		   uint32_t *len)
-{
-	struct sim_obj *obj;
-	int err;
-
-	err = socket_of(sim_of(loop), fd, &obj);
-	if (err)
-		return err;
-	if (level != SOL_SOCKET || name != SO_COOKIE)
-		return -ENOPROTOOPT;
-	if (*len != sizeof(obj->cookie))
-		return -EINVAL;
-	memcpy(value, &obj->cookie, sizeof(obj->cookie));
 	return 0;
 }

@@ -14,13 +14,18 @@
 #include "base/list.h"
 #include "io/sim.h"
 
-/* Pages come when they are touched, so idle sockets cost nothing. */
-static void *pages_get(size_t bytes)
+void *sim_pages(size_t bytes)
 {
 	void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return mem == MAP_FAILED ? NULL : mem;
+}
+
+void sim_pages_free(void *pages, size_t bytes)
+{
+	if (pages)
+		munmap(pages, bytes);
 }
 
 int sim_objs_open(struct sim *sim)
@@ -38,7 +43,7 @@ int sim_objs_open(struct sim *sim)
 		sim->objs[i].next = i + 1;
 	if (__builtin_mul_overflow((size_t)sim->objs_max, sim->socket_bytes, &bytes))
 		return -ENOMEM;
-	sim->rings = pages_get(bytes);
+	sim->rings = sim_pages(bytes);
 	if (!sim->rings)
 		return -ENOMEM;
 	list_init(&sim->names);
@@ -48,8 +53,7 @@ int sim_objs_open(struct sim *sim)
 
 void sim_objs_close(struct sim *sim)
 {
-	if (sim->rings)
-		munmap(sim->rings, (size_t)sim->objs_max * sim->socket_bytes);
+	sim_pages_free(sim->rings, (size_t)sim->objs_max * sim->socket_bytes);
 	mem_put(&sim->loop->alloc, sim->objs, sim->objs_max, sizeof(*sim->objs));
 }
 
@@ -70,7 +74,10 @@ struct sim_obj *sim_obj_new(struct sim *sim, enum sim_state state, bool embryo)
 	*obj = (struct sim_obj){
 		.state	= (uint8_t)state,
 		.embryo	= embryo,
+		.refs	= 1,
 		.peer	= SIM_NONE,
+		.rights	= SIM_NONE,
+		.first	= SIM_NONE,
 		.cookie	= ++sim->cookies,
 	};
 	list_init(&obj->name);
@@ -125,6 +132,29 @@ uint32_t sim_obj_node(const struct sim *sim, const struct sim_obj *obj)
 	return sim->loop->slots_max + sim_obj_index(sim, obj);
 }
 
+void sim_obj_get(struct sim_obj *obj)
+{
+	obj->refs++;
+	obj->shared = true;
+}
+
+void sim_obj_drop(struct sim *sim, struct sim_obj *obj)
+{
+	if (--obj->refs)
+		return;
+	/* What it holds may hold others, and those it. */
+	obj->refs = 1;
+	if (obj->state == SIM_LISTEN)
+		sim_listen_end(sim, obj);
+	else if (obj->state == SIM_OPEN)
+		sim_hang_up(sim, obj);
+	else if (obj->state == SIM_DGRAM)
+		sim_dgram_end(sim, obj);
+	sim_stream_empty(sim, obj);
+	sim_obj_put(sim, obj);
+	sim_retry_syns(sim);
+}
+
 int sim_close(struct weir_loop *loop, int fd)
 {
 	struct sim *sim = sim_of(loop);
@@ -132,12 +162,7 @@ int sim_close(struct weir_loop *loop, int fd)
 
 	if (!obj)
 		return -EBADF;
-	if (obj->state == SIM_LISTEN)
-		sim_listen_end(sim, obj);
-	else if (obj->state == SIM_OPEN)
-		sim_hang_up(sim, obj);
-	sim_obj_put(sim, obj);
-	sim_retry_syns(sim);
+	sim_obj_drop(sim, obj);
 	return 0;
 }
 
@@ -151,8 +176,9 @@ int sim_obj_arm(struct weir_loop *loop, uint32_t file)
 
 	if (!obj)
 		return -EBADF;
-	if (obj->armed)
+	if (loop->files[file].armed)
 		return 0;
+	loop->files[file].armed = 1;
 	obj->armed = true;
 	obj->file = file;
 	if (sim_poll_mask(sim, obj))
@@ -168,6 +194,19 @@ void sim_edge(struct sim *sim, struct sim_obj *obj)
 		sim_event_add(sim, node, SIM_DUE_OBJ, sim->now_ns + sim_delay(sim));
 }
 
+/* Every file that stands for @obj is told. */
+static void mark_all(struct sim *sim, const struct sim_obj *obj, uint32_t mask)
+{
+	struct weir_loop *loop = sim->loop;
+	uint32_t i;
+
+	for (i = 0; i < loop->files_max; i++) {
+		if (loop->files[i].state != IO_FILE_FREE &&
+		    loop->files[i].fd == sim_obj_fd(sim, obj))
+			ready_mark(loop, i, mask);
+	}
+}
+
 void sim_obj_due(struct sim *sim, struct sim_obj *obj)
 {
 	uint32_t mask;
@@ -177,6 +216,10 @@ void sim_obj_due(struct sim *sim, struct sim_obj *obj)
 		return;
 	}
 	mask = sim_poll_mask(sim, obj);
-	if (mask && obj->armed)
+	if (!mask || !obj->armed)
+		return;
+	if (obj->shared)
+		mark_all(sim, obj, mask);
+	else
 		ready_mark(sim->loop, obj->file, mask);
 }
