@@ -236,6 +236,8 @@ round_trip() {
 	text = json.dumps(b)
 	assert s["requests"] > 0 and s["cpu_ns"] > 0 and s["syscalls"] > 0, s
 	assert s["bytes"] >= 1000 * b["requests"], (s, text)
+	assert s["accepts"] == 20 and s["bytes_in"] >= s["bytes_out"] >= s["bytes"], s
+	assert s["events"] >= s["recvs"] + s["sends"] > 0, s
 	assert sum(b["errors"].values()) == 0, text
 	END
 	is "serve and bench agree over $backend"

@@ -253,27 +253,50 @@ void serve_sum(const struct weir_service *service, struct weir_service_stats *st
 	weir_service_stats(service, WEIR_WORKER_NONE, stats, sizeof(*stats));
 }
 
+#define STAT(name, field)	{ name, offsetof(struct weir_service_stats, field) }
+#define LOOP_STAT(field)	{ #field, offsetof(struct weir_service_stats, loop.field) }
+
+static const struct {
+	const char *name;
+	size_t offset;
+} exit_stats[] = {
+	STAT("cpu_ns", cpu_ns),
+	STAT("accepted", accepted),
+	STAT("refused", refused),
+	STAT("signals", signals),
+	LOOP_STAT(syscalls),
+	LOOP_STAT(turns),
+	LOOP_STAT(events),
+	LOOP_STAT(errors),
+	LOOP_STAT(accepts),
+	LOOP_STAT(connects),
+	LOOP_STAT(polls),
+	LOOP_STAT(recvs),
+	LOOP_STAT(sends),
+	LOOP_STAT(bytes_in),
+	LOOP_STAT(bytes_out),
+	LOOP_STAT(parks),
+	LOOP_STAT(overflows),
+};
+
 static void json_exit(const struct serve *serve, int aborted)
 {
 	struct weir_service_stats stats;
 	struct echo_count sum = echo_total(serve->echo);
 	struct json j;
+	size_t i;
 
 	serve_sum(serve->service, &stats);
 	json_init(&j, stdout, false);
 	json_object(&j, NULL);
 	json_u64(&j, "requests", sum.requests);
-	json_u64(&j, "cpu_ns", stats.cpu_ns);
-	json_u64(&j, "syscalls", stats.loop.syscalls);
 	json_u64(&j, "bytes", sum.bytes);
-	json_u64(&j, "accepted", stats.accepted);
-	json_u64(&j, "refused", stats.refused);
-	json_u64(&j, "errors", stats.loop.errors);
-	json_u64(&j, "signals", stats.signals);
-	json_u64(&j, "turns", stats.loop.turns);
-	json_u64(&j, "parks", stats.loop.parks);
-	json_u64(&j, "overflows", stats.loop.overflows);
 	json_u64(&j, "aborted", aborted > 0 ? (uint64_t)aborted : 0);
+	for (i = 0; i < ARRAY_SIZE(exit_stats); i++) {
+		const void *at = (const char *)&stats + exit_stats[i].offset;
+
+		json_u64(&j, exit_stats[i].name, *(const uint64_t *)at);
+	}
 	json_end_object(&j);
 	json_fini(&j);
 }

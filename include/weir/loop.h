@@ -161,6 +161,9 @@ struct weir_loop_opts {
  * @ops: operations that ended
  * @errors: operations that ended with an error other than -ECANCELED, -ETIME
  * @accepts: connections accepted
+ * @connects: connections made
+ * @polls: events of polls
+ * @opens: files and sockets opened by an operation
  * @recvs: receives and reads that brought bytes
  * @sends: sends and writes that took bytes
  * @bytes_in: bytes received and read
@@ -186,6 +189,9 @@ struct weir_loop_stats {
 	uint64_t ops;
 	uint64_t errors;
 	uint64_t accepts;
+	uint64_t connects;
+	uint64_t polls;
+	uint64_t opens;
 	uint64_t recvs;
 	uint64_t sends;
 	uint64_t bytes_in;

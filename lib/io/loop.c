@@ -502,5 +502,13 @@ void weir_loop_stats(const struct weir_loop *loop, struct weir_loop_stats *stats
 	now.files = loop->files_used;
 	now.posts_refused = atomic_load(&loop->posts_refused);
 	now.offload_queued = offload_queued(loop);
+	now.accepts = loop->good[WEIR_OP_ACCEPT];
+	now.connects = loop->good[WEIR_OP_CONNECT];
+	now.polls = loop->good[WEIR_OP_POLL];
+	now.opens = loop->good[WEIR_OP_OPEN] + loop->good[WEIR_OP_SOCKET];
+	now.recvs = loop->good[WEIR_OP_RECV] + loop->good[WEIR_OP_RECVMSG] +
+		    loop->good[WEIR_OP_READ] + loop->good[WEIR_OP_READV];
+	now.sends = loop->good[WEIR_OP_SEND] + loop->good[WEIR_OP_SENDMSG] +
+		    loop->good[WEIR_OP_WRITE] + loop->good[WEIR_OP_WRITEV];
 	stats_copy(stats, sz, &now, sizeof(now));
 }

@@ -128,6 +128,7 @@ struct weir_loop {
 	struct weir_alloc alloc;
 	struct weir_sim_opts sim;
 	struct weir_loop_stats stats;
+	uint64_t good[WEIR_OP_MAX];	/* events without an error, by opcode */
 	char reason[160];
 };
 

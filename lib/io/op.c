@@ -359,9 +359,10 @@ static void op_release(struct weir_loop *loop, struct weir_op *op)
 		io_file_free(loop, op->file.index);
 }
 
-static void op_count(struct weir_loop_stats *stats, const struct weir_op *op)
+static void op_count(struct weir_loop *loop, const struct weir_op *op)
 {
-	uint32_t flags = op->opcode < WEIR_OP_MAX ? op_def(op)->flags : 0;
+	struct weir_loop_stats *stats = &loop->stats;
+	uint32_t flags;
 
 	stats->events++;
 	stats->ops += !op->more;
@@ -369,14 +370,13 @@ static void op_count(struct weir_loop_stats *stats, const struct weir_op *op)
 		stats->errors += op->res != -ECANCELED && op->res != -ETIME;
 		return;
 	}
-	stats->accepts += op->opcode == WEIR_OP_ACCEPT;
-	if (flags & IO_OPF_IN && op->res) {
-		stats->recvs++;
+	flags = op_def(op)->flags;
+	if (flags & IO_OPF_IN)
 		stats->bytes_in += (uint32_t)op->res;
-	} else if (flags & IO_OPF_OUT && op->res) {
-		stats->sends++;
+	if (flags & IO_OPF_OUT)
 		stats->bytes_out += (uint32_t)op->res;
-	}
+	/* What moves bytes counts if it moved some. */
+	loop->good[op->opcode] += op->res || !(flags & (IO_OPF_IN | IO_OPF_OUT));
 }
 
 static void op_event(struct weir_loop *loop, struct weir_op *op, int res,
@@ -385,7 +385,7 @@ static void op_event(struct weir_loop *loop, struct weir_op *op, int res,
 	op->res = res;
 	op->origin = (uint8_t)origin;
 	op->more = more;
-	op_count(&loop->stats, op);
+	op_count(loop, op);
 	if (!more)
 		op_release(loop, op);
 	op->done(op);
