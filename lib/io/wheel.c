@@ -24,6 +24,7 @@ void wheel_init(struct wheel *wheel, uint64_t now_ns)
 	unsigned int level, i;
 
 	wheel->tick = now_ns >> WHEEL_TICK_SHIFT;
+	wheel->used = 0;
 	for (level = 0; level < WHEEL_LEVELS; level++) {
 		wheel->full[level] = 0;
 		for (i = 0; i < WHEEL_SLOTS; i++)
@@ -50,6 +51,7 @@ void wheel_start(struct wheel *wheel, struct weir_op *op)
 	i = (tick >> (level * WHEEL_BITS)) & (WHEEL_SLOTS - 1);
 	list_add_tail(&wheel->slot[level][i], &op->lib_wheel);
 	wheel->full[level] |= 1ULL << i;
+	wheel->used |= 1U << level;
 }
 
 /* First slot of @level at or after the wheel's own place that may hold nodes. */
@@ -75,9 +77,10 @@ static uint64_t slot_tick(const struct wheel *wheel, unsigned int level, unsigne
 static uint64_t earliest(const struct wheel *wheel, unsigned int *levelp, unsigned int *ip)
 {
 	uint64_t best = UINT64_MAX;
-	unsigned int level;
+	uint32_t used;
 
-	for (level = 0; level < WHEEL_LEVELS; level++) {
+	for (used = wheel->used; used; used &= used - 1) {
+		unsigned int level = (unsigned int)__builtin_ctz(used);
 		int i = next_slot(wheel, level);
 		uint64_t tick;
 
@@ -109,6 +112,8 @@ static void empty_slot(struct wheel *wheel, unsigned int level, unsigned int i,
 
 	list_take(&nodes, &wheel->slot[level][i]);
 	wheel->full[level] &= ~(1ULL << i);
+	if (!wheel->full[level])
+		wheel->used &= ~(1U << level);
 	while (!list_empty(&nodes)) {
 		struct weir_op *op = container_of(nodes.next, struct weir_op, lib_wheel);
 

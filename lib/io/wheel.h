@@ -20,6 +20,7 @@ enum {
 
 struct wheel {
 	uint64_t tick;			/* everything before it has fired */
+	uint32_t used;			/* bit set: something of the level is full */
 	uint64_t full[WHEEL_LEVELS];	/* bit set: the slot may hold nodes */
 	struct weir_link slot[WHEEL_LEVELS][WHEEL_SLOTS];
 };
