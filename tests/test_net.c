@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_net.c - addresses and listeners
+ * test_net.c - listeners
  */
 #include <dirent.h>
 #include <sys/resource.h>
@@ -8,85 +8,6 @@
 #include "ends.h"
 
 #include "kselftest_harness.h"
-
-/* addresses */
-
-TEST(numeric_addresses_are_parsed_and_formatted)
-{
-	static const struct {
-		const char *text;
-		int family;
-		const char *back;	/* NULL: as it was */
-	} cases[] = {
-		{ "127.0.0.1:80", AF_INET, NULL },
-		{ "0.0.0.0:0", AF_INET, NULL },
-		{ "255.255.255.255:65535", AF_INET, NULL },
-		{ "*:8080", AF_INET, "0.0.0.0:8080" },
-		{ "1.2.3.4:00080", AF_INET, "1.2.3.4:80" },
-		{ "[::1]:80", AF_INET6, NULL },
-		{ "[::]:0", AF_INET6, NULL },
-		{ "[2001:DB8::0:1]:443", AF_INET6, "[2001:db8::1]:443" },
-		{ "[::ffff:1.2.3.4]:1", AF_INET6, NULL },
-		{ "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]:65535", AF_INET6,
-		  "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535" },
-	};
-	char text[WEIR_ADDR_TEXT_MAX];
-	struct weir_addr addr;
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		const char *want = cases[i].back;
-
-		if (!want)
-			want = cases[i].text;
-		ASSERT_EQ(0, weir_addr_parse(&addr, cases[i].text)) {
-			TH_LOG("%s", cases[i].text);
-		}
-		EXPECT_EQ(cases[i].family, addr.ss.ss_family);
-		EXPECT_EQ((int)strlen(want), weir_addr_format(&addr, text, sizeof(text)));
-		EXPECT_STREQ(want, text);
-		EXPECT_EQ(-ENOSPC, weir_addr_format(&addr, text, strlen(want)));
-		EXPECT_EQ((int)strlen(want), weir_addr_format(&addr, text, strlen(want) + 1));
-	}
-}
-
-TEST(what_is_no_numeric_address_is_refused)
-{
-	static const char *const cases[] = {
-		"", ":", "*", "*:", ":80", "80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x",
-		"127.0.0.1:-1", "127.0.0.1:+1", "127.0.0.1: 1", "127.0.0.1:1 ",
-		"127.0.0.1:65536", "127.0.0.1:99999", "127.0.0.1:000080",
-		"127.0.0.1:4294967376", "127.0.0.1:80:80", "127.0.0:80", "127.0.0.256:80",
-		"1.2.3.4.5:80", " 127.0.0.1:80", "**:80", "*.0.0.1:80", "localhost:80",
-		"::1:80", "[::1]", "[::1]80", "[::1]:", "[::1]:65536", "[::1", "[]:80", "[*]:80",
-		"[1.2.3.4]:80", "[::1]]:80", "[[::1]:80", "[::g]:80", "[1:2:3]:80",
-		"[fe80::1%lo]:80", "[1:2:3:4:5:6:7:8:9]:80",
-		"[00000000000000000000000000000000000000000000000000000000000000001]:80",
-	};
-	struct weir_addr addr, before;
-	size_t i;
-
-	memset(&before, 0x5a, sizeof(before));
-	addr = before;
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		EXPECT_EQ(-EINVAL, weir_addr_parse(&addr, cases[i])) {
-			TH_LOG("taken: \"%s\"", cases[i]);
-		}
-	}
-	EXPECT_EQ(0, memcmp(&before, &addr, sizeof(addr)));
-}
-
-TEST(other_families_have_no_text)
-{
-	struct weir_addr addr = { .len = sizeof(sa_family_t) };
-	char text[WEIR_ADDR_TEXT_MAX];
-
-	EXPECT_EQ(-EAFNOSUPPORT, weir_addr_format(&addr, text, sizeof(text)));
-	addr.ss.ss_family = AF_UNIX;
-	EXPECT_EQ(-EAFNOSUPPORT, weir_addr_format(&addr, text, sizeof(text)));
-	addr.ss.ss_family = AF_INET;	/* cut off */
-	EXPECT_EQ(-EAFNOSUPPORT, weir_addr_format(&addr, text, sizeof(text)));
-}
 
 /* listeners */
 

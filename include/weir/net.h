@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * net.h - addresses, listeners, connections.
+ * net.h - listeners, connections.
  *
  * A connection has one send queue with one operation in flight, so bytes leave
  * in the order they were queued. Above the high mark its producer should pause;
@@ -10,6 +10,7 @@
 #define WEIR_NET_H
 
 #include <sys/socket.h>
+#include <weir/addr.h>
 #include <weir/op.h>
 #include <weir/pool.h>
 #include <weir/types.h>
@@ -20,45 +21,6 @@ extern "C" {
 
 struct weir_conn;
 struct weir_listener;
-
-/** enum weir_addr_limits - room for the text of any address, with its NUL */
-enum weir_addr_limits {
-	WEIR_ADDR_TEXT_MAX	= 64,
-};
-
-/**
- * struct weir_addr - a socket address
- * @ss: the address
- * @len: bytes of it in use
- * @pad: zero
- */
-struct weir_addr {
-	struct sockaddr_storage ss;
-	uint32_t len;
-	uint32_t pad;
-};
-
-/**
- * weir_addr_parse() - numeric text to address
- * @addr: filled in
- * @text: "127.0.0.1:80", "[::1]:80", or "*:80" for any IPv4 address
- *
- * Context: Any thread.
- * Return: 0, or -EINVAL.
- */
-WEIR_API WEIR_MUST_CHECK
-int weir_addr_parse(struct weir_addr *addr, const char *text);
-
-/**
- * weir_addr_format() - address to numeric text
- * @addr: the address
- * @text: where the text goes, ended by a NUL
- * @size: room there; WEIR_ADDR_TEXT_MAX always suffices
- *
- * Context: Any thread.
- * Return: length of the text, -ENOSPC, or -EAFNOSUPPORT.
- */
-WEIR_API int weir_addr_format(const struct weir_addr *addr, char *text, size_t size);
 
 /**
  * struct weir_listener_opts - how to listen
