@@ -10,6 +10,7 @@
 const struct weir_op_def weir_op_defs[] = {
 	[WEIR_OP_NOP] = {
 		.name	= "nop",
+		.flags	= IO_OPF_INLINE,
 		OP_PREP(nop_prep),
 		.try	= nop_try,
 	},
@@ -19,7 +20,7 @@ const struct weir_op_def weir_op_defs[] = {
 	[WEIR_OP_POLL] = {
 		.name	= "poll",
 		.wait	= POLLIN | POLLOUT | POLLPRI,
-		.flags	= IO_OPF_FILE,
+		.flags	= IO_OPF_FILE | IO_OPF_MULTI,
 		OP_PREP(poll_prep),
 		.try	= poll_try,
 	},
@@ -33,7 +34,7 @@ const struct weir_op_def weir_op_defs[] = {
 	[WEIR_OP_CONNECT] = {
 		.name	= "connect",
 		.wait	= POLLOUT,
-		.flags	= IO_OPF_OPENS,
+		.flags	= IO_OPF_OPENS | IO_OPF_MAYFILE,
 		OP_PREP(connect_prep),
 		.try	= connect_try,
 	},
@@ -44,21 +45,23 @@ const struct weir_op_def weir_op_defs[] = {
 		.msg_flags = MSG_NOSIGNAL | MSG_PEEK,
 		OP_PREP(recv_prep),
 		.try	= recv_try,
+		.fill	= recv_fill,
 	},
 	[WEIR_OP_SEND] = {
 		.name	= "send",
 		.wait	= POLLOUT,
-		.flags	= IO_OPF_FILE | IO_OPF_OUT | IO_OPF_MSG,
+		.flags	= IO_OPF_FILE | IO_OPF_OUT | IO_OPF_MSG | IO_OPF_INLINE,
 		.msg_flags = MSG_NOSIGNAL | MSG_MORE,
 		OP_PREP(send_prep),
 		.try	= send_try,
 	},
 	[WEIR_OP_READ] = {
 		.name	= "read",
-		.flags	= IO_OPF_FILE | IO_OPF_BLOCKS | IO_OPF_IN,
+		.flags	= IO_OPF_FILE | IO_OPF_MULTI | IO_OPF_POOL | IO_OPF_BLOCKS | IO_OPF_IN,
 		.check	= xfer_check,
 		OP_PREP(read_prep),
 		.try	= read_try,
+		.fill	= read_fill,
 	},
 	[WEIR_OP_WRITE] = {
 		.name	= "write",
@@ -69,13 +72,13 @@ const struct weir_op_def weir_op_defs[] = {
 	},
 	[WEIR_OP_SHUTDOWN] = {
 		.name	= "shutdown",
-		.flags	= IO_OPF_FILE,
+		.flags	= IO_OPF_FILE | IO_OPF_INLINE,
 		OP_PREP(shutdown_prep),
 		.try	= shutdown_try,
 	},
 	[WEIR_OP_GETSOCKOPT] = {
 		.name	= "getsockopt",
-		.flags	= IO_OPF_FILE,
+		.flags	= IO_OPF_FILE | IO_OPF_NOW | IO_OPF_INLINE,
 		OP_PREP(getsockopt_prep),
 		.try	= getsockopt_try,
 	},
@@ -86,24 +89,51 @@ const struct weir_op_def weir_op_defs[] = {
 	},
 	[WEIR_OP_SOCKET] = {
 		.name	= "socket",
+		.flags	= IO_OPF_OPENS,
+		OP_PREP(socket_prep),
+		.try	= socket_try,
 	},
 	[WEIR_OP_BIND] = {
 		.name	= "bind",
+		.flags	= IO_OPF_FILE | IO_OPF_NOW | IO_OPF_INLINE,
+		OP_PREP(bind_prep),
+		.try	= bind_try,
 	},
 	[WEIR_OP_LISTEN] = {
 		.name	= "listen",
+		.flags	= IO_OPF_FILE | IO_OPF_NOW | IO_OPF_INLINE,
+		OP_PREP(listen_prep),
+		.try	= listen_try,
 	},
 	[WEIR_OP_RECVMSG] = {
 		.name	= "recvmsg",
+		.wait	= POLLIN,
+		.flags	= IO_OPF_FILE | IO_OPF_MULTI | IO_OPF_POOL | IO_OPF_IN | IO_OPF_MSG |
+			  IO_OPF_HEADED,
+		.msg_flags = MSG_NOSIGNAL | MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE,
+		OP_PREP(recvmsg_prep),
+		.try	= recvmsg_try,
+		.fill	= recvmsg_fill,
 	},
 	[WEIR_OP_SENDMSG] = {
 		.name	= "sendmsg",
+		.wait	= POLLOUT,
+		.flags	= IO_OPF_FILE | IO_OPF_OUT | IO_OPF_MSG | IO_OPF_INLINE,
+		.msg_flags = MSG_NOSIGNAL | MSG_MORE,
+		OP_PREP(sendmsg_prep),
+		.try	= sendmsg_try,
 	},
 	[WEIR_OP_SETSOCKOPT] = {
 		.name	= "setsockopt",
+		.flags	= IO_OPF_FILE | IO_OPF_NOW | IO_OPF_INLINE,
+		OP_PREP(setsockopt_prep),
+		.try	= setsockopt_try,
 	},
 	[WEIR_OP_INSTALL] = {
 		.name	= "install",
+		.flags	= IO_OPF_FILE | IO_OPF_NOW | IO_OPF_INLINE,
+		OP_PREP(install_prep),
+		.try	= install_try,
 	},
 	[WEIR_OP_OPEN] = {
 		.name	= "open",
@@ -190,7 +220,7 @@ const struct weir_op_def weir_op_defs[] = {
 	},
 	[WEIR_OP_CLOSE] = {
 		.name	= "close",
-		.flags	= IO_OPF_FILE | IO_OPF_ENDS,
+		.flags	= IO_OPF_FILE | IO_OPF_ENDS | IO_OPF_INLINE,
 		OP_PREP(close_prep),
 		.try	= close_try,
 	},

@@ -18,8 +18,15 @@
 
 void read_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
 {
-	const struct io_group *group = group_find(loop, op->xfer.buf, op->len);
+	const struct io_group *group = op_group(op);
 
+	if (group) {
+		io_uring_prep_rw(URING_OP_READ_MULTISHOT, sqe, -1, NULL, 0, 0);
+		sqe->flags |= IOSQE_BUFFER_SELECT;
+		sqe->buf_group = (uint16_t)group->id;
+		return;
+	}
+	group = group_find(loop, op->xfer.buf, op->len);
 	if (group)
 		io_uring_prep_read_fixed(sqe, -1, op->xfer.buf, op->len, op->xfer.offset,
 					 (int)group->id);
@@ -122,6 +129,12 @@ void close_prep(struct weir_loop *loop, const struct weir_op *op, struct io_urin
 int read_try(struct weir_loop *loop, struct weir_op *op, int fd)
 {
 	return loop->sys->read(loop, fd, op->xfer.buf, op->len, op->xfer.offset);
+}
+
+/* Of what has no offsets. */
+int read_fill(struct weir_loop *loop, struct weir_op *op, int fd, void *buf, uint32_t len)
+{
+	return loop->sys->read(loop, fd, buf, len, 0);
 }
 
 int write_try(struct weir_loop *loop, struct weir_op *op, int fd)

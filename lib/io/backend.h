@@ -8,6 +8,8 @@
 #ifndef IO_BACKEND_H
 #define IO_BACKEND_H
 
+#include <sys/socket.h>
+
 #include "io/loop.h"
 
 struct io_uring_sqe;
@@ -34,6 +36,7 @@ enum io_queued {
  * @try: do it now without blocking (with IO_OPF_BLOCKS: from a thread that may
  *	block): a result >= 0, or -errno, -EAGAIN to be tried again. For
  *	readiness backends, through loop->sys
+ * @fill: the same into a buffer of the op's pool, with IO_OPF_POOL
  */
 struct weir_op_def {
 	const char *name;
@@ -44,6 +47,7 @@ struct weir_op_def {
 	void (*prep)(struct weir_loop *loop, const struct weir_op *op,
 		     struct io_uring_sqe *sqe);
 	int (*try)(struct weir_loop *loop, struct weir_op *op, int fd);
+	int (*fill)(struct weir_loop *loop, struct weir_op *op, int fd, void *buf, uint32_t len);
 };
 
 enum io_op_flags {
@@ -59,7 +63,30 @@ enum io_op_flags {
 	IO_OPF_MSG	= 1 << 9,	/* has msg_flags, of which the row allows some */
 	IO_OPF_PLAIN	= 1 << 10,	/* opens a plain descriptor: its result below */
 	IO_OPF_TWO	= 1 << 11,	/* works on a second file, op->splice.from */
+	IO_OPF_INLINE	= 1 << 12,	/* as a rule it ends as it is submitted */
+	IO_OPF_NOW	= 1 << 13,	/* uring too tries it if the file has a descriptor */
+	IO_OPF_HEADED	= 1 << 14,	/* a buffer of its pool begins with a struct msg_head */
 };
+
+/*
+ * What io_uring puts in front of a message in a buffer of a pool; behind it lie
+ * the room for the name, the room for control messages, and the bytes. Other
+ * backends do the same.
+ */
+struct msg_head {
+	uint32_t name_len;
+	uint32_t control_len;
+	uint32_t len;
+	uint32_t flags;
+};
+
+/* msg_head_bytes() - what lies before the bytes in a buffer of the op's pool */
+static inline uint64_t msg_head_bytes(const struct weir_op *op)
+{
+	const struct msghdr *msg = op->xfer.buf;
+
+	return sizeof(struct msg_head) + (uint64_t)msg->msg_namelen + msg->msg_controllen;
+}
 
 extern const struct weir_op_def weir_op_defs[WEIR_OP_MAX];	/* lib/optable.c */
 
@@ -215,9 +242,16 @@ extern const struct weir_backend weir_backend_sim;
  */
 void io_event(struct weir_loop *loop, struct weir_op *op, int res, bool more);
 
-/* io_event_lease() - the same for a recv that filled buffer @bid of its pool */
-void io_event_lease(struct weir_loop *loop, struct weir_op *op, int res, uint32_t bid,
+/* io_event_lease() - the same for an op that got @len bytes in buffer @bid of its pool */
+void io_event_lease(struct weir_loop *loop, struct weir_op *op, uint32_t len, uint32_t bid,
 		    bool more);
+
+/*
+ * io_pool_end() - do @len bytes in a buffer of @op's pool mean the end of the
+ * stream? A datagram may be empty.
+ */
+bool io_pool_end(const struct weir_loop *loop, const struct weir_op *op, const void *buf,
+		 uint32_t len);
 
 /*
  * io_event_nobufs() - a recv of @op found its pool empty. The op is no longer

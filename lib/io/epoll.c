@@ -126,7 +126,10 @@ static int epoll_offload(struct weir_loop *loop, struct weir_op *op)
 		block = splice_may_block(loop, op);
 	else
 		block = !op_has_file(op) || may_block(loop, op->file);
-	return block ? io_offload(loop, op) : -EAGAIN;
+	if (!block)
+		return -EAGAIN;
+	/* As io_uring: it has no poll, so nothing more would ever come. */
+	return op->flags & WEIR_OPF_MULTISHOT ? -EBADFD : io_offload(loop, op);
 }
 
 static int epoll_adopt(struct weir_loop *loop, uint32_t file, int fd)

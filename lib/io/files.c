@@ -82,6 +82,13 @@ struct weir_file io_file_fixed(struct weir_loop *loop, uint32_t index)
 	return entry_open(loop, index, -1);
 }
 
+void io_file_type(struct weir_loop *loop, struct weir_file file, int type)
+{
+	type &= ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (type != SOCK_STREAM && type != SOCK_SEQPACKET)
+		loop->files[file.index].hints |= IO_HINT_DATAGRAM;
+}
+
 void io_file_free(struct weir_loop *loop, uint32_t index)
 {
 	struct io_file *entry = &loop->files[index];
@@ -138,8 +145,9 @@ bool io_accept_one(const struct weir_loop *loop, const struct weir_op *op)
 
 int weir_file_adopt(struct weir_loop *loop, int fd, struct weir_file *filep)
 {
+	uint32_t len = sizeof(int);
 	struct weir_file file;
-	int err;
+	int type, err;
 
 	assert_owner(loop);
 	/* What a simulated kernel knows has no descriptor of this one. */
@@ -153,6 +161,8 @@ int weir_file_adopt(struct weir_loop *loop, int fd, struct weir_file *filep)
 		io_file_free(loop, file.index);
 		return err;
 	}
+	if (!loop->sys->getsockopt(loop, fd, SOL_SOCKET, SO_TYPE, &type, &len))
+		io_file_type(loop, file, type);
 	*filep = file;
 	return 0;
 }

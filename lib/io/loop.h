@@ -71,8 +71,11 @@ struct io_file {
 	uint32_t pins;		/* ops of two files in flight on it, on its list or not */
 	uint8_t state;		/* enum io_file_state */
 	uint8_t armed;		/* readiness backends: poll events registered */
-	uint16_t hints;		/* readiness backends: enum ready_hints */
+	uint16_t hints;		/* IO_HINT_DATAGRAM; readiness backends: enum ready_hints */
 };
+
+/* io_file.hints: a socket of datagrams, where one without bytes is not the end. */
+enum { IO_HINT_DATAGRAM = 1 << 2 };
 
 struct weir_loop {
 	const struct weir_backend *backend;
@@ -180,6 +183,9 @@ int io_file_new(struct weir_loop *loop, int fd, struct weir_file *filep);
 
 /* io_file_fixed() - the kernel put a new file into fixed slot @index */
 struct weir_file io_file_fixed(struct weir_loop *loop, uint32_t index);
+
+/* io_file_type() - it is a socket of this type, SOCK_STREAM or another */
+void io_file_type(struct weir_loop *loop, struct weir_file file, int type);
 
 /* io_file_free() - the file is closed: its handle is stale, its place free */
 void io_file_free(struct weir_loop *loop, uint32_t index);

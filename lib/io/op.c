@@ -246,18 +246,23 @@ static int op_check_multi(const struct weir_loop *loop, const struct weir_op *op
 		return multi ? 0 : -EINVAL;
 	if (op->opcode == WEIR_OP_POLL)
 		return 0;
-	if (!group == multi)
+	if (!group == multi || (group && group->loop != loop))
 		return -EINVAL;
-	return group && group->loop != loop ? -EINVAL : 0;
+	if (!group || !(op_def(op)->flags & IO_OPF_HEADED))
+		return 0;
+	return op->xfer.buf && msg_head_bytes(op) < group->buf_bytes ? 0 : -EINVAL;
 }
 
-/* The backends agree on no more than these; a buffer of a pool is always taken. */
+/*
+ * The backends agree on no more than these. A buffer of a pool is always taken,
+ * and its count is never more than is in it.
+ */
 static int op_check_xfer(const struct weir_op *op)
 {
 	int allowed = op_def(op)->msg_flags;
 
 	if (op_group(op))
-		allowed &= ~MSG_PEEK;
+		allowed &= ~(MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE);
 	return op->xfer.msg_flags & ~allowed ? -EINVAL : 0;
 }
 
@@ -499,16 +504,26 @@ void io_event(struct weir_loop *loop, struct weir_op *op, int res, bool more)
 	op_event(loop, op, res, origin, more);
 }
 
-void io_event_lease(struct weir_loop *loop, struct weir_op *op, int res, uint32_t bid,
+bool io_pool_end(const struct weir_loop *loop, const struct weir_op *op, const void *buf,
+		 uint32_t len)
+{
+	if (op_def(op)->flags & IO_OPF_HEADED)
+		len = ((const struct msg_head *)buf)->len;
+	return !len && !(loop->files[op->file.index].hints & IO_HINT_DATAGRAM);
+}
+
+void io_event_lease(struct weir_loop *loop, struct weir_op *op, uint32_t len, uint32_t bid,
 		    bool more)
 {
-	struct weir_lease *lease = group_take(op_group(op), bid, (uint32_t)res);
+	struct weir_lease *lease = group_take(op_group(op), bid, len);
 
+	if (op_def(op)->flags & IO_OPF_HEADED)
+		len -= (uint32_t)msg_head_bytes(op);
 	op->lease = lease;
 	op->lib_priv = RECV_SERVED;
 	if (!more)
 		op_group(op)->armed--;
-	op_event(loop, op, res, WEIR_ORIGIN_KERNEL, more);
+	op_event(loop, op, (int)len, WEIR_ORIGIN_KERNEL, more);
 	lease_put(lease);
 }
 

@@ -14,7 +14,10 @@ void nop_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_
 
 void poll_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
 {
-	io_uring_prep_poll_add(sqe, -1, op->poll.events);
+	if (op->flags & WEIR_OPF_MULTISHOT)
+		io_uring_prep_poll_multishot(sqe, -1, op->poll.events);
+	else
+		io_uring_prep_poll_add(sqe, -1, op->poll.events);
 }
 #endif
 

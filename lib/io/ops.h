@@ -22,6 +22,8 @@
 #endif
 #define OP_TRY_DECLARE(fn) \
 	int fn(struct weir_loop *loop, struct weir_op *op, int fd)
+#define OP_FILL_DECLARE(fn) \
+	int fn(struct weir_loop *loop, struct weir_op *op, int fd, void *buf, uint32_t len)
 #define OP_CHECK_DECLARE(fn) \
 	int fn(const struct weir_loop *loop, const struct weir_op *op)
 
@@ -33,22 +35,41 @@ OP_TRY_DECLARE(poll_try);
 OP_TRY_DECLARE(work_try);
 
 /* lib/net/ops.c */
-OP_PREP_DECLARE(accept_prep);
-OP_TRY_DECLARE(accept_try);
-OP_PREP_DECLARE(connect_prep);
-OP_TRY_DECLARE(connect_try);
 OP_PREP_DECLARE(recv_prep);
 OP_TRY_DECLARE(recv_try);
+OP_FILL_DECLARE(recv_fill);
+OP_PREP_DECLARE(recvmsg_prep);
+OP_TRY_DECLARE(recvmsg_try);
+OP_FILL_DECLARE(recvmsg_fill);
+OP_PREP_DECLARE(sendmsg_prep);
+OP_TRY_DECLARE(sendmsg_try);
 OP_PREP_DECLARE(send_prep);
 OP_TRY_DECLARE(send_try);
 OP_PREP_DECLARE(shutdown_prep);
 OP_TRY_DECLARE(shutdown_try);
 OP_PREP_DECLARE(getsockopt_prep);
 OP_TRY_DECLARE(getsockopt_try);
+OP_PREP_DECLARE(setsockopt_prep);
+OP_TRY_DECLARE(setsockopt_try);
+OP_PREP_DECLARE(install_prep);
+OP_TRY_DECLARE(install_try);
+
+/* lib/net/open.c */
+OP_PREP_DECLARE(socket_prep);
+OP_TRY_DECLARE(socket_try);
+OP_PREP_DECLARE(bind_prep);
+OP_TRY_DECLARE(bind_try);
+OP_PREP_DECLARE(listen_prep);
+OP_TRY_DECLARE(listen_try);
+OP_PREP_DECLARE(accept_prep);
+OP_TRY_DECLARE(accept_try);
+OP_PREP_DECLARE(connect_prep);
+OP_TRY_DECLARE(connect_try);
 
 /* lib/file/ops.c; a ftruncate has no prep */
 OP_PREP_DECLARE(read_prep);
 OP_TRY_DECLARE(read_try);
+OP_FILL_DECLARE(read_fill);
 OP_PREP_DECLARE(write_prep);
 OP_TRY_DECLARE(write_try);
 OP_PREP_DECLARE(readv_prep);
@@ -90,7 +111,7 @@ OP_CHECK_DECLARE(splice_check);
 /* An accept that io_uring carries out for one connection only: op->lib_priv. */
 enum { ACCEPT_MULTI = 1, ACCEPT_ONE = 2 };
 
-/* A connect on its way: op->lib_priv. op->accepted is its socket. */
-enum { CONNECT_NONE, CONNECT_SOCKET, CONNECT_CONNECTING };
+/* An op that opens a file, on its way: op->lib_priv. Then a connect goes on with it. */
+enum { OPEN_NONE, OPEN_FILE, OPEN_CONNECTING };
 
 #endif /* IO_OPS_H */

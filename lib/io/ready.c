@@ -22,8 +22,8 @@
 #include "io/ops.h"
 #include "io/ready.h"
 
-/* What no try returns: the op waits for its file. */
-enum { READY_WAITS = INT_MIN };
+/* What no try returns: the op waits for its file, or is at the end of it. */
+enum { READY_WAITS = INT_MIN, READY_END };
 
 struct ready_group {
 	uint32_t top;
@@ -40,7 +40,7 @@ static struct io_file *file_of(const struct weir_loop *loop, const struct weir_o
 {
 	if (op_has_file(op))
 		return &loop->files[op->file.index];
-	if (op->opcode == WEIR_OP_CONNECT && op->lib_priv == CONNECT_CONNECTING)
+	if (op->opcode == WEIR_OP_CONNECT && op->lib_priv == OPEN_CONNECTING)
 		return &loop->files[op->accepted.index];
 	return NULL;
 }
@@ -146,18 +146,18 @@ static int try_op(struct weir_loop *loop, struct weir_op *op)
 /* An op ends here before its time: what it opened is undone. */
 static void abandon(struct weir_loop *loop, struct weir_op *op)
 {
-	if (op->opcode != WEIR_OP_CONNECT || op->lib_priv != CONNECT_CONNECTING)
+	if (op->opcode != WEIR_OP_CONNECT || op->lib_priv != OPEN_CONNECTING || !op_opens(op))
 		return;
 	list_del(&op->lib_file);
 	loop->sys->close(loop, loop->files[op->accepted.index].fd);
 	io_file_free(loop, op->accepted.index);
-	op->lib_priv = CONNECT_NONE;
+	op->lib_priv = OPEN_NONE;
 }
 
 /* A connect that met a full backlog of AF_UNIX has undone itself. */
 static bool gave_up(const struct weir_op *op)
 {
-	return op->opcode == WEIR_OP_CONNECT && op->lib_priv == CONNECT_NONE;
+	return op->opcode == WEIR_OP_CONNECT && op->lib_priv == OPEN_NONE;
 }
 
 /* Try, and wait if that is what it takes: READY_WAITS if @op waits now. */
@@ -173,8 +173,8 @@ static int try_or_wait(struct weir_loop *loop, struct weir_op *op)
 		abandon(loop, op);
 		res = err;
 	}
-	if (res >= 0 && op->opcode == WEIR_OP_CONNECT && ready_of(loop)->short_drains &&
-	    op->addr.addr->sa_family != AF_UNIX)
+	if (res >= 0 && op->opcode == WEIR_OP_CONNECT && op_opens(op) &&
+	    ready_of(loop)->short_drains && op->addr.addr->sa_family != AF_UNIX)
 		loop->files[op->accepted.index].hints |= READY_HINT_STREAM;
 	return res;
 }
@@ -186,20 +186,19 @@ static int offload_or_try(struct weir_loop *loop, struct weir_op *op)
 
 	if (op_def(op)->flags & IO_OPF_BLOCKS)
 		err = ready_of(loop)->offload(loop, op);
-	if (err == -EAGAIN)
+	if (err != -EAGAIN)
+		return err ? err : READY_WAITS;
+	if (!(op->flags & WEIR_OPF_MULTISHOT))
 		return try_or_wait(loop, op);
-	return err ? err : READY_WAITS;
+	/* It has events that are not terminal: from reap alone. */
+	make_runnable(loop, op);
+	return READY_WAITS;
 }
 
 int ready_queue(struct weir_loop *loop, struct weir_op *op)
 {
 	int res;
 
-	/* These have events that are not terminal: from reap alone. */
-	if (op->flags & WEIR_OPF_MULTISHOT) {
-		make_runnable(loop, op);
-		return IO_QUEUED_PENDING;
-	}
 	/* Not into op->res: a thread may have it already. */
 	res = offload_or_try(loop, op);
 	if (res == READY_WAITS)
@@ -316,8 +315,8 @@ static unsigned int run_accept(struct weir_loop *loop, struct weir_op *op)
 	return n;
 }
 
-/* Nothing came: the buffer goes back, the op waits or ends. */
-static unsigned int recv_nothing(struct weir_loop *loop, struct weir_op *op, int res)
+/* Nothing came: the op waits or ends. */
+static unsigned int run_nothing(struct weir_loop *loop, struct weir_op *op, int res)
 {
 	if (res == -EAGAIN) {
 		res = wait_ready(loop, op);
@@ -328,35 +327,65 @@ static unsigned int recv_nothing(struct weir_loop *loop, struct weir_op *op, int
 	return 1;
 }
 
-static unsigned int run_recv_pool(struct weir_loop *loop, struct weir_op *op)
+static unsigned int run_poll(struct weir_loop *loop, struct weir_op *op)
 {
-	struct io_group *group = (struct io_group *)(void *)op->xfer.pool;
-	const struct io_file *entry = file_of(loop, op);
+	int res = try_or_wait(loop, op);
+
+	if (res == READY_WAITS)
+		return 0;
+	io_event(loop, op, res, res >= 0);
+	if (res < 0 || was_cancelled(op))
+		return 1;
+	return 1 + run_nothing(loop, op, -EAGAIN);
+}
+
+/* Fill buffer @bid once: bytes, -errno or READY_END; it is taken only by bytes. */
+static int pool_fill(struct weir_loop *loop, struct weir_op *op, uint32_t bid)
+{
+	struct io_group *group = op_group(op);
+	void *buf = group->leases[bid].data;
+	int res;
+
+	res = op_def(op)->fill(loop, op, file_of(loop, op)->fd, buf, group->buf_bytes);
+	if (res >= 0 && io_pool_end(loop, op, buf, (uint32_t)res))
+		res = READY_END;
+	if (res < 0)
+		ready_group_put(loop, group, bid);
+	return res;
+}
+
+/* Did that much leave nothing behind, so that the next edge will tell? */
+static bool was_drained(const struct weir_loop *loop, const struct weir_op *op, int res)
+{
+	uint16_t hints = file_of(loop, op)->hints;
+
+	return (uint32_t)res < op_group(op)->buf_bytes &&
+	       (hints & (READY_HINT_STREAM | READY_HINT_MORE | IO_HINT_DATAGRAM)) ==
+	       READY_HINT_STREAM;
+}
+
+static unsigned int run_pool(struct weir_loop *loop, struct weir_op *op)
+{
 	unsigned int n;
 
 	for (n = 0; n < READY_BURST; n++) {
 		bool drained;
 		int bid, res;
 
-		bid = buffer_take(group);
+		bid = buffer_take(op_group(op));
 		if (bid < 0) {
 			io_event_nobufs(loop, op);
 			return n;
 		}
-		res = loop->sys->recv(loop, entry->fd, group->leases[bid].data, group->buf_bytes,
-				      op->xfer.msg_flags);
-		if (res <= 0) {
-			ready_group_put(loop, group, (uint32_t)bid);
-			return n + recv_nothing(loop, op, res);
-		}
-		drained = (uint32_t)res < group->buf_bytes &&
-			  (entry->hints & (READY_HINT_STREAM | READY_HINT_MORE)) ==
-			  READY_HINT_STREAM;
-		io_event_lease(loop, op, res, (uint32_t)bid, true);
+		res = pool_fill(loop, op, (uint32_t)bid);
+		if (res < 0)
+			return n + run_nothing(loop, op, res == READY_END ? 0 : res);
+		drained = was_drained(loop, op, res);
+		io_event_lease(loop, op, (uint32_t)res, (uint32_t)bid, true);
 		if (was_cancelled(op))
 			return n + 1;
 		if (drained)
-			return n + 1 + recv_nothing(loop, op, -EAGAIN);
+			return n + 1 + run_nothing(loop, op, -EAGAIN);
 	}
 	make_runnable(loop, op);
 	return n;
@@ -372,7 +401,7 @@ static unsigned int run_op(struct weir_loop *loop, struct weir_op *op)
 	if (op->opcode == WEIR_OP_ACCEPT)
 		return run_accept(loop, op);
 	if (op->flags & WEIR_OPF_MULTISHOT)
-		return run_recv_pool(loop, op);
+		return op_group(op) ? run_pool(loop, op) : run_poll(loop, op);
 	return run_once(loop, op);
 }
 

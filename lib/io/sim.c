@@ -97,6 +97,8 @@ static int sim_offload(struct weir_loop *loop, struct weir_op *op)
 
 	if (!sim_may_block(loop, op))
 		return -EAGAIN;
+	if (op->flags & WEIR_OPF_MULTISHOT)
+		return -EBADFD;		/* as io_uring: a file has no edges */
 	/* On a list, or an edge of its file would have it tried at once. */
 	list_add_tail(&sim->delayed, &op->lib_queue);
 	sim_event_add(sim, op->lib_slot, SIM_DUE_DISK,

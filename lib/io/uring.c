@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "io/group.h"
 #include "io/ops.h"
@@ -42,16 +43,8 @@ void uring_fill(struct weir_loop *loop, struct weir_op *op, struct io_uring_sqe 
 		return;		/* a slot or a descriptor, never through the table */
 	if (op_has_file(op))
 		set_file(loop, op->file, sqe);
-	else if (op->lib_priv == CONNECT_CONNECTING)
+	else if (op_opens(op) && op->lib_priv == OPEN_CONNECTING)
 		set_file(loop, op->accepted, sqe);
-}
-
-/* Most of these have ended when the submission returns. */
-static bool ends_inline(const struct weir_op *op)
-{
-	return op->opcode == WEIR_OP_SEND || op->opcode == WEIR_OP_CLOSE ||
-	       op->opcode == WEIR_OP_NOP || op->opcode == WEIR_OP_SHUTDOWN ||
-	       op->opcode == WEIR_OP_GETSOCKOPT;
 }
 
 void uring_quiet(struct io_uring_sqe *sqe)
@@ -70,19 +63,50 @@ void uring_cancel(struct weir_loop *loop, struct weir_op *op)
 	uring_quiet(sqe);
 }
 
+/* An option that the kernel does not read of a slot is read of a descriptor. */
+static bool is_installed(const struct weir_op *op)
+{
+	return op->opcode == WEIR_OP_GETSOCKOPT && op->sockopt.level != SOL_SOCKET;
+}
+
+/*
+ * What is not done by the ring: what only plain descriptors can, and a socket, if
+ * it could not be bound as a slot of the table.
+ */
+static bool queue_elsewhere(struct weir_loop *loop, struct weir_op *op, int *queued)
+{
+	const struct weir_op_def *def = op_def(op);
+	int fd = op_fd(loop, op);
+	int res;
+
+	if (!def->prep) {
+		res = io_offload(loop, op);
+		if (!res) {
+			*queued = IO_QUEUED_PENDING;
+			return true;	/* a thread may have it already */
+		}
+	} else if ((def->flags & IO_OPF_NOW && fd >= 0) ||
+		   (op->opcode == WEIR_OP_SOCKET && !uring_has(loop, URING_OP_BIND))) {
+		res = def->try(loop, op, fd);
+	} else if ((op->opcode == WEIR_OP_INSTALL || is_installed(op)) &&
+		   !uring_has(loop, URING_OP_FIXED_FD_INSTALL)) {
+		res = -EOPNOTSUPP;
+	} else {
+		return false;
+	}
+	op->res = res;
+	*queued = IO_QUEUED_DONE;
+	return true;
+}
+
 static int uring_queue(struct weir_loop *loop, struct weir_op *op)
 {
 	struct uring *u = uring_of(loop);
 	struct io_uring_sqe *sqe;
-	int err;
+	int queued;
 
-	if (!op_def(op)->prep) {
-		err = io_offload(loop, op);
-		if (!err)
-			return IO_QUEUED_PENDING;	/* a thread may have it already */
-		op->res = err;
-		return IO_QUEUED_DONE;
-	}
+	if (queue_elsewhere(loop, op, &queued))
+		return queued;
 	if (!io_uring_sq_space_left(&u->ring))
 		return -EAGAIN;
 	if (op_opens(op))
@@ -93,16 +117,22 @@ static int uring_queue(struct weir_loop *loop, struct weir_op *op)
 		return IO_QUEUED_DONE;
 	}
 	uring_fill(loop, op, sqe);
-	u->inline_ops += ends_inline(op);
+	u->inline_ops += !!(op_def(op)->flags & IO_OPF_INLINE);
 	return IO_QUEUED_PENDING;
 }
 
-/* io_uring waits by itself, but not for a file that asks not to. */
+/*
+ * With O_NONBLOCK io_uring would not wait, but end operations with -EAGAIN. What is
+ * neither socket nor pipe is polled, and read by others who rely on theirs.
+ */
 static int uring_adopt(struct weir_loop *loop, uint32_t file, int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
+	struct stat st;
 
-	if (flags >= 0 && flags & O_NONBLOCK)
+	if (flags < 0 || !(flags & O_NONBLOCK) || fstat(fd, &st))
+		return 0;
+	if (S_ISSOCK(st.st_mode) || S_ISFIFO(st.st_mode))
 		fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
 	return 0;
 }
@@ -127,24 +157,43 @@ static void on_wake(struct weir_loop *loop)
 	wake_arm(loop);
 }
 
-static void on_recv(struct weir_loop *loop, struct weir_op *op, int res, uint32_t flags)
+static void on_pool(struct weir_loop *loop, struct weir_op *op, int res, uint32_t flags)
 {
-	bool more = flags & IORING_CQE_F_MORE;
+	struct io_group *group = op_group(op);
 	uint32_t bid = flags >> IORING_CQE_BUFFER_SHIFT;
 
-	if (res == -ENOBUFS && op->xfer.pool) {
+	if (res == -ENOBUFS) {
 		io_event_nobufs(loop, op);
 		return;
 	}
-	if (flags & IORING_CQE_F_BUFFER && res > 0) {
-		io_event_lease(loop, op, res, bid, true);
-		if (!more)
-			io_event_again(loop, op);
-		return;
+	if (flags & IORING_CQE_F_BUFFER && res >= 0) {
+		if (!io_pool_end(loop, op, group->leases[bid].data, (uint32_t)res)) {
+			io_event_lease(loop, op, (uint32_t)res, bid, true);
+			if (!(flags & IORING_CQE_F_MORE))
+				io_event_again(loop, op);
+			return;
+		}
+		res = 0;
 	}
 	if (flags & IORING_CQE_F_BUFFER)
-		uring_group_put(loop, (struct io_group *)(void *)op->xfer.pool, bid);
-	io_event(loop, op, res, more && res > 0);
+		uring_group_put(loop, group, bid);
+	io_event(loop, op, res, false);
+}
+
+/* A multishot poll. The kernel may end it although it was not asked to. */
+static void on_poll(struct weir_loop *loop, struct weir_op *op, int res, uint32_t flags)
+{
+	io_event(loop, op, res, res >= 0);
+	if (res >= 0 && !(flags & IORING_CQE_F_MORE))
+		io_event_again(loop, op);
+}
+
+static int through_descriptor(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	int res = op_def(op)->try(loop, op, fd);
+
+	loop->sys->close(loop, fd);
+	return res;
 }
 
 static void on_op(struct weir_loop *loop, const struct io_uring_cqe *cqe)
@@ -155,21 +204,19 @@ static void on_op(struct weir_loop *loop, const struct io_uring_cqe *cqe)
 
 	if (!op)
 		return;
-	u->news += !ends_inline(op);
-	switch (op->opcode) {
-	case WEIR_OP_ACCEPT:
+	u->news += !(op_def(op)->flags & IO_OPF_INLINE);
+	if (op_group(op))
+		on_pool(loop, op, cqe->res, cqe->flags);
+	else if (op->opcode == WEIR_OP_ACCEPT)
 		uring_on_accept(loop, op, cqe->res, cqe->flags);
-		break;
-	case WEIR_OP_CONNECT:
+	else if (op_opens(op) && !op_opens_plain(op))
 		uring_on_open(loop, op, cqe->res);
-		break;
-	case WEIR_OP_RECV:
-		on_recv(loop, op, cqe->res, cqe->flags);
-		break;
-	default:
+	else if (op->flags & WEIR_OPF_MULTISHOT)
+		on_poll(loop, op, cqe->res, cqe->flags);
+	else if (is_installed(op) && cqe->res >= 0)
+		io_event(loop, op, through_descriptor(loop, op, cqe->res), false);
+	else
 		io_event(loop, op, cqe->res, false);
-		break;
-	}
 }
 
 int uring_dispatch(struct weir_loop *loop)

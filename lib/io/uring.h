@@ -34,6 +34,7 @@ struct uring {
 	struct io_uring ring;
 	struct weir_link accepts;	/* armed, by lib_queue */
 	uint64_t wake_count;		/* where the wake descriptor is read into */
+	uint64_t ops;			/* bit n: the kernel has operation n */
 	uint32_t features;
 	uint32_t inline_ops;		/* queued ops that likely end at submission */
 	uint64_t news;			/* events since noted_ns, those ops not counted */
@@ -46,6 +47,11 @@ struct uring {
 static inline struct uring *uring_of(const struct weir_loop *loop)
 {
 	return loop->priv;
+}
+
+static inline bool uring_has(const struct weir_loop *loop, unsigned int opcode)
+{
+	return uring_of(loop)->ops >> opcode & 1;
 }
 
 /* lib/io/uring.c: fill in the entry of an op but for what its row's prep does */

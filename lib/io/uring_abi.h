@@ -19,7 +19,13 @@ enum {
 	URING_SINGLE_ISSUER		= 1U << 12,	/* 6.0 */
 	URING_DEFER_TASKRUN		= 1U << 13,	/* 6.1 */
 	URING_OP_URING_CMD		= 46,
+	URING_OP_READ_MULTISHOT		= 49,		/* 6.7 */
+	URING_OP_FIXED_FD_INSTALL	= 54,		/* 6.8 */
+	URING_OP_BIND			= 56,		/* 6.11 */
+	URING_OP_LISTEN			= 57,		/* 6.11 */
+	URING_OPS_MAX			= 64,		/* more than are known here */
 	URING_SOCKET_GETSOCKOPT		= 2,		/* 6.7 */
+	URING_SOCKET_SETSOCKOPT		= 3,		/* 6.7 */
 	URING_REGISTER_ENABLE_RINGS	= 12,
 };
 
@@ -34,12 +40,12 @@ struct uring_wait_arg {
 _Static_assert(sizeof(struct uring_wait_arg) == sizeof(struct io_uring_getevents_arg),
 	       "the kernel's struct io_uring_getevents_arg");
 
-/* SOCKET_URING_OP_GETSOCKOPT: level and optname stand in addr, optval in addr3. */
-static inline void uring_prep_getsockopt(struct io_uring_sqe *sqe, int level, int name,
-					 void *value, uint32_t len)
+/* SOCKET_URING_OP_*SOCKOPT: level and optname stand in addr, optval in addr3. */
+static inline void uring_prep_sockopt(struct io_uring_sqe *sqe, int cmd, int level, int name,
+				      const void *value, uint32_t len)
 {
 	io_uring_prep_rw(URING_OP_URING_CMD, sqe, -1, NULL, 0, 0);
-	sqe->off = URING_SOCKET_GETSOCKOPT;
+	sqe->off = (uint32_t)cmd;
 	sqe->addr = (uint32_t)level | (uint64_t)(uint32_t)name << 32;
 	sqe->file_index = len;
 	sqe->addr3 = (uint64_t)(uintptr_t)value;

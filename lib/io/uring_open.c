@@ -39,8 +39,8 @@ void uring_opening(struct weir_loop *loop, struct weir_op *op)
 {
 	if (op_opens_plain(op))
 		return;		/* no slot of the kernel's */
-	if (op->opcode == WEIR_OP_CONNECT) {
-		op->lib_priv = CONNECT_SOCKET;
+	if (op->opcode != WEIR_OP_ACCEPT) {
+		op->lib_priv = OPEN_FILE;
 		reserve(loop);
 		return;
 	}
@@ -98,31 +98,42 @@ static void connect_abandon(struct weir_loop *loop, struct weir_op *op, int res)
 	io_event(loop, op, res, false);
 }
 
-void uring_on_open(struct weir_loop *loop, struct weir_op *op, int res)
+static void connect_begin(struct weir_loop *loop, struct weir_op *op)
 {
 	struct io_uring_sqe *sqe;
 
-	if (op->lib_priv == CONNECT_SOCKET) {
-		loop->files_reserved--;
-		if (res < 0) {
-			io_event(loop, op, res, false);
-			return;
-		}
-		op->accepted = io_file_fixed(loop, (uint32_t)res);
-		op->lib_priv = CONNECT_CONNECTING;
-		if (op->lib_end != OP_END_NONE) {
-			connect_abandon(loop, op, -ECANCELED);
-			return;
-		}
-		sqe = uring_sqe(loop);
-		if (sqe)
-			uring_fill(loop, op, sqe);
-		else
-			connect_abandon(loop, op, -EIO);
+	if (op->lib_end != OP_END_NONE) {
+		connect_abandon(loop, op, -ECANCELED);
 		return;
 	}
-	if (res < 0)
-		connect_abandon(loop, op, res);
+	op->lib_priv = OPEN_CONNECTING;
+	sqe = uring_sqe(loop);
+	if (sqe)
+		uring_fill(loop, op, sqe);
 	else
-		io_event(loop, op, 0, false);
+		connect_abandon(loop, op, -EIO);
+}
+
+void uring_on_open(struct weir_loop *loop, struct weir_op *op, int res)
+{
+	if (op->lib_priv == OPEN_CONNECTING) {
+		if (res < 0)
+			connect_abandon(loop, op, res);
+		else
+			io_event(loop, op, 0, false);
+		return;
+	}
+	loop->files_reserved--;
+	if (res < 0) {
+		io_event(loop, op, res, false);
+		return;
+	}
+	op->accepted = io_file_fixed(loop, (uint32_t)res);
+	if (op->opcode == WEIR_OP_CONNECT) {
+		connect_begin(loop, op);
+		return;
+	}
+	if (op->opcode == WEIR_OP_SOCKET)
+		io_file_type(loop, op->accepted, op->socket.type);
+	io_event(loop, op, 0, false);
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * ops.c - operations on sockets: accept, connect, recv, send, shutdown, getsockopt
+ * ops.c - operations on open sockets: bytes and messages, options, shutdown
+ *
+ * lib/net/open.c has those that open, bind and connect them.
  */
 #include <errno.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "io/group.h"
 #include "io/ops.h"
@@ -12,26 +15,6 @@
 #include <liburing.h>
 
 #include "io/uring_abi.h"
-
-void accept_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
-{
-	if (op->lib_priv != ACCEPT_ONE) {
-		io_uring_prep_multishot_accept_direct(sqe, -1, NULL, NULL, 0);
-		return;
-	}
-	/* The helper of liburing 2.3 makes "any slot" into "no slot": a descriptor. */
-	io_uring_prep_accept(sqe, -1, NULL, NULL, 0);
-	sqe->file_index = IORING_FILE_INDEX_ALLOC;
-}
-
-void connect_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
-{
-	if (op->lib_priv == CONNECT_SOCKET)
-		io_uring_prep_socket_direct_alloc(sqe, op->addr.addr->sa_family,
-						  SOCK_STREAM, 0, 0);
-	else
-		io_uring_prep_connect(sqe, -1, op->addr.addr, op->addr.len);
-}
 
 void recv_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
 {
@@ -51,6 +34,26 @@ void send_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring
 	io_uring_prep_send(sqe, -1, op->xfer.buf, op->len, op->xfer.msg_flags | MSG_NOSIGNAL);
 }
 
+void recvmsg_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	const struct io_group *group = op_group(op);
+	unsigned int flags = (unsigned int)op->xfer.msg_flags | MSG_CMSG_CLOEXEC;
+
+	if (!group) {
+		io_uring_prep_recvmsg(sqe, -1, op->xfer.buf, flags);
+		return;
+	}
+	io_uring_prep_recvmsg_multishot(sqe, -1, op->xfer.buf, flags);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = (uint16_t)group->id;
+}
+
+void sendmsg_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	io_uring_prep_sendmsg(sqe, -1, op->xfer.buf,
+			      (unsigned int)op->xfer.msg_flags | MSG_NOSIGNAL);
+}
+
 void shutdown_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
 {
 	io_uring_prep_shutdown(sqe, -1, op->shutdown.how);
@@ -58,71 +61,24 @@ void shutdown_prep(struct weir_loop *loop, const struct weir_op *op, struct io_u
 
 void getsockopt_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
 {
-	uring_prep_getsockopt(sqe, op->sockopt.level, op->sockopt.name, op->sockopt.value,
-			      op->sockopt.len);
+	if (op->sockopt.level == SOL_SOCKET)
+		uring_prep_sockopt(sqe, URING_SOCKET_GETSOCKOPT, op->sockopt.level,
+				   op->sockopt.name, op->sockopt.value, op->sockopt.len);
+	else
+		install_prep(loop, op, sqe);	/* is_installed() of uring.c goes on */
+}
+
+void setsockopt_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	uring_prep_sockopt(sqe, URING_SOCKET_SETSOCKOPT, op->sockopt.level, op->sockopt.name,
+			   op->sockopt.value, op->sockopt.len);
+}
+
+void install_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	io_uring_prep_rw(URING_OP_FIXED_FD_INSTALL, sqe, -1, NULL, 0, 0);
 }
 #endif
-
-int accept_try(struct weir_loop *loop, struct weir_op *op, int fd)
-{
-	int ret, err;
-
-	if (!io_file_room(loop, 1))
-		return -ENFILE;
-	ret = loop->sys->accept(loop, fd);
-	if (ret < 0)
-		return ret;
-	fd = ret;
-	err = io_file_new(loop, fd, &op->accepted);
-	if (err) {
-		loop->sys->close(loop, fd);
-		return err;
-	}
-	return 0;
-}
-
-/* Undo connect_begin(): the socket goes, and the op has no file to wait for. */
-static int connect_undo(struct weir_loop *loop, struct weir_op *op, int err)
-{
-	loop->sys->close(loop, loop->files[op->accepted.index].fd);
-	io_file_free(loop, op->accepted.index);
-	op->lib_priv = CONNECT_NONE;
-	return err;
-}
-
-static int connect_begin(struct weir_loop *loop, struct weir_op *op)
-{
-	int fd, err;
-
-	fd = loop->sys->socket(loop, op->addr.addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return fd;
-	err = io_file_new(loop, fd, &op->accepted);
-	if (err) {
-		loop->sys->close(loop, fd);
-		return err;
-	}
-	op->lib_priv = CONNECT_CONNECTING;
-	err = loop->sys->connect(loop, fd, op->addr.addr, op->addr.len);
-	if (err == -EINPROGRESS)
-		return -EAGAIN;
-	/*
-	 * -EAGAIN is an end too: the backlog of a listener of AF_UNIX is full, and
-	 * nothing would ever tell that it has room again.
-	 */
-	return err ? connect_undo(loop, op, err) : 0;
-}
-
-/* Called again when the socket is writable; @fd is op->accepted's by then. */
-int connect_try(struct weir_loop *loop, struct weir_op *op, int fd)
-{
-	int err;
-
-	if (op->lib_priv == CONNECT_NONE)
-		return connect_begin(loop, op);
-	err = loop->sys->connected(loop, fd);
-	return err && err != -EAGAIN ? connect_undo(loop, op, err) : err;
-}
 
 int recv_try(struct weir_loop *loop, struct weir_op *op, int fd)
 {
@@ -132,6 +88,47 @@ int recv_try(struct weir_loop *loop, struct weir_op *op, int fd)
 int send_try(struct weir_loop *loop, struct weir_op *op, int fd)
 {
 	return loop->sys->send(loop, fd, op->xfer.buf, op->len, op->xfer.msg_flags);
+}
+
+int recv_fill(struct weir_loop *loop, struct weir_op *op, int fd, void *buf, uint32_t len)
+{
+	return loop->sys->recv(loop, fd, buf, len, op->xfer.msg_flags);
+}
+
+int recvmsg_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->recvmsg(loop, fd, op->xfer.buf, op->xfer.msg_flags);
+}
+
+int recvmsg_fill(struct weir_loop *loop, struct weir_op *op, int fd, void *buf, uint32_t len)
+{
+	const struct msghdr *room = op->xfer.buf;
+	uint32_t before = (uint32_t)msg_head_bytes(op);
+	struct msg_head *head = buf;
+	unsigned char *name = (unsigned char *)(head + 1);
+	struct iovec iov = { .iov_base = (unsigned char *)buf + before, .iov_len = len - before };
+	struct msghdr msg = {
+		.msg_name = room->msg_namelen ? name : NULL,
+		.msg_namelen = room->msg_namelen,
+		.msg_control = room->msg_controllen ? name + room->msg_namelen : NULL,
+		.msg_controllen = room->msg_controllen,
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+	};
+	int res = loop->sys->recvmsg(loop, fd, &msg, op->xfer.msg_flags);
+
+	if (res < 0)
+		return res;
+	head->name_len = msg.msg_namelen;
+	head->control_len = (uint32_t)msg.msg_controllen;
+	head->len = (uint32_t)res;
+	head->flags = (uint32_t)msg.msg_flags;
+	return (int)before + res;
+}
+
+int sendmsg_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->sendmsg(loop, fd, op->xfer.buf, op->xfer.msg_flags);
 }
 
 int shutdown_try(struct weir_loop *loop, struct weir_op *op, int fd)
@@ -147,4 +144,15 @@ int getsockopt_try(struct weir_loop *loop, struct weir_op *op, int fd)
 	err = loop->sys->getsockopt(loop, fd, op->sockopt.level, op->sockopt.name,
 				    op->sockopt.value, &len);
 	return err ? err : (int)len;
+}
+
+int setsockopt_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->setsockopt(loop, fd, op->sockopt.level, op->sockopt.name,
+				     op->sockopt.value, op->sockopt.len);
+}
+
+int install_try(struct weir_loop *loop, struct weir_op *op, int fd)
+{
+	return loop->sys->dup(loop, fd);
 }
