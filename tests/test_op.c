@@ -117,15 +117,45 @@ TEST_F(op, one_accept_brings_every_client)
 	EXPECT_EQ(1 + 2 * ARRAY_SIZE(op), stats_of(self->loop).files);
 }
 
-TEST_F(op, an_accept_that_is_not_multishot_is_refused)
+TEST_F(op, an_accept_of_one_takes_one_connection_each_time)
+{
+	struct seen took = { 0 }, came[3] = { 0 };
+	struct weir_op accept = { 0 }, connect[3] = { 0 };
+	struct server server = { 0 };
+	unsigned int i;
+
+	ASSERT_EQ(0, listener_open(self->loop, 8, &server.file, &server.addr));
+	/* It waits for the first one; the others wait for it. */
+	for (i = 0; i < 3; i++) {
+		weir_prep_accept_once(&accept, server.file, seen_done, &took);
+		weir_submit(self->loop, &accept);
+		if (!i) {
+			server_connect(self->loop, &server, &connect[0], &came[0]);
+			server_connect(self->loop, &server, &connect[1], &came[1]);
+			server_connect(self->loop, &server, &connect[2], &came[2]);
+		}
+		RUN_UNTIL(self->loop, took.terminals == i + 1);
+		EXPECT_EQ(0, took.res);
+		EXPECT_EQ(i + 1, took.events);
+		EXPECT_EQ(0, do_close(self->loop, took.file));
+	}
+	RUN_UNTIL(self->loop, came[0].terminals && came[1].terminals && came[2].terminals);
+	EXPECT_EQ(0, came[0].res + came[1].res + came[2].res);
+}
+
+TEST_F(op, an_accept_of_one_is_cancelled_while_it_waits)
 {
 	struct seen seen = { 0 };
 	struct weir_op op = { 0 };
+	struct server server;
 
-	weir_prep_accept(&op, self->server.file, 1, seen_done, &seen);
-	op.flags = 0;
-	EXPECT_EQ(-EINVAL, op_do(self->loop, &op));
-	EXPECT_EQ(WEIR_ORIGIN_LIBRARY, op.origin);
+	ASSERT_EQ(0, listener_open(self->loop, 8, &server.file, &server.addr));
+	weir_prep_accept_once(&op, server.file, seen_done, &seen);
+	weir_submit(self->loop, &op);
+	ASSERT_LE(0, weir_loop_run_once(self->loop, 0));
+	weir_cancel(self->loop, &op);
+	RUN_UNTIL(self->loop, seen.terminals);
+	EXPECT_RESULT(&seen, -ECANCELED, WEIR_ORIGIN_CANCELLED);
 }
 
 TEST_F(op, connect_to_nobody_is_refused_and_leaves_no_file)

@@ -237,7 +237,8 @@ int weir_loop_open(struct weir_loop **loopp, const struct weir_loop_opts *opts);
  *
  * Context: Owner thread, not from a callback.
  * Return: 0; -ETIMEDOUT if the kernel still owns memory after @timeout_ns, then
- * the loop lives on and this may be called again; -EBUSY from a callback.
+ * the loop lives on and this may be called again; -EBUSY from a callback, or while
+ * the loop has fibers.
  */
 WEIR_API int weir_loop_close(struct weir_loop *loop, uint64_t timeout_ns);
 

@@ -29,6 +29,8 @@ struct weir_token {
 	uint32_t lib_end;
 	uint32_t lib_inflight;
 	uint32_t lib_ended;
+	uint32_t lib_seen;
+	uint32_t lib_pad;
 	struct weir_loop *lib_loop;
 	struct weir_token *lib_parent;
 	struct weir_link lib_sibling;

@@ -140,7 +140,7 @@ bool io_accept_one(const struct weir_loop *loop, const struct weir_op *op)
 {
 	uint64_t burst = op->accept.burst;
 
-	return room(loop) <= burst + burst / 4;
+	return !(op->flags & WEIR_OPF_MULTISHOT) || room(loop) <= burst + burst / 4;
 }
 
 int weir_file_adopt(struct weir_loop *loop, int fd, struct weir_file *filep)

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "io/await.h"
 #include "io/backend.h"
 #include "io/group.h"
 
@@ -236,13 +237,31 @@ static void start_parked(struct weir_loop *loop)
 	}
 }
 
+static bool fibers_wait(const struct weir_loop *loop)
+{
+	return loop->fibers && !list_empty(&loop->fibers->ready);
+}
+
+/* Fibers that can go on, and what finishes without the kernel meanwhile. */
+static unsigned int run_fibers(struct weir_loop *loop)
+{
+	unsigned int events = 0, round;
+
+	for (round = 0; round < FIBER_ROUNDS && fibers_wait(loop); round++) {
+		events += loop->fibers->run(loop->fibers);
+		events += op_dispatch_finished(loop);
+	}
+	return events;
+}
+
 /* How long this turn may block: not past a timer, not if there is work. */
 static uint64_t turn_deadline(struct weir_loop *loop, uint64_t until_ns)
 {
 	uint64_t deadline = min_u64(until_ns, wheel_next_ns(&loop->wheel));
 	unsigned int i;
 
-	if (!list_empty(&loop->finished) || posts_wait(loop) || atomic_load(&loop->stop))
+	if (!list_empty(&loop->finished) || posts_wait(loop) || fibers_wait(loop) ||
+	    atomic_load(&loop->stop))
 		return 0;
 	for (i = 0; i < GROUPS_MAX; i++) {
 		if (loop->groups[i] && group_may_rearm(loop->groups[i]))
@@ -272,6 +291,7 @@ static int turn(struct weir_loop *loop, uint64_t until_ns)
 	}
 	events += offload_reap(loop);
 	events += posts_run(loop);
+	events += run_fibers(loop);
 	if (loop->hooks.tick)
 		loop->hooks.tick(loop->hooks.ctx);
 	if (loop->nested)
@@ -283,7 +303,7 @@ void loop_tell(struct weir_loop *loop)
 {
 	unsigned int i;
 	bool work = !list_empty(&loop->finished) || !list_empty(&loop->waiting) ||
-		    posts_wait(loop);
+		    posts_wait(loop) || fibers_wait(loop);
 
 	for (i = 0; i < GROUPS_MAX; i++)
 		work |= loop->groups[i] && group_may_rearm(loop->groups[i]);
@@ -369,6 +389,33 @@ int weir_loop_run_until(struct weir_loop *loop, struct weir_op *op)
 	return ret < 0 ? ret : 0;
 }
 
+int loop_run_for(struct weir_loop *loop, const bool *woken, void (*cancel)(void *arg),
+		 void *arg)
+{
+	bool stopped = false, failed = false;
+	int ret;
+
+	ret = run_begin(loop);
+	if (ret)
+		return ret;
+	while (!*woken) {
+		if (atomic_exchange(&loop->stop, false)) {
+			stopped = true;
+			cancel(arg);
+		}
+		ret = turn(loop, DEADLINE_NONE);
+		if (ret < 0 && failed)
+			break;
+		failed = ret < 0;
+		if (failed)
+			cancel(arg);
+	}
+	if (stopped)
+		atomic_store(&loop->stop, true);
+	loop->running = false;
+	return *woken ? 0 : ret;
+}
+
 void weir_loop_wake(struct weir_loop *loop)
 {
 	uint64_t one = 1;
@@ -432,6 +479,8 @@ int weir_loop_close(struct weir_loop *loop, uint64_t timeout_ns)
 
 	if (!loop)
 		return 0;
+	if (loop->fibers)
+		return -EBUSY;
 	ret = run_begin(loop);
 	if (ret)
 		return ret;

@@ -16,6 +16,7 @@
 #include "io/offload.h"
 #include "io/wheel.h"
 
+struct io_fibers;
 struct io_group;
 struct weir_backend;
 struct io_sys;
@@ -28,6 +29,7 @@ enum {
 	SLOT_RESERVE		= 64,		/* for ops that free resources */
 	SLOT_GEN_MASK		= 0xffffff,	/* what fits in user_data */
 	GROUPS_MAX		= 8,		/* pools of one loop */
+	FIBER_ROUNDS		= 16,		/* a turn: they may wake each other */
 	ACCEPT_RETRY_NS		= 20000000,	/* 20 ms: another may have freed one */
 };
 
@@ -41,6 +43,7 @@ enum op_state {
 	OP_OFFLOADED,	/* the offload threads have it */
 	OP_CLOSING,	/* a close that waits for the file's other ops */
 	OP_FINISHED,	/* on loop->finished: result known, to be dispatched */
+	OP_ALARM,	/* no op: a call of ours when its deadline passes */
 };
 
 /* Why an op in flight was told to end. */
@@ -108,6 +111,8 @@ struct weir_loop {
 	struct weir_link timers;	/* ops in OP_TIMER, by lib_queue */
 	struct weir_link finished;
 	struct weir_link accepts;	/* parked for a file */
+	struct io_fibers *fibers;	/* of lib/fiber, or NULL: none */
+	struct weir_token *scope;	/* innermost one of plain code */
 	uint64_t accept_retry_ns;
 	struct offload offload;
 
@@ -151,6 +156,15 @@ struct weir_loop {
  * is the kernel done with it for certain.
  */
 void loop_abandon(struct weir_loop *loop);
+
+/*
+ * lib/io/loop.c: loop_run_for() - run until *@woken
+ *
+ * When the loop is stopped, or its backend fails, @cancel is to make that happen
+ * soon; the stop is left for the next run. 0, or what broke the loop for good.
+ */
+int loop_run_for(struct weir_loop *loop, const bool *woken, void (*cancel)(void *arg),
+		 void *arg);
 
 /* lib/io/op.c */
 void op_finish(struct weir_loop *loop, struct weir_op *op, int res, enum weir_origin origin);

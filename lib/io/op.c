@@ -13,8 +13,10 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "io/await.h"
 #include "io/backend.h"
 #include "io/group.h"
+#include "io/token.h"
 
 /* lib_priv of a receive from a pool: did it get a buffer since it was armed? */
 enum { RECV_HUNGRY, RECV_SERVED };
@@ -159,7 +161,8 @@ static void timer_start(struct weir_loop *loop, struct weir_op *op)
 {
 	op->lib_state = OP_TIMER;
 	list_add_tail(&loop->timers, &op->lib_queue);
-	wheel_start(&loop->wheel, op);
+	if (op->deadline_ns != DEADLINE_NONE)
+		wheel_start(&loop->wheel, op);
 }
 
 /* files of an op */
@@ -236,15 +239,13 @@ static void close_start(struct weir_loop *loop, struct weir_op *op)
 	file_left(loop, op->file.index, 0);
 }
 
-/* A receive is multishot when it takes its buffers from a pool, an accept always. */
+/* A receive is multishot when it takes its buffers from a pool. */
 static int op_check_multi(const struct weir_loop *loop, const struct weir_op *op)
 {
 	const struct io_group *group = op_group(op);
 	bool multi = op->flags & WEIR_OPF_MULTISHOT;
 
-	if (op->opcode == WEIR_OP_ACCEPT)
-		return multi ? 0 : -EINVAL;
-	if (op->opcode == WEIR_OP_POLL)
+	if (op->opcode == WEIR_OP_POLL || op->opcode == WEIR_OP_ACCEPT)
 		return 0;
 	if (!group == multi || (group && group->loop != loop))
 		return -EINVAL;
@@ -300,6 +301,7 @@ static void op_take(struct weir_loop *loop, struct weir_op *op, const char *wher
 		base_die("weir: %s without a callback at %s", weir_op_name(op->opcode), where);
 	op->lib_magic = OP_MAGIC_BUSY;
 	op->lib_slot = SLOT_NONE;
+	op->lib_state = OP_IDLE;
 	op->lib_end = OP_END_NONE;
 	op->lib_priv = 0;
 	op->lib_loop = loop;
@@ -308,15 +310,42 @@ static void op_take(struct weir_loop *loop, struct weir_op *op, const char *wher
 	list_init(&op->lib_file);
 	list_init(&op->lib_queue);
 	list_init(&op->lib_wheel);
+	list_init(&op->lib_token);
+}
+
+/* What an op that was told to end comes to. */
+static int end_result(const struct weir_op *op, enum weir_origin *origin)
+{
+	if (op->lib_end == OP_END_DEADLINE) {
+		*origin = WEIR_ORIGIN_DEADLINE;
+		return -ETIME;
+	}
+	*origin = WEIR_ORIGIN_CANCELLED;
+	return -ECANCELED;
+}
+
+static void finish_ended(struct weir_loop *loop, struct weir_op *op)
+{
+	enum weir_origin origin;
+	int res = end_result(op, &origin);
+
+	op_finish(loop, op, res, origin);
 }
 
 static void op_begin(struct weir_loop *loop, struct weir_op *op)
 {
 	int err;
 
-	err = op_check(loop, op);
+	err = op->token ? token_join(loop, op) : 0;
+	if (!err)
+		err = op_check(loop, op);
 	if (err) {
 		op_finish(loop, op, err, WEIR_ORIGIN_LIBRARY);
+		return;
+	}
+	if (op->token && op->token->lib_end && !(op_def(op)->flags & IO_OPF_ENDS)) {
+		op->lib_end = (uint8_t)op->token->lib_end;
+		finish_ended(loop, op);
 		return;
 	}
 	if (op->opcode == WEIR_OP_CLOSE) {
@@ -354,6 +383,8 @@ static void op_release(struct weir_loop *loop, struct weir_op *op)
 	if (loop->awaited == op)
 		loop->awaited = NULL;
 	list_del(&op->lib_wheel);
+	if (!list_empty(&op->lib_token))
+		token_leave(op);
 	slot_put(loop, op);
 	op->lib_state = OP_IDLE;
 	op->lib_magic = OP_MAGIC_IDLE;
@@ -422,29 +453,6 @@ unsigned int op_dispatch_finished(struct weir_loop *loop)
 	return n;
 }
 
-/* What an op that was told to end comes to. */
-static int end_result(const struct weir_op *op, enum weir_origin *origin)
-{
-	if (op->lib_end == OP_END_DEADLINE) {
-		*origin = WEIR_ORIGIN_DEADLINE;
-		return -ETIME;
-	}
-	*origin = WEIR_ORIGIN_CANCELLED;
-	return -ECANCELED;
-}
-
-static void finish_ended(struct weir_loop *loop, struct weir_op *op)
-{
-	enum weir_origin origin;
-	int res = end_result(op, &origin);
-
-	if (op->opcode == WEIR_OP_TIMEOUT && op->lib_end == OP_END_DEADLINE) {
-		res = 0;
-		origin = WEIR_ORIGIN_KERNEL;
-	}
-	op_finish(loop, op, res, origin);
-}
-
 void op_end(struct weir_loop *loop, struct weir_op *op, enum op_end why)
 {
 	if (op->opcode == WEIR_OP_CLOSE || op->lib_end != OP_END_NONE)
@@ -477,6 +485,7 @@ void op_end(struct weir_loop *loop, struct weir_op *op, enum op_end why)
 	case OP_IDLE:
 	case OP_CLOSING:
 	case OP_FINISHED:
+	case OP_ALARM:
 		break;
 	}
 }
@@ -566,7 +575,8 @@ void io_event_nofile(struct weir_loop *loop, struct weir_op *op, int err)
 	}
 	/* Parked before the user hears of it, who may cancel it at once. */
 	accept_park(loop, op);
-	op_event(loop, op, err, WEIR_ORIGIN_KERNEL, true);
+	if (op->flags & WEIR_OPF_MULTISHOT)
+		op_event(loop, op, err, WEIR_ORIGIN_KERNEL, true);
 }
 
 /* once a turn */
@@ -610,7 +620,12 @@ void op_expire(struct weir_loop *loop)
 		struct weir_op *op = container_of(due.next, struct weir_op, lib_wheel);
 
 		list_del(&op->lib_wheel);
-		op_end(loop, op, OP_END_DEADLINE);
+		if (op->lib_state == OP_ALARM)
+			op->done(op);
+		else if (op->lib_state == OP_TIMER)
+			op_finish(loop, op, 0, WEIR_ORIGIN_KERNEL);
+		else
+			op_end(loop, op, OP_END_DEADLINE);
 	}
 }
 
@@ -639,5 +654,6 @@ void op_cancel_all(struct weir_loop *loop)
 bool op_none_left(const struct weir_loop *loop)
 {
 	return !loop->slots_used && list_empty(&loop->waiting) && list_empty(&loop->timers) &&
-	       list_empty(&loop->finished) && !posts_wait(loop);
+	       list_empty(&loop->finished) && !posts_wait(loop) &&
+	       !(loop->fibers && !list_empty(&loop->fibers->ready));
 }

@@ -188,9 +188,9 @@ static int offload_or_try(struct weir_loop *loop, struct weir_op *op)
 		err = ready_of(loop)->offload(loop, op);
 	if (err != -EAGAIN)
 		return err ? err : READY_WAITS;
-	if (!(op->flags & WEIR_OPF_MULTISHOT))
+	if (!(op->flags & WEIR_OPF_MULTISHOT) && op->opcode != WEIR_OP_ACCEPT)
 		return try_or_wait(loop, op);
-	/* It has events that are not terminal: from reap alone. */
+	/* It has events that are not terminal, or starts over: from reap alone. */
 	make_runnable(loop, op);
 	return READY_WAITS;
 }
@@ -287,6 +287,7 @@ static bool is_transient(int res)
 
 static unsigned int run_accept(struct weir_loop *loop, struct weir_op *op)
 {
+	bool more = op->flags & WEIR_OPF_MULTISHOT;
 	unsigned int n = 0, tries;
 
 	for (tries = 0; tries < READY_BURST; tries++) {
@@ -307,8 +308,8 @@ static unsigned int run_accept(struct weir_loop *loop, struct weir_op *op)
 		}
 		loop->files[op->accepted.index].hints |=
 			file_of(loop, op)->hints & READY_HINT_STREAM;
-		io_event(loop, op, res, true);
-		if (was_cancelled(op))
+		io_event(loop, op, res, more);
+		if (!more || was_cancelled(op))
 			return n;
 	}
 	make_runnable(loop, op);
