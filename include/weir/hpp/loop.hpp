@@ -120,7 +120,7 @@ public:
 		while (!run.over && !err)
 			err = turn(run);
 		if (run.over)
-			return task.take();
+			return flat(task);
 		end.frame.destroy();
 		return failure(err);
 	}
@@ -241,6 +241,15 @@ private:
 			if (now_ns >= end_ns || weir_loop_run_once(raw(), end_ns - now_ns) < 0)
 				detail::die("a loop was destroyed, but what it ran did not end");
 		}
+	}
+
+	template <typename T>
+	static typename detail::Flat<T>::type flat(Task<T> &task)
+	{
+		if constexpr (std::is_void_v<T>)
+			return task.take(), Result<void>();
+		else
+			return task.take();
 	}
 
 	template <typename T>

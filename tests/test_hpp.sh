@@ -1,0 +1,95 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# test_hpp.sh - weir.hpp: compiles alone and strictly, and what tests/hpp tests
+#
+# The library needs no C++ compiler, and neither does its build: without one, or
+# with one that is too old, this is skipped.
+set -u
+
+: "${srctree:?}" "${objtree:?}"
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' HUP INT TERM
+cxx=${CXX:-g++}
+n=0 bad=0
+
+# is <what>: reports the status of the command before it
+is() {
+	rc=$?
+	n=$((n + 1))
+	if [ $rc = 0 ]; then
+		echo "ok $n - $1"
+	else
+		bad=1
+		sed 's/^/# /' "$tmp/log"
+		echo "not ok $n - $1"
+	fi
+	: > "$tmp/log"
+}
+
+skip_all() {
+	echo "1..0 # SKIP $1"
+	exit 4
+}
+
+# What config.mk says of a variable.
+config() {
+	sed -n "s/^$1 := *//p" "$objtree/config.mk"
+}
+
+flags="-std=c++23 -Wall -Wextra -Werror -I$srctree/include"
+san=${SAN:+"-fsanitize=$SAN -fno-sanitize-recover=all"}
+
+compiles() {
+	# shellcheck disable=SC2086 # a compiler and flags
+	$cxx $flags "$@" -fsyntax-only -x c++ - > "$tmp/log" 2>&1
+}
+
+echo "TAP version 13"
+: > "$tmp/log"
+command -v "${cxx%% *}" > /dev/null 2>&1 || skip_all "$cxx is not installed"
+printf '#include <coroutine>\n#include <expected>\nstd::expected<int, int> e;\n' | compiles ||
+	skip_all "$cxx has no C++23 std::expected"
+
+case ${SAN:+x}${CC-} in
+x*clang*) skip_all "SAN= of $CC does not go with $cxx" ;;
+esac
+
+for header in "$srctree"/include/weir/weir.hpp "$srctree"/include/weir/hpp/*.hpp; do
+	name=${header#"$srctree/include/"}
+	echo "#include <$name>" | compiles -pedantic
+	is "${name##*/} compiles alone"
+done
+echo '#include <weir/weir.hpp>' | compiles -pedantic -fno-exceptions -fno-rtti
+is "weir.hpp compiles without exceptions and run-time types"
+printf '#include <weir/weir.hpp>\nint other();\nint main() { return other(); }\n' > "$tmp/one.cpp"
+printf '#include <weir/weir.hpp>\nint other() { return weir::error(-1).value() - 1; }\n' > "$tmp/two.cpp"
+# shellcheck disable=SC2046,SC2086 # a compiler and flags
+$cxx $flags $san -o "$tmp/both" "$tmp/one.cpp" "$tmp/two.cpp" "$objtree/lib/libweir.a" \
+	$(config LIBURING_LIBS) -pthread > "$tmp/log" 2>&1 && "$tmp/both" >> "$tmp/log" 2>&1
+is "two files of a program may include it"
+
+for source in "$srctree"/tests/hpp/*.cpp; do
+	name=${source##*/} name=${name%.cpp}
+	# shellcheck disable=SC2046,SC2086 # a compiler and flags
+	$cxx $flags -g -O1 $san -o "$tmp/$name" "$source" "$objtree/lib/libweir.a" \
+		$(config LIBURING_LIBS) -pthread > "$tmp/log" 2>&1
+	is "$name.cpp compiles without a warning"
+	[ -x "$tmp/$name" ] || continue
+	timeout 300 "$tmp/$name" > "$tmp/tap" 2>&1
+	rc=$?
+	# Its lines with the numbers of this stream; its plan is checked here.
+	awk -v n=$n -v name="$name" '
+	/^(not )?ok / { sub(/ok [0-9]+/, "ok " ++n); sub(/ - /, " - " name "."); seen++ }
+	/^1\.\./ { plan = substr($1, 4) + 0; next }
+	{ print }
+	END { exit !(plan && plan == seen) }' "$tmp/tap"
+	whole=$?
+	n=$((n + $(grep -cE '^(not )?ok ' "$tmp/tap")))
+	echo "exit status $rc" > "$tmp/log"
+	[ $whole = 0 ] && [ $rc -le 1 ]
+	is "$name ran to its end"
+	[ $rc = 0 ] || bad=1
+done
+echo "1..$n"
+exit $bad
