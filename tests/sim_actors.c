@@ -28,7 +28,7 @@ uint64_t world_roll(struct world *world, uint64_t n)
 	return (world->dice >> 11) % n;
 }
 
-static unsigned char byte_at(uint32_t id, uint32_t i)
+unsigned char world_byte(uint32_t id, uint32_t i)
 {
 	return i ? (unsigned char)((i * 2654435761U >> 13) + id * 37) : (unsigned char)id;
 }
@@ -44,7 +44,7 @@ void act_start(struct act *act)
 	weir_submit(act->world->loop, &act->op);
 }
 
-static void mix(struct world *world, uint64_t value)
+void world_mix(struct world *world, uint64_t value)
 {
 	world->trace = (world->trace ^ value) * 0x100000001b3;
 	world->trace ^= world->trace >> 29;
@@ -56,9 +56,9 @@ struct act *act_event(struct weir_op *op)
 	struct act *act = op->ctx;
 	struct world *world = act->world;
 
-	mix(world, weir_loop_now(world->loop));
-	mix(world, op->opcode);
-	mix(world, (uint32_t)op->res);
+	world_mix(world, weir_loop_now(world->loop));
+	world_mix(world, op->opcode);
+	world_mix(world, (uint32_t)op->res);
 	world->events++;
 	world->errors += op->res < 0;
 	if (!act->busy)
@@ -66,6 +66,7 @@ struct act *act_event(struct weir_op *op)
 	if (!op->more) {
 		act->busy = false;
 		world->ended++;
+		world->ended_well[op->opcode] += op->res >= 0;
 	}
 	return act;
 }
@@ -169,7 +170,7 @@ static void conn_take(struct world *world, struct conn *conn, struct weir_lease 
 	if (conn->id < 0)
 		conn->id = bytes[0];
 	for (i = 0; i < weir_lease_len(lease); i++) {
-		if (bytes[i] != byte_at((uint32_t)conn->id, conn->got++))
+		if (bytes[i] != world_byte((uint32_t)conn->id, conn->got++))
 			world_bad(world, "the server received another byte");
 	}
 	if (conn->count == LEASES_MAX) {
@@ -254,7 +255,7 @@ void world_server_start(struct world *world)
 
 /* clients */
 
-static void client_over(struct client *client, int err)
+static void client_over(struct visitor *client, int err)
 {
 	struct world *world = client->connect.world;
 
@@ -272,7 +273,7 @@ static void client_closed(struct weir_op *op)
 	client_over(act_event(op)->owner, 0);
 }
 
-static void client_close(struct client *client, int err)
+static void client_close(struct visitor *client, int err)
 {
 	if (client->closing)
 		return;
@@ -283,10 +284,10 @@ static void client_close(struct client *client, int err)
 }
 
 /* The client a callback is for, or NULL if it is closing or closes now. */
-static struct client *client_of(struct weir_op *op)
+static struct visitor *client_of(struct weir_op *op)
 {
 	struct act *act = act_event(op);
-	struct client *client = act->owner;
+	struct visitor *client = act->owner;
 
 	if (client->closing)
 		return NULL;
@@ -305,7 +306,7 @@ static void client_shut(struct weir_op *op)
 
 static void client_sent(struct weir_op *op);
 
-static void client_send(struct client *client)
+static void client_send(struct visitor *client)
 {
 	struct world *world = client->send.world;
 	uint32_t len = 1 + (uint32_t)world_roll(world, CHUNK_MAX);
@@ -320,7 +321,7 @@ static void client_send(struct client *client)
 	if (len > client->want - client->sent)
 		len = client->want - client->sent;
 	for (i = 0; i < len; i++)
-		client->out[i] = byte_at(client->id, client->sent + i);
+		client->out[i] = world_byte(client->id, client->sent + i);
 	weir_prep_send(&client->send.op, client->file, client->out, len, client_sent,
 		       &client->send);
 	act_start(&client->send);
@@ -328,7 +329,7 @@ static void client_send(struct client *client)
 
 static void client_sent(struct weir_op *op)
 {
-	struct client *client = ((struct act *)op->ctx)->owner;
+	struct visitor *client = ((struct act *)op->ctx)->owner;
 
 	/* Also when it is closing: these bytes are on their way. */
 	if (op->res > 0)
@@ -339,7 +340,7 @@ static void client_sent(struct weir_op *op)
 
 static void client_received(struct weir_op *op);
 
-static void client_recv(struct client *client)
+static void client_recv(struct visitor *client)
 {
 	struct world *world = client->recv.world;
 
@@ -354,7 +355,7 @@ static void client_recv(struct client *client)
 
 static void client_received(struct weir_op *op)
 {
-	struct client *client = client_of(op);
+	struct visitor *client = client_of(op);
 	int i;
 
 	if (!client)
@@ -362,7 +363,7 @@ static void client_received(struct weir_op *op)
 	if (op->res == -ETIME && op->origin != WEIR_ORIGIN_DEADLINE)
 		world_bad(client->recv.world, "-ETIME, but not from the deadline");
 	for (i = 0; i < op->res; i++) {
-		if (client->in[i] != byte_at(client->id, client->got++))
+		if (client->in[i] != world_byte(client->id, client->got++))
 			world_bad(client->recv.world, "a client received another byte");
 	}
 	if (!op->res) {
@@ -376,7 +377,7 @@ static void client_received(struct weir_op *op)
 
 static void client_cookie(struct weir_op *op)
 {
-	struct client *client = client_of(op);
+	struct visitor *client = client_of(op);
 
 	if (!client)
 		return;
@@ -388,7 +389,7 @@ static void client_cookie(struct weir_op *op)
 
 static void client_ready(struct weir_op *op)
 {
-	struct client *client = client_of(op);
+	struct visitor *client = client_of(op);
 
 	if (!client)
 		return;
@@ -403,7 +404,7 @@ static void client_ready(struct weir_op *op)
 static void client_connected(struct weir_op *op)
 {
 	struct act *act = act_event(op);
-	struct client *client = act->owner;
+	struct visitor *client = act->owner;
 
 	if (op->res < 0) {
 		if (client->tries++ < 5 && op->res != -ECANCELED && !act->world->ending)
@@ -427,7 +428,7 @@ void world_clients_start(struct world *world)
 
 	world->clients_left = world->clients_count;
 	for (i = 0; i < world->clients_count; i++) {
-		struct client *client = &world->clients[i];
+		struct visitor *client = &world->clients[i];
 
 		act_set(&client->connect, world, client);
 		act_set(&client->poll, world, client);
@@ -478,7 +479,7 @@ static void paper_read(struct weir_op *op)
 	int i;
 
 	for (i = 0; i < op->res; i++) {
-		if (paper->bytes[i] != byte_at(99, paper->at - FILE_BYTES + (uint32_t)i))
+		if (paper->bytes[i] != world_byte(99, paper->at - FILE_BYTES + (uint32_t)i))
 			world_bad(paper->read.world, "the file gave back another byte");
 	}
 	if (op->res > 0)
@@ -518,7 +519,7 @@ static void paper_write(struct paper *paper)
 	}
 	len = len < CHUNK_MAX ? len : CHUNK_MAX;
 	for (i = 0; i < len; i++)
-		paper->bytes[i] = byte_at(99, paper->at + i);
+		paper->bytes[i] = world_byte(99, paper->at + i);
 	weir_prep_write(&paper->write.op, paper->file, paper->bytes, len, paper->at, paper_wrote,
 			&paper->write);
 	act_start(&paper->write);

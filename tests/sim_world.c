@@ -13,7 +13,8 @@ static void log_line(void *ctx, enum weir_log_level level, const char *text)
 {
 	struct world *world = ctx;
 
-	if (level <= WEIR_LOG_WARN) {
+	/* What was never closed is a leak, however loud it is told. */
+	if (level <= world->log_worst || strstr(text, "never closed")) {
 		snprintf(world->text, sizeof(world->text), "%s", text);
 		world_bad(world, world->text);
 	}
@@ -74,7 +75,8 @@ static void world_loop(struct world *world)
 		.hooks		= &world->hooks,
 		.sim		= &world->sim,
 		.seed		= world->seed,
-		.ops_max	= 128,
+		/* Some have to wait; but not those that the others wait for. */
+		.ops_max	= 3 * world->clients_count + 6 + (uint32_t)world_roll(world, 64),
 		/* Listener, file and clients; the server's side waits for its turn. */
 		.files_max	= 3 + world->clients_count +
 				  (uint32_t)world_roll(world, CLIENTS_MAX),
@@ -87,7 +89,7 @@ static void world_loop(struct world *world)
 		abort();
 }
 
-void world_open(struct world *world, uint64_t seed, const struct world_faults *faults)
+void world_init(struct world *world, uint64_t seed, const struct world_faults *faults)
 {
 	memset(world, 0, sizeof(*world));
 	world->seed = seed;
@@ -95,6 +97,7 @@ void world_open(struct world *world, uint64_t seed, const struct world_faults *f
 	world->trace = 0xcbf29ce484222325;
 	world_roll(world, 2);
 	world->log = (struct weir_log){ log_line, world, WEIR_LOG_DEBUG };
+	world->log_worst = WEIR_LOG_WARN;
 	world->alloc = (struct weir_alloc){ count_get, count_put, world };
 	world->hooks = (struct weir_loop_hooks){ .parking = count_jump, .tick = count_turn,
 						 .ctx = world };
@@ -103,8 +106,16 @@ void world_open(struct world *world, uint64_t seed, const struct world_faults *f
 		.delay_max_ns	= faults->delay_max_ns,
 		.short_permille	= faults->short_permille,
 		.error_permille	= faults->error_permille,
+		.reorder_permille = faults->race_permille,
+		.late_permille	= faults->race_permille,
+		.rearm_permille	= faults->race_permille,
 		.socket_bytes	= 1 + (uint32_t)world_roll(world, 4000),
 	};
+}
+
+void world_open(struct world *world, uint64_t seed, const struct world_faults *faults)
+{
+	world_init(world, seed, faults);
 	world->clients_count = 1 + (unsigned int)world_roll(world, CLIENTS_MAX);
 	world_loop(world);
 
@@ -150,7 +161,7 @@ void world_cancel(struct world *world)
 	cancel(&world->paper.write);
 	cancel(&world->paper.read);
 	for (i = 0; i < world->clients_count; i++) {
-		struct client *client = &world->clients[i];
+		struct visitor *client = &world->clients[i];
 
 		cancel(&client->connect);
 		cancel(&client->poll);
@@ -204,7 +215,7 @@ void world_judge(struct world *world)
 	if (!world->paper.closing || world->paper.at != 2 * FILE_BYTES)
 		world_bad(world, "the file was not written and read to its end");
 	for (i = 0; i < world->clients_count; i++) {
-		const struct client *client = &world->clients[i];
+		const struct visitor *client = &world->clients[i];
 		const struct conn *conn = conn_of(world, client->id);
 
 		if (!client->over)

@@ -36,7 +36,7 @@ struct act {
 	bool busy;
 };
 
-struct client {
+struct visitor {
 	struct act connect, poll, cookie, send, recv, shutdown, close;
 	struct weir_file file;
 	uint64_t cookie_value;
@@ -73,6 +73,7 @@ struct world {
 	struct weir_loop *loop;
 	struct weir_pool *pool;
 	struct weir_log log;
+	enum weir_log_level log_worst;	/* from here on a line is a fault */
 	struct weir_alloc alloc;
 	struct weir_loop_hooks hooks;
 	struct weir_sim_opts sim;
@@ -82,7 +83,7 @@ struct world {
 	struct weir_file listener;
 	struct sockaddr_in addr;
 	bool listener_closing;
-	struct client clients[CLIENTS_MAX];
+	struct visitor clients[CLIENTS_MAX];
 	struct conn conns[CONNS_MAX];
 	struct paper paper;
 	unsigned int clients_count, clients_left, conns_count;
@@ -90,6 +91,7 @@ struct world {
 	bool over;		/* the run came to its end */
 
 	uint64_t trace;		/* hash of (time, opcode, result) of every event */
+	uint64_t ended_well[WEIR_OP_MAX];	/* operations, with no error */
 	uint64_t events, started, ended, errors, turns, turns_stop, jumps;
 	size_t gets, puts;
 	size_t bytes;
@@ -102,7 +104,11 @@ struct world_faults {
 	uint64_t delay_max_ns;
 	uint32_t short_permille;
 	uint32_t error_permille;
+	uint32_t race_permille;	/* reordering, late cancels, full completion queues */
 };
+
+/* world_init() - all of a world but its loop */
+void world_init(struct world *world, uint64_t seed, const struct world_faults *faults);
 
 void world_open(struct world *world, uint64_t seed, const struct world_faults *faults);
 
@@ -128,6 +134,12 @@ void world_bad(struct world *world, const char *what);
 
 /* world_roll() - one of [0, @n), from the world's own seed */
 uint64_t world_roll(struct world *world, uint64_t n);
+
+/* world_mix() - @value becomes part of the trace */
+void world_mix(struct world *world, uint64_t value);
+
+/* world_byte() - byte @i of the stream of @id; the first one is the id */
+unsigned char world_byte(uint32_t id, uint32_t i);
 
 void act_set(struct act *act, struct world *world, void *owner);
 void act_start(struct act *act);

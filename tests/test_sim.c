@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "base/base.h"
-#include "sim_world.h"
+#include "sim_service.h"
 
 #include "kselftest_harness.h"
 
@@ -38,15 +38,15 @@ static uint64_t first_seed(void)
 	return env_number("WEIR_SIM_FIRST", 1);
 }
 
-/* Harder with every third seed: none, some, many. */
+/* None, and what is hard in different ways. */
 static struct world_faults faults_of(uint64_t seed)
 {
 	static const struct world_faults table[] = {
-		{ 0, 0, 0 },
-		{ 2000000, 100, 0 },
-		{ 500000, 500, 5 },
-		{ 0, 300, 20 },
-		{ 5000000, 200, 50 },
+		{ 0, 0, 0, 0 },
+		{ 2000000, 100, 0, 100 },
+		{ 500000, 500, 5, 50 },
+		{ 0, 300, 20, 300 },
+		{ 5000000, 200, 50, 0 },
 	};
 
 	return table[seed % ARRAY_SIZE(table)];
@@ -116,7 +116,7 @@ TEST_F_TIMEOUT(sim, the_same_seed_gives_the_same_trace_and_another_does_not, TIM
 /* Faults alone must make the difference too, with the same program and sizes. */
 TEST_F_TIMEOUT(sim, delays_reorder_what_happens, TIMEOUT_S)
 {
-	struct world_faults faults = { 0, 0, 0 };
+	struct world_faults faults = { 0 };
 	uint64_t calm;
 
 	world_open(&world, 7, &faults);
@@ -133,6 +133,53 @@ TEST_F_TIMEOUT(sim, delays_reorder_what_happens, TIMEOUT_S)
 	ASSERT_EQ(world.bad, NULL) TH_LOG("%s", world.bad);
 	EXPECT_NE(calm, world.trace);
 }
+
+/* the service layer */
+
+static struct service_world service;
+
+static uint64_t serve(uint64_t seed)
+{
+	struct world_faults faults = faults_of(seed);
+
+	service_live(&service, seed, &faults);
+	return service.world.trace;
+}
+
+TEST_F_TIMEOUT(sim, a_service_echoes_drains_and_leaves_nothing_on_every_seed, TIMEOUT_S)
+{
+	uint64_t conns = 0, aborted = 0, seed;
+
+	for (seed = self->first; seed < self->first + self->count; seed++) {
+		serve(seed);
+		ASSERT_EQ(NULL, service.world.bad) {
+			TH_LOG("seed %llu: %s", (unsigned long long)seed, service.world.bad);
+		}
+		conns += service.closed;
+		aborted += (uint64_t)service.result;
+	}
+	TH_LOG("%llu seeds: %llu connections, %llu aborted at a deadline",
+	       (unsigned long long)self->count, (unsigned long long)conns,
+	       (unsigned long long)aborted);
+	EXPECT_GT(conns, self->count);
+	EXPECT_TRUE(aborted || self->count < 10);
+}
+
+TEST_F_TIMEOUT(sim, the_same_seed_gives_the_same_service, TIMEOUT_S)
+{
+	uint64_t count = self->count / 4 + 2;
+	uint64_t before = 0, seed;
+
+	for (seed = self->first; seed < self->first + count; seed++) {
+		uint64_t one = serve(seed), two = serve(seed);
+
+		ASSERT_EQ(one, two) TH_LOG("seed %llu", (unsigned long long)seed);
+		ASSERT_NE(one, before);
+		before = one;
+	}
+}
+
+/* cutting worlds short */
 
 /* Cut the world of @seed after @step turns; false: it was over before that. */
 static bool cut(uint64_t seed, uint64_t step, bool cancel_first)

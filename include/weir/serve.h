@@ -144,11 +144,12 @@ struct weir_service_stats {
  *
  * Context: Any thread.
  * Return: 0; -EINVAL for options out of range (no ops or address, more than
- * WEIR_WORKERS_MAX workers, marks out of order, a hooks table, more connections
+ * WEIR_WORKERS_MAX workers, more than one on the sim backend, marks out of order,
+ * a hooks table, more connections
  * than a completion queue can hold, limits of the loop too small for them: the
  * log has the numbers); -E2BIG for more workers than the steering
  * has rows; -EADDRINUSE, also if who listens there would share the port; -EMFILE
- * if RLIMIT_NOFILE is below @conns_max; -EOPNOTSUPP on the sim backend; -ENOMEM;
+ * if RLIMIT_NOFILE is below @conns_max; -ENOMEM;
  * what start() of a worker returned; or what a loop, a listener or the steering
  * refused.
  */
@@ -163,7 +164,8 @@ int weir_service_open(struct weir_service **servicep, const struct weir_service_
  * Listeners close first, then every connection is closed as by
  * weir_conn_close(); what is left at the deadline is aborted. A second call may
  * shorten the deadline, never lengthen it. Returns at once; weir_service_wait()
- * waits.
+ * waits. On the sim backend @timeout_ns is virtual time, and to be called from the
+ * worker's thread if a run is to be repeatable.
  *
  * Context: Any thread, signal handler.
  */
@@ -217,7 +219,7 @@ WEIR_API int weir_service_stats(const struct weir_service *service, unsigned int
  * @reason: where the reason goes, a static string; or NULL
  *
  * Context: Any thread.
- * Return: "uring" or "epoll".
+ * Return: "uring", "epoll" or "sim".
  */
 WEIR_API const char *weir_service_backend(const struct weir_service *service,
 					  const char **reason);

@@ -216,10 +216,31 @@ void ready_cancel(struct weir_loop *loop, struct weir_op *op)
 		make_runnable(loop, op);
 }
 
-/* Did the callback that ran just now cancel its own @op? */
-static bool was_cancelled(const struct weir_op *op)
+void ready_late(struct weir_loop *loop, struct weir_op *op)
 {
-	return !list_empty(&op->lib_queue);
+	int res = try_op(loop, op);
+
+	if (res == -EAGAIN) {
+		abandon(loop, op);
+		res = -ECANCELED;
+	}
+	io_event(loop, op, res, false);
+}
+
+/*
+ * After an event that was not terminal: has @op lost its turn? Its callback may
+ * have cancelled it; or it is queued anew.
+ */
+static bool interrupted(struct weir_loop *loop, struct weir_op *op)
+{
+	const struct ready *ready = ready_of(loop);
+
+	if (!list_empty(&op->lib_queue))
+		return true;
+	if (!ready->cut_short || !ready->cut_short(loop))
+		return false;
+	io_event_again(loop, op);
+	return true;
 }
 
 /* Buffers by number: last in, first out, for the cache's sake. */
@@ -309,7 +330,7 @@ static unsigned int run_accept(struct weir_loop *loop, struct weir_op *op)
 		loop->files[op->accepted.index].hints |=
 			file_of(loop, op)->hints & READY_HINT_STREAM;
 		io_event(loop, op, res, more);
-		if (!more || was_cancelled(op))
+		if (!more || interrupted(loop, op))
 			return n;
 	}
 	make_runnable(loop, op);
@@ -335,7 +356,7 @@ static unsigned int run_poll(struct weir_loop *loop, struct weir_op *op)
 	if (res == READY_WAITS)
 		return 0;
 	io_event(loop, op, res, res >= 0);
-	if (res < 0 || was_cancelled(op))
+	if (res < 0 || interrupted(loop, op))
 		return 1;
 	return 1 + run_nothing(loop, op, -EAGAIN);
 }
@@ -383,7 +404,7 @@ static unsigned int run_pool(struct weir_loop *loop, struct weir_op *op)
 			return n + run_nothing(loop, op, res == READY_END ? 0 : res);
 		drained = was_drained(loop, op, res);
 		io_event_lease(loop, op, (uint32_t)res, (uint32_t)bid, true);
-		if (was_cancelled(op))
+		if (interrupted(loop, op))
 			return n + 1;
 		if (drained)
 			return n + 1 + run_nothing(loop, op, -EAGAIN);

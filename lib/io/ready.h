@@ -35,12 +35,15 @@ enum ready_hints {
  * @offload: carry out a blocking op elsewhere; io_event() from reap tells.
  *	0 or -errno; -EAGAIN: this file never blocks, try it as any other op
  * @short_drains: HINT_STREAM may be given to the sockets of a connect
+ * @cut_short: after an event of a multishot op: must it be armed again, as with a
+ *	full completion queue? NULL: never
  */
 struct ready {
 	struct weir_link runnable;
 	bool short_drains;
 	int (*arm)(struct weir_loop *loop, uint32_t file);
 	int (*offload)(struct weir_loop *loop, struct weir_op *op);
+	bool (*cut_short)(struct weir_loop *loop);
 };
 
 void ready_init(struct ready *ready);
@@ -53,6 +56,9 @@ bool ready_both(struct weir_loop *loop, const struct weir_op *op, struct weir_fi
 
 /* ready_cancel() - weir_backend.cancel */
 void ready_cancel(struct weir_loop *loop, struct weir_op *op);
+
+/* ready_late() - @op, which is on no list, was told to end: try it once more, then it ends */
+void ready_late(struct weir_loop *loop, struct weir_op *op);
 
 /* ready_mark() - an edge: @file is ready for @events (as in poll(2)) */
 void ready_mark(struct weir_loop *loop, uint32_t file, uint32_t events);

@@ -40,6 +40,11 @@ static void sim_entropy(struct weir_loop *loop, void *buf, size_t len)
 	}
 }
 
+static bool sim_cut_short(struct weir_loop *loop)
+{
+	return sim_chance(sim_of(loop), loop->sim.rearm_permille);
+}
+
 /* open and close */
 
 static int check_faults(const struct weir_sim_opts *opts)
@@ -128,6 +133,7 @@ static int sim_backend_open(struct weir_loop *loop)
 	sim->ready.arm = sim_obj_arm;
 	sim->ready.offload = sim_offload;
 	sim->ready.short_drains = true;
+	sim->ready.cut_short = sim_cut_short;
 	err = sim_objs_open(sim);
 	if (!err)
 		err = sim_dgrams_open(sim);
@@ -201,10 +207,24 @@ static int sim_commit(struct weir_loop *loop)
 	return 0;
 }
 
+/* What is under way goes on; what waits for an edge gets a last chance. */
+static void cancel_late(struct sim *sim, struct weir_op *op)
+{
+	if (sim_event_queued(sim, op->lib_slot))
+		return;
+	list_del(&op->lib_queue);
+	list_add_tail(&sim->delayed, &op->lib_queue);
+	sim_event_add(sim, op->lib_slot, SIM_DUE_LATE, sim->now_ns + sim_delay(sim));
+}
+
 static void sim_cancel(struct weir_loop *loop, struct weir_op *op)
 {
 	struct sim *sim = sim_of(loop);
 
+	if (sim_chance(sim, loop->sim.late_permille)) {
+		cancel_late(sim, op);
+		return;
+	}
 	if (!sim_event_queued(sim, op->lib_slot)) {
 		ready_cancel(loop, op);
 		return;
@@ -216,12 +236,18 @@ static void sim_cancel(struct weir_loop *loop, struct weir_op *op)
 static unsigned int op_due(struct weir_loop *loop, struct weir_op *op, enum sim_due due)
 {
 	list_del(&op->lib_queue);
-	if (due == SIM_DUE_CANCELLED) {
+	/* A multishot op that came late has had its chances before. */
+	if (due == SIM_DUE_CANCELLED ||
+	    (op->lib_end != OP_END_NONE && op->flags & WEIR_OPF_MULTISHOT)) {
 		io_event(loop, op, -ECANCELED, false);
 		return 1;
 	}
 	if (due == SIM_DUE_DISK) {
 		io_event_offloaded(loop, op, op_def(op)->try(loop, op, op_fd(loop, op)));
+		return 1;
+	}
+	if (op->lib_end != OP_END_NONE) {
+		ready_late(loop, op);
 		return 1;
 	}
 	if (ready_queue(loop, op) != IO_QUEUED_DONE)

@@ -18,6 +18,7 @@
 #include <sched.h>
 #include <time.h>
 
+#include "io/backend.h"
 #include "serve/service.h"
 
 #define WINDOW_NS	(100 * NSEC_PER_MSEC)
@@ -115,7 +116,7 @@ static void window_tick(struct worker *w, uint64_t now_ns)
 /* After the events of a turn. */
 void meter_tick(struct worker *w)
 {
-	uint64_t now_ns = clock_read(CLOCK_MONOTONIC);
+	uint64_t now_ns = w->loop->sys->now(w->loop);
 
 	window_tick(w, now_ns);
 	/* A busy worker never parks; it is to be seen all the same. */

@@ -128,7 +128,7 @@ struct weir_service {
 	char reason[160];
 	bool joined;
 	int result;
-	atomic_uint_least64_t stop_ns;	/* on CLOCK_MONOTONIC; DEADLINE_NONE: serve on */
+	atomic_uint_least64_t stop_ns;	/* on the loops' clock; DEADLINE_NONE: serve on */
 
 	pthread_mutex_t lock;		/* of these: */
 	pthread_cond_t reported;

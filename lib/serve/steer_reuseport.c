@@ -31,7 +31,7 @@ static unsigned int reuseport_rows(struct weir_steering *st)
 
 static int reuseport_join(struct weir_steering *st, unsigned int worker, int fd)
 {
-	return worker < to_reuseport(st)->workers && fd >= 0 ? 0 : -EINVAL;
+	return worker < to_reuseport(st)->workers ? 0 : -EINVAL;
 }
 
 /* Nothing to start: listening in the group was enough. */
