@@ -17,8 +17,7 @@ struct stuck {
 	struct seen seen[STUCK];
 };
 
-FIXTURE(race)
-{
+struct racing {
 	struct weir_loop *loop;
 	struct server server;
 	struct stuck stuck;
@@ -29,6 +28,11 @@ FIXTURE(race)
 	unsigned int done;
 	uint64_t began_ns;
 	uint64_t ended_ns;
+};
+
+FIXTURE(race)
+{
+	struct racing r;
 };
 
 BACKEND_VARIANTS(race);
@@ -62,175 +66,176 @@ static int refusing_addr(struct weir_loop *loop, struct sockaddr_in *addr)
 
 static void race_done(struct weir_race *race)
 {
-	FIXTURE_DATA(race) *self = race->ctx;
+	struct racing *r = race->ctx;
 
-	self->done++;
-	self->ended_ns = weir_loop_now(self->loop);
+	r->done++;
+	r->ended_ns = weir_loop_now(r->loop);
 }
 
 FIXTURE_SETUP(race)
 {
 	struct weir_loop_opts opts = { .sz = sizeof(opts), .backend = variant->name };
 
-	OPEN_LOOP(&self->loop, &opts);
-	ASSERT_EQ(0, server_open(self->loop, &self->server, 64));
-	ASSERT_EQ(0, stuck_open(self->loop, &self->stuck));
-	ASSERT_EQ(0, refusing_addr(self->loop, &self->refusing));
-	self->opts = (struct weir_race_opts){
-		.sz = sizeof(self->opts), .addrs = self->addrs, .done = race_done, .ctx = self,
+	OPEN_LOOP(&self->r.loop, &opts);
+	ASSERT_EQ(0, server_open(self->r.loop, &self->r.server, 64));
+	ASSERT_EQ(0, stuck_open(self->r.loop, &self->r.stuck));
+	ASSERT_EQ(0, refusing_addr(self->r.loop, &self->r.refusing));
+	self->r.opts = (struct weir_race_opts){
+		.sz = sizeof(self->r.opts), .addrs = self->r.addrs, .done = race_done,
+		.ctx = &self->r,
 		.delay_ns = DELAY_MS * NSEC_PER_MSEC,
 	};
 }
 
 FIXTURE_TEARDOWN(race)
 {
-	if (self->done && !self->race.res)
-		EXPECT_EQ(0, do_close(self->loop, self->race.file));
-	EXPECT_EQ(0, weir_loop_close(self->loop, LIMIT_NS));
+	if (self->r.done && !self->r.race.res)
+		EXPECT_EQ(0, do_close(self->r.loop, self->r.race.file));
+	EXPECT_EQ(0, weir_loop_close(self->r.loop, LIMIT_NS));
 }
 
-static void add(FIXTURE_DATA(race) *self, const struct sockaddr_in *addr)
+static void add(struct racing *r, const struct sockaddr_in *addr)
 {
-	if (weir_addr_set(&self->addrs[self->opts.count++], (const struct sockaddr *)addr,
+	if (weir_addr_set(&r->addrs[r->opts.count++], (const struct sockaddr *)addr,
 			  sizeof(*addr)))
 		abort();
 }
 
 #define RACE()								\
 	do {								\
-		self->began_ns = weir_loop_now(self->loop);		\
-		ASSERT_EQ(0, weir_race_start(&self->race, self->loop, &self->opts));	\
-		EXPECT_EQ(0, self->done);				\
-		RUN_UNTIL(self->loop, self->done);			\
-		EXPECT_EQ(1, self->done);				\
+		self->r.began_ns = weir_loop_now(self->r.loop);		\
+		ASSERT_EQ(0, weir_race_start(&self->r.race, self->r.loop, &self->r.opts));	\
+		EXPECT_EQ(0, self->r.done);				\
+		RUN_UNTIL(self->r.loop, self->r.done);			\
+		EXPECT_EQ(1, self->r.done);				\
 	} while (0)
 
 TEST_F(race, one_address_that_answers_wins)
 {
-	uint64_t files = stats_of(self->loop).files;
+	uint64_t files = stats_of(self->r.loop).files;
 
-	add(self, &self->server.addr);
+	add(&self->r, &self->r.server.addr);
 	RACE();
-	EXPECT_EQ(0, self->race.res);
-	EXPECT_EQ(0, self->race.winner);
-	EXPECT_EQ(0, self->race.errs[0]);
-	EXPECT_EQ(1, weir_file_valid(self->loop, self->race.file));
-	RUN_UNTIL(self->loop, self->server.seen.events);
+	EXPECT_EQ(0, self->r.race.res);
+	EXPECT_EQ(0, self->r.race.winner);
+	EXPECT_EQ(0, self->r.race.errs[0]);
+	EXPECT_EQ(1, weir_file_valid(self->r.loop, self->r.race.file));
+	RUN_UNTIL(self->r.loop, self->r.server.seen.events);
 	/* Its two ends. */
-	EXPECT_EQ(files + 2, stats_of(self->loop).files);
+	EXPECT_EQ(files + 2, stats_of(self->r.loop).files);
 }
 
 TEST_F(race, one_that_refuses_is_followed_at_once_by_the_next)
 {
-	self->opts.delay_ns = LIMIT_NS;
-	add(self, &self->refusing);
-	add(self, &self->refusing);
-	add(self, &self->server.addr);
+	self->r.opts.delay_ns = LIMIT_NS;
+	add(&self->r, &self->r.refusing);
+	add(&self->r, &self->r.refusing);
+	add(&self->r, &self->r.server.addr);
 	RACE();
-	EXPECT_EQ(0, self->race.res);
-	EXPECT_EQ(2, self->race.winner);
-	EXPECT_EQ(-ECONNREFUSED, self->race.errs[0]);
-	EXPECT_EQ(-ECONNREFUSED, self->race.errs[1]);
-	EXPECT_GT(self->opts.delay_ns, self->ended_ns - self->began_ns);
+	EXPECT_EQ(0, self->r.race.res);
+	EXPECT_EQ(2, self->r.race.winner);
+	EXPECT_EQ(-ECONNREFUSED, self->r.race.errs[0]);
+	EXPECT_EQ(-ECONNREFUSED, self->r.race.errs[1]);
+	EXPECT_GT(self->r.opts.delay_ns, self->r.ended_ns - self->r.began_ns);
 }
 
 TEST_F(race, one_that_is_silent_is_joined_by_the_next_after_the_delay)
 {
-	uint64_t files = stats_of(self->loop).files;
+	uint64_t files = stats_of(self->r.loop).files;
 
-	add(self, &self->stuck.addr);
-	add(self, &self->server.addr);
-	add(self, &self->server.addr);
+	add(&self->r, &self->r.stuck.addr);
+	add(&self->r, &self->r.server.addr);
+	add(&self->r, &self->r.server.addr);
 	RACE();
-	EXPECT_EQ(0, self->race.res);
-	EXPECT_EQ(1, self->race.winner);
-	EXPECT_EQ(-ECANCELED, self->race.errs[0]);
-	EXPECT_EQ(0, self->race.errs[2]);
-	EXPECT_LE(DELAY_MS * NSEC_PER_MSEC, self->ended_ns - self->began_ns);
-	RUN_UNTIL(self->loop, self->server.seen.events);
-	EXPECT_EQ(files + 2, stats_of(self->loop).files);
+	EXPECT_EQ(0, self->r.race.res);
+	EXPECT_EQ(1, self->r.race.winner);
+	EXPECT_EQ(-ECANCELED, self->r.race.errs[0]);
+	EXPECT_EQ(0, self->r.race.errs[2]);
+	EXPECT_LE(DELAY_MS * NSEC_PER_MSEC, self->r.ended_ns - self->r.began_ns);
+	RUN_UNTIL(self->r.loop, self->r.server.seen.events);
+	EXPECT_EQ(files + 2, stats_of(self->r.loop).files);
 }
 
 TEST_F(race, if_all_refuse_the_result_says_so)
 {
-	add(self, &self->refusing);
-	add(self, &self->refusing);
+	add(&self->r, &self->r.refusing);
+	add(&self->r, &self->r.refusing);
 	RACE();
-	EXPECT_EQ(-ECONNREFUSED, self->race.res);
-	EXPECT_EQ(0, weir_file_valid(self->loop, self->race.file));
+	EXPECT_EQ(-ECONNREFUSED, self->r.race.res);
+	EXPECT_EQ(0, weir_file_valid(self->r.loop, self->r.race.file));
 }
 
 TEST_F(race, a_deadline_ends_all_attempts)
 {
-	add(self, &self->stuck.addr);
-	add(self, &self->stuck.addr);
-	add(self, &self->stuck.addr);
-	self->opts.deadline_ns = weir_loop_now(self->loop) + 3 * DELAY_MS * NSEC_PER_MSEC / 2;
+	add(&self->r, &self->r.stuck.addr);
+	add(&self->r, &self->r.stuck.addr);
+	add(&self->r, &self->r.stuck.addr);
+	self->r.opts.deadline_ns = weir_loop_now(self->r.loop) + 3 * DELAY_MS * NSEC_PER_MSEC / 2;
 	RACE();
-	EXPECT_EQ(-ETIME, self->race.res);
-	EXPECT_EQ(-ETIME, self->race.errs[0]);
-	EXPECT_EQ(0, self->race.errs[2]);
-	EXPECT_LE(self->opts.deadline_ns, self->ended_ns);
+	EXPECT_EQ(-ETIME, self->r.race.res);
+	EXPECT_EQ(-ETIME, self->r.race.errs[0]);
+	EXPECT_EQ(0, self->r.race.errs[2]);
+	EXPECT_LE(self->r.opts.deadline_ns, self->r.ended_ns);
 }
 
 TEST_F(race, a_deadline_in_the_past_tries_nothing_twice)
 {
-	add(self, &self->stuck.addr);
-	add(self, &self->stuck.addr);
-	self->opts.deadline_ns = 1;
+	add(&self->r, &self->r.stuck.addr);
+	add(&self->r, &self->r.stuck.addr);
+	self->r.opts.deadline_ns = 1;
 	RACE();
-	EXPECT_EQ(-ETIME, self->race.res);
-	EXPECT_EQ(0, self->race.errs[1]);
+	EXPECT_EQ(-ETIME, self->r.race.res);
+	EXPECT_EQ(0, self->r.race.errs[1]);
 }
 
 TEST_F(race, a_cancel_ends_it)
 {
-	add(self, &self->stuck.addr);
-	add(self, &self->server.addr);
-	self->opts.delay_ns = LIMIT_NS;
-	ASSERT_EQ(0, weir_race_start(&self->race, self->loop, &self->opts));
-	weir_race_cancel(&self->race);
-	weir_race_cancel(&self->race);
-	EXPECT_EQ(0, self->done);
-	RUN_UNTIL(self->loop, self->done);
-	EXPECT_EQ(1, self->done);
-	EXPECT_EQ(-ECANCELED, self->race.res);
-	weir_race_cancel(&self->race);
-	EXPECT_EQ(0, self->server.seen.events);
+	add(&self->r, &self->r.stuck.addr);
+	add(&self->r, &self->r.server.addr);
+	self->r.opts.delay_ns = LIMIT_NS;
+	ASSERT_EQ(0, weir_race_start(&self->r.race, self->r.loop, &self->r.opts));
+	weir_race_cancel(&self->r.race);
+	weir_race_cancel(&self->r.race);
+	EXPECT_EQ(0, self->r.done);
+	RUN_UNTIL(self->r.loop, self->r.done);
+	EXPECT_EQ(1, self->r.done);
+	EXPECT_EQ(-ECANCELED, self->r.race.res);
+	weir_race_cancel(&self->r.race);
+	EXPECT_EQ(0, self->r.server.seen.events);
 }
 
 TEST_F(race, as_many_as_there_may_be_and_all_of_them_connect)
 {
-	uint64_t files = stats_of(self->loop).files;
+	uint64_t files = stats_of(self->r.loop).files;
 	unsigned int i, lost = 0;
 
 	/* Timers are rounded up to one tick: some attempts overlap, some do not. */
-	self->opts.delay_ns = 1;
+	self->r.opts.delay_ns = 1;
 	for (i = 0; i < WEIR_RACE_MAX; i++)
-		add(self, &self->server.addr);
+		add(&self->r, &self->r.server.addr);
 	RACE();
-	EXPECT_EQ(0, self->race.res);
+	EXPECT_EQ(0, self->r.race.res);
 	for (i = 0; i < WEIR_RACE_MAX; i++) {
-		EXPECT_TRUE(!self->race.errs[i] || self->race.errs[i] == -ECANCELED);
-		lost += self->race.errs[i] != 0;
+		EXPECT_TRUE(!self->r.race.errs[i] || self->r.race.errs[i] == -ECANCELED);
+		lost += self->r.race.errs[i] != 0;
 	}
 	EXPECT_GT(WEIR_RACE_MAX, lost);
 	/* The losers' ends are closed; the server's are open until it closes them. */
-	RUN_UNTIL(self->loop, self->server.seen.events);
-	EXPECT_EQ(files + 1 + self->server.seen.events, stats_of(self->loop).files);
+	RUN_UNTIL(self->r.loop, self->r.server.seen.events);
+	EXPECT_EQ(files + 1 + self->r.server.seen.events, stats_of(self->r.loop).files);
 }
 
 TEST_F(race, bad_options_are_refused)
 {
-	EXPECT_EQ(-EINVAL, weir_race_start(&self->race, self->loop, &self->opts));
-	self->opts.count = WEIR_RACE_MAX + 1;
-	EXPECT_EQ(-E2BIG, weir_race_start(&self->race, self->loop, &self->opts));
-	self->opts.count = 1;
-	self->opts.addrs = NULL;
-	EXPECT_EQ(-EINVAL, weir_race_start(&self->race, self->loop, &self->opts));
-	self->opts.addrs = self->addrs;
-	self->opts.done = NULL;
-	EXPECT_EQ(-EINVAL, weir_race_start(&self->race, self->loop, &self->opts));
+	EXPECT_EQ(-EINVAL, weir_race_start(&self->r.race, self->r.loop, &self->r.opts));
+	self->r.opts.count = WEIR_RACE_MAX + 1;
+	EXPECT_EQ(-E2BIG, weir_race_start(&self->r.race, self->r.loop, &self->r.opts));
+	self->r.opts.count = 1;
+	self->r.opts.addrs = NULL;
+	EXPECT_EQ(-EINVAL, weir_race_start(&self->r.race, self->r.loop, &self->r.opts));
+	self->r.opts.addrs = self->r.addrs;
+	self->r.opts.done = NULL;
+	EXPECT_EQ(-EINVAL, weir_race_start(&self->r.race, self->r.loop, &self->r.opts));
 }
 
 /* The order of attempts shows where each one fails: all are refused in turn. */
@@ -243,45 +248,45 @@ TEST(families_take_turns)
 	};
 	static const unsigned int want[] = { 0, 3, 1, 4, 2, 5 };
 	struct weir_addr addrs[ARRAY_SIZE(text)];
-	FIXTURE_DATA(race) self = { 0 };
+	struct racing r = { 0 };
 	size_t i;
 
-	OPEN_LOOP(&self.loop, &opts);
+	OPEN_LOOP(&r.loop, &opts);
 	for (i = 0; i < ARRAY_SIZE(text); i++)
 		ASSERT_EQ(0, weir_addr_parse(&addrs[i], text[i]));
-	self.opts = (struct weir_race_opts){
-		.sz = sizeof(self.opts), .addrs = addrs, .count = ARRAY_SIZE(text),
-		.done = race_done, .ctx = &self,
+	r.opts = (struct weir_race_opts){
+		.sz = sizeof(r.opts), .addrs = addrs, .count = ARRAY_SIZE(text),
+		.done = race_done, .ctx = &r,
 	};
-	ASSERT_EQ(0, weir_race_start(&self.race, self.loop, &self.opts));
+	ASSERT_EQ(0, weir_race_start(&r.race, r.loop, &r.opts));
 	for (i = 0; i < ARRAY_SIZE(want); i++) {
-		RUN_UNTIL(self.loop, self.race.errs[want[i]]);
-		EXPECT_EQ(i == ARRAY_SIZE(want) - 1, self.done);
+		RUN_UNTIL(r.loop, r.race.errs[want[i]]);
+		EXPECT_EQ(i == ARRAY_SIZE(want) - 1, r.done);
 	}
-	EXPECT_EQ(0, weir_loop_close(self.loop, LIMIT_NS));
+	EXPECT_EQ(0, weir_loop_close(r.loop, LIMIT_NS));
 }
 
 /* Virtual time: the delay is what RFC 8305 recommends, to the tick of the timer. */
 TEST(the_delay_is_250_ms_if_not_said)
 {
 	struct weir_loop_opts opts = { .sz = sizeof(opts), .backend = "sim" };
-	FIXTURE_DATA(race) self = { 0 };
+	struct racing r = { 0 };
 
-	OPEN_LOOP(&self.loop, &opts);
-	ASSERT_EQ(0, server_open(self.loop, &self.server, 8));
-	ASSERT_EQ(0, stuck_open(self.loop, &self.stuck));
-	self.opts = (struct weir_race_opts){
-		.sz = sizeof(self.opts), .addrs = self.addrs, .done = race_done, .ctx = &self,
+	OPEN_LOOP(&r.loop, &opts);
+	ASSERT_EQ(0, server_open(r.loop, &r.server, 8));
+	ASSERT_EQ(0, stuck_open(r.loop, &r.stuck));
+	r.opts = (struct weir_race_opts){
+		.sz = sizeof(r.opts), .addrs = r.addrs, .done = race_done, .ctx = &r,
 	};
-	add(&self, &self.stuck.addr);
-	add(&self, &self.server.addr);
-	self.began_ns = weir_loop_now(self.loop);
-	ASSERT_EQ(0, weir_race_start(&self.race, self.loop, &self.opts));
-	RUN_UNTIL(self.loop, self.done);
-	EXPECT_EQ(0, self.race.res);
-	EXPECT_LE(250 * NSEC_PER_MSEC, self.ended_ns - self.began_ns);
-	EXPECT_GT(251 * NSEC_PER_MSEC, self.ended_ns - self.began_ns);
-	EXPECT_EQ(0, weir_loop_close(self.loop, LIMIT_NS));
+	add(&r, &r.stuck.addr);
+	add(&r, &r.server.addr);
+	r.began_ns = weir_loop_now(r.loop);
+	ASSERT_EQ(0, weir_race_start(&r.race, r.loop, &r.opts));
+	RUN_UNTIL(r.loop, r.done);
+	EXPECT_EQ(0, r.race.res);
+	EXPECT_LE(250 * NSEC_PER_MSEC, r.ended_ns - r.began_ns);
+	EXPECT_GT(251 * NSEC_PER_MSEC, r.ended_ns - r.began_ns);
+	EXPECT_EQ(0, weir_loop_close(r.loop, LIMIT_NS));
 }
 
 TEST_HARNESS_MAIN

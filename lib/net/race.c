@@ -77,7 +77,8 @@ static void on_connect(struct weir_op *op)
 
 	race->lib_busy--;
 	if (op->res < 0) {
-		race->res = race->errs[index] = op->res;
+		race->errs[index] = op->res;
+		race->res = op->res;
 		if (op->origin == WEIR_ORIGIN_DEADLINE)
 			finish(race);	/* it is that of all */
 		else
