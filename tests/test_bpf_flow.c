@@ -309,6 +309,15 @@ TEST_F(bpf, events_reach_the_worker)
 		EXPECT_EQ(recent[i - 1].seq + 1, recent[i].seq);
 }
 
+/* A round trip with an RTT sample at the server. */
+static int round_trip(int server, int client)
+{
+	char byte = 0;
+
+	return send(server, &byte, 1, 0) == 1 && recv(client, &byte, 1, 0) == 1 &&
+	       send(client, &byte, 1, 0) == 1 && recv(server, &byte, 1, 0) == 1;
+}
+
 /* Any round trip counts as inflated here: the edge is what is looked at. */
 TEST_F(bpf, inflated_rtt_is_an_edge)
 {
@@ -317,7 +326,6 @@ TEST_F(bpf, inflated_rtt_is_an_edge)
 	struct weir_cfg *cfg;
 	int client, server, i;
 	struct flows flows;
-	char byte = 0;
 
 	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
 	cfg = weir_bpf_cfg(self->s.bpf);
@@ -328,27 +336,17 @@ TEST_F(bpf, inflated_rtt_is_an_edge)
 	client = connect_to(&self->s);
 	ASSERT_EQ(0, accept_any(&self->s, &server));
 	ASSERT_EQ(0, flows_read(&self->s, &flows));
-	for (i = 0; i < 20; i++) {
-		ASSERT_EQ(1, send(server, &byte, 1, 0));
-		ASSERT_EQ(1, recv(client, &byte, 1, 0));
-		ASSERT_EQ(1, send(client, &byte, 1, 0));
-		ASSERT_EQ(1, recv(server, &byte, 1, 0));
-	}
+	for (i = 0; i < 20; i++)
+		ASSERT_TRUE(round_trip(server, client));
 	EXPECT_EQ(on, wait_events(&self->s, on, flows.cookie));
 	/* Below the upper limit and above the lower one: it stays on. */
 	cfg->rtt_on_permille = 1000000000;
-	for (i = 0; i < 5; i++) {
-		ASSERT_EQ(1, send(server, &byte, 1, 0));
-		ASSERT_EQ(1, recv(client, &byte, 1, 0));
-		ASSERT_EQ(1, send(client, &byte, 1, 0));
-		ASSERT_EQ(1, recv(server, &byte, 1, 0));
-	}
+	for (i = 0; i < 5; i++)
+		ASSERT_TRUE(round_trip(server, client));
 	ASSERT_EQ(0, flows_read(&self->s, &flows));
 	EXPECT_EQ(WEIR_FLOW_RTT, flows.last.edges & WEIR_FLOW_RTT);
 	cfg->rtt_floor_us = 10000000;
-	ASSERT_EQ(1, send(server, &byte, 1, 0));
-	ASSERT_EQ(1, recv(client, &byte, 1, 0));
-	ASSERT_EQ(1, send(client, &byte, 1, 0));
+	ASSERT_TRUE(round_trip(server, client));
 	EXPECT_EQ(off, wait_events(&self->s, off, flows.cookie));
 	ASSERT_EQ(0, flows_read(&self->s, &flows));
 	EXPECT_EQ(0, flows.last.edges & WEIR_FLOW_RTT);
@@ -384,27 +382,22 @@ TEST_F(bpf, long_send_queue_is_an_edge)
 		SKIP(return, "%s", status.why);
 	weir_bpf_cfg(self->s.bpf)->flow_period_us = 0;
 	weir_bpf_cfg(self->s.bpf)->sendq_high_bytes = 1000;
-	weir_bpf_cfg(self->s.bpf)->sendq_low_bytes = 500;
+	weir_bpf_cfg(self->s.bpf)->sendq_low_bytes = 0;
 	client = connect_to(&self->s);
 	ASSERT_EQ(0, accept_any(&self->s, &server));
 	ASSERT_EQ(0, flows_read(&self->s, &flows));
 	sent = send(server, text, sizeof(text), MSG_DONTWAIT);
 	ASSERT_LT(1000, sent);
 	ASSERT_EQ(0, read_all(client, sent));
-	EXPECT_EQ(on, wait_events(&self->s, on, flows.cookie) & on);
-	ASSERT_EQ(1, send(server, text, 1, 0));
-	ASSERT_EQ(0, read_all(client, 1));
-	ASSERT_EQ(1, send(client, text, 1, 0));
-	EXPECT_EQ(off, wait_events(&self->s, off, flows.cookie) & off);
-}
-
-/* A round trip with an RTT sample at the server. */
-static int round_trip(int server, int client)
-{
-	char byte = 0;
-
-	return send(server, &byte, 1, 0) == 1 && recv(client, &byte, 1, 0) == 1 &&
-	       send(client, &byte, 1, 0) == 1 && recv(server, &byte, 1, 0) == 1;
+	EXPECT_EQ(on, wait_events(&self->s, on, flows.cookie) & (on | off));
+	/* Empty is below the upper limit, and not below this lower one: it stays on. */
+	ASSERT_TRUE(round_trip(server, client));
+	ASSERT_EQ(0, flows_read(&self->s, &flows));
+	EXPECT_GT(1000, flows.last.sendq_bytes);
+	EXPECT_EQ(WEIR_FLOW_SENDQ, flows.last.edges & WEIR_FLOW_SENDQ);
+	weir_bpf_cfg(self->s.bpf)->sendq_low_bytes = 500;
+	ASSERT_TRUE(round_trip(server, client));
+	EXPECT_EQ(off, wait_events(&self->s, off, flows.cookie) & (on | off));
 }
 
 static int event_note(void *ctx, void *data, size_t bytes)
