@@ -341,10 +341,11 @@ WEIR_API const char *weir_loop_reason(const struct weir_loop *loop);
  *
  * To nest a loop in another one: when it is readable, or at the time of
  * weir_loop_next_ns(), call weir_loop_run_once(loop, 0). The descriptor stays
- * the loop's, and does not show its timers.
+ * the loop's, and does not show its timers. To ask for it is to run the loop:
+ * who is the first to do so owns it.
  *
  * Context: Owner thread.
- * Return: the descriptor, or -EOPNOTSUPP on sim.
+ * Return: the descriptor, -EOPNOTSUPP on sim, or why the loop cannot run.
  */
 WEIR_API int weir_loop_fd(struct weir_loop *loop);
 

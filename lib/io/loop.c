@@ -526,9 +526,19 @@ const char *weir_loop_reason(const struct weir_loop *loop)
 
 int weir_loop_fd(struct weir_loop *loop)
 {
-	assert_owner(loop);
+	int err = own(loop);
+	int fd;
+
+	if (err)
+		return err;
+	fd = loop->backend->fd(loop);
+	if (fd < 0)
+		return fd;
 	loop->nested = true;
-	return loop->backend->fd(loop);
+	/* What was submitted before anybody asked is to be told too. */
+	if (!loop->running)
+		loop_tell(loop);
+	return fd;
 }
 
 uint64_t weir_loop_next_ns(const struct weir_loop *loop)

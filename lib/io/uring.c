@@ -265,17 +265,6 @@ static int uring_start(struct weir_loop *loop)
 	return err;
 }
 
-static int uring_fd(const struct weir_loop *loop)
-{
-	return uring_of(loop)->ring.ring_fd;
-}
-
-/* Entries are flushed by commit; the descriptor shows the rest. */
-static bool uring_pending(const struct weir_loop *loop)
-{
-	return false;
-}
-
 const struct weir_backend weir_backend_uring = {
 	.name		= "uring",
 	.sys		= &io_sys_linux,

@@ -42,6 +42,8 @@ struct uring {
 	uint64_t rate;			/* of events in one batch time, times 256 */
 	bool deferred;			/* DEFER_TASKRUN */
 	bool no_bell;			/* MSG_RING is not to be had */
+	int nest_fd;			/* once nested: what another loop waits for, */
+	int told_fd;			/* and in it what the kernel tells */
 };
 
 static inline struct uring *uring_of(const struct weir_loop *loop)
@@ -81,6 +83,12 @@ void uring_lose_bells(struct weir_loop *loop);
 int uring_open(struct weir_loop *loop);
 int uring_enable(struct weir_loop *loop);
 void uring_close(struct weir_loop *loop);
+
+/* lib/io/uring_nest.c */
+int uring_fd(const struct weir_loop *loop);
+bool uring_pending(const struct weir_loop *loop);
+void uring_nest_clear(struct weir_loop *loop);	/* the kernel was entered */
+void uring_nest_close(struct weir_loop *loop);
 
 /* lib/io/uring_group.c */
 int uring_group_open(struct weir_loop *loop, struct io_group *group);

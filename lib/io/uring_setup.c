@@ -178,6 +178,7 @@ void uring_close(struct weir_loop *loop)
 	struct uring *u = uring_of(loop);
 
 	uring_lose_bells(loop);
+	uring_nest_close(loop);
 	io_uring_queue_exit(&u->ring);
 	mem_put(&loop->alloc, u, 1, sizeof(*u));
 	loop->priv = NULL;

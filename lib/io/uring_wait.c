@@ -155,6 +155,7 @@ int uring_reap(struct weir_loop *loop, uint64_t deadline_ns)
 	} else {
 		ret = enter(loop, 0, IORING_ENTER_GETEVENTS, NULL, 0);
 	}
+	uring_nest_clear(loop);
 	u->inline_ops = 0;
 	io_running(loop, io_uring_cq_ready(&u->ring));
 	if (ret < 0 && ret != -ETIME && ret != -EINTR && ret != -EAGAIN && ret != -EBUSY)
