@@ -31,15 +31,18 @@ void weir_lease_put(struct weir_lease *lease)
 
 void *weir_lease_data(const struct weir_lease *lease)
 {
+	check_owner(lease);
 	return lease->data;
 }
 
 uint32_t weir_lease_len(const struct weir_lease *lease)
 {
+	check_owner(lease);
 	return lease->len;
 }
 
 uint32_t weir_lease_size(const struct weir_lease *lease)
 {
+	check_owner(lease);
 	return lease->group->buf_bytes;
 }

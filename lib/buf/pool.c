@@ -161,6 +161,8 @@ void weir_pool_stats(const struct weir_pool *pool, struct weir_pool_stats *stats
 		.parks		= group->parks,
 	};
 
+	if (group->loop)
+		assert_owner(group->loop);
 	stats_copy(stats, sz, &now, sizeof(now));
 }
 

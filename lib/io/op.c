@@ -28,6 +28,9 @@ const char *weir_op_name(unsigned int opcode)
 
 int weir_op_busy(const struct weir_op *op)
 {
+	/* One that is idle knows no loop. */
+	if (op->lib_magic == OP_MAGIC_BUSY)
+		assert_owner(op->lib_loop);
 	return op->lib_magic == OP_MAGIC_BUSY;
 }
 

@@ -273,30 +273,36 @@ int weir_conn_open(struct weir_conn **connp, struct weir_loop *loop, struct weir
 
 uint64_t weir_conn_queued(const struct weir_conn *conn)
 {
+	assert_owner(conn->loop);
 	return conn->water.level_bytes;
 }
 
 uint64_t weir_conn_cookie(const struct weir_conn *conn)
 {
+	assert_owner(conn->loop);
 	return weir_op_busy(&conn->ctl) && conn->ctl.opcode == WEIR_OP_GETSOCKOPT ? 0 : conn->cookie;
 }
 
 struct weir_file weir_conn_file(const struct weir_conn *conn)
 {
+	assert_owner(conn->loop);
 	return conn->file;
 }
 
 struct weir_loop *weir_conn_loop(const struct weir_conn *conn)
 {
+	assert_owner(conn->loop);
 	return conn->loop;
 }
 
 void *weir_conn_ctx(const struct weir_conn *conn)
 {
+	assert_owner(conn->loop);
 	return conn->ctx;
 }
 
 void weir_conn_set_ctx(struct weir_conn *conn, void *ctx)
 {
+	assert_owner(conn->loop);
 	conn->ctx = ctx;
 }

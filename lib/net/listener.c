@@ -309,6 +309,7 @@ void weir_listener_start(struct weir_listener *listener)
 
 void weir_listener_addr(const struct weir_listener *listener, struct weir_addr *addr)
 {
+	assert_owner(listener->loop);
 	*addr = listener->addr;
 }
 
