@@ -155,7 +155,12 @@ public:
 		return ops().listen(*this, backlog, at);
 	}
 
-	Stream<Socket> accept(uint32_t burst = 4096, Where at = Where::current()) const;
+	auto accept(Where at = Where::current()) const
+	{
+		return ops().accept(*this, at);
+	}
+
+	Stream<Socket> accept_multi(uint32_t burst = 4096, Where at = Where::current()) const;
 
 	auto connect(const Address &address, Where at = Where::current()) const
 	{
@@ -281,16 +286,16 @@ struct Convert<Socket> {
 
 } /* namespace detail */
 
-inline Stream<Socket> Ops::accept(weir_file file, uint32_t burst, Where at) const
+inline Stream<Socket> Ops::accept_multi(weir_file file, uint32_t burst, Where at) const
 {
 	return stream<Socket>(at, [&](auto *multi) {
 		weir_prep_accept(&multi->op, file, burst, nullptr, nullptr);
 	});
 }
 
-inline Stream<Socket> Socket::accept(uint32_t burst, Where at) const
+inline Stream<Socket> Socket::accept_multi(uint32_t burst, Where at) const
 {
-	return ops().accept(*this, burst, at);
+	return ops().accept_multi(*this, burst, at);
 }
 
 /*

@@ -42,6 +42,8 @@ inline Detached at_end(weir_loop *loop, Run &run)
  */
 class Loop : public Ops {
 public:
+	using Ops::open;	/* of a file, which has flags */
+
 	/* Options as in <weir/loop.h>; the size is filled in. */
 	static Result<Loop> open(weir_loop_opts opts = {})
 	{
@@ -199,6 +201,17 @@ public:
 		if (err)
 			return failure(err);
 		return H(core_->closer(file));
+	}
+
+	/* The end to read from, and the one to write to. */
+	Result<std::pair<File, File>> pipe()
+	{
+		weir_file from, to;
+		int err = weir_pipe_open(raw(), &from, &to);
+
+		if (err)
+			return failure(err);
+		return std::pair(File(core_->closer(from)), File(core_->closer(to)));
 	}
 
 	struct weir_loop_stats stats() const noexcept

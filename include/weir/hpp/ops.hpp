@@ -90,9 +90,14 @@ public:
 		return make<void>(at, weir_prep_listen, file, backlog);
 	}
 
-	/* The clients of a socket that listens; @burst is its backlog. */
-	Stream<Socket> accept(weir_file file, uint32_t burst = 4096,
-			      Where at = Where::current()) const;
+	Op<Socket> accept(weir_file file, Where at = Where::current()) const
+	{
+		return make<Socket>(at, weir_prep_accept_once, file);
+	}
+
+	/* All clients of a socket that listens; @burst is its backlog. */
+	Stream<Socket> accept_multi(weir_file file, uint32_t burst = 4096,
+				    Where at = Where::current()) const;
 
 	Op<Socket> connect(const Address &address, Where at = Where::current()) const
 	{
