@@ -3,6 +3,7 @@
  * test_post.c - messages to a loop: from threads, from loops, from signal handlers
  */
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 #include <weir/post.h>
@@ -16,13 +17,22 @@ enum { SENDERS = 4, EACH = 20000, ROUNDS = 5000, SLOTS = 64 };
 struct owner {
 	struct weir_loop *loop;
 	pthread_t thread;
+	sem_t ran;		/* its run has returned */
+	sem_t may_close;	/* nobody else uses the loop any more */
 	struct weir_op hold;	/* something in flight, for ever */
-	struct seen seen;
+	bool ended;
 };
+
+static void hold_ends(struct weir_op *op)
+{
+	struct owner *owner = op->ctx;
+
+	owner->ended = true;
+}
 
 static void hold(struct owner *owner)
 {
-	weir_prep_timeout(&owner->hold, UINT64_MAX, seen_done, &owner->seen);
+	weir_prep_timeout(&owner->hold, UINT64_MAX, hold_ends, owner);
 	weir_submit(owner->loop, &owner->hold);
 }
 
@@ -31,20 +41,34 @@ static void *own(void *arg)
 	struct owner *owner = arg;
 
 	hold(owner);
-	if (weir_loop_run(owner->loop) || weir_loop_close(owner->loop, LIMIT_NS))
+	if (weir_loop_run(owner->loop))
+		abort();
+	sem_post(&owner->ran);
+	while (sem_wait(&owner->may_close))
+		;
+	if (weir_loop_close(owner->loop, LIMIT_NS))
 		abort();
 	return NULL;
 }
 
 static void owner_start(struct owner *owner)
 {
+	sem_init(&owner->ran, 0, 0);
+	sem_init(&owner->may_close, 0, 0);
 	if (pthread_create(&owner->thread, NULL, own, owner))
 		abort();
 }
 
-static void owner_end(struct owner *owner)
+static void owner_stop(struct owner *owner)
 {
 	weir_loop_stop(owner->loop);
+	while (sem_wait(&owner->ran))
+		;
+}
+
+static void owner_end(struct owner *owner)
+{
+	sem_post(&owner->may_close);
 	pthread_join(owner->thread, NULL);
 }
 
@@ -70,7 +94,7 @@ FIXTURE_SETUP(post)
 FIXTURE_TEARDOWN(post)
 {
 	EXPECT_EQ(0, weir_loop_close(self->loop, LIMIT_NS));
-	EXPECT_EQ(1, self->owner.seen.terminals);
+	EXPECT_TRUE(self->owner.ended);
 }
 
 struct note {
@@ -324,9 +348,9 @@ struct ball {
 	struct weir_loop *a;
 	struct weir_loop *b;
 	unsigned int rounds;
-	atomic_bool over;
+	sem_t over;
 	uint64_t bells;
-	unsigned int wrong;
+	atomic_uint wrong;
 };
 
 static void ball_comes(struct weir_post *post)
@@ -338,12 +362,11 @@ static void ball_comes(struct weir_post *post)
 	ball->wrong += post->res != 0;
 	if (at_a && ++ball->rounds == ROUNDS) {
 		ball->bells = stats_of(post->loop).bells;
-		atomic_store(&ball->over, true);
-		weir_loop_stop(ball->b);
-		weir_loop_stop(ball->a);
+		sem_post(&ball->over);
 		return;
 	}
-	ball->wrong += weir_post(post->loop, at_a ? ball->b : ball->a, post) != 0;
+	if (weir_post(post->loop, at_a ? ball->b : ball->a, post))
+		abort();
 }
 
 TEST_F(loops, a_message_goes_to_and_fro)
@@ -353,14 +376,18 @@ TEST_F(loops, a_message_goes_to_and_fro)
 		.a = self->a.loop, .b = self->b.loop,
 	};
 
+	sem_init(&ball.over, 0, 0);
 	owner_start(&self->a);
 	owner_start(&self->b);
 	EXPECT_EQ(0, weir_post(NULL, self->a.loop, &ball.post));
-	pthread_join(self->a.thread, NULL);
-	pthread_join(self->b.thread, NULL);
-	EXPECT_TRUE(ball.over);
+	while (sem_wait(&ball.over))
+		;
+	owner_stop(&self->a);
+	owner_stop(&self->b);
+	owner_end(&self->a);
+	owner_end(&self->b);
 	EXPECT_EQ(ROUNDS, ball.rounds);
-	EXPECT_EQ(0, ball.wrong);
+	EXPECT_EQ(0, atomic_load(&ball.wrong));
 	/* Each but those thrown before the other ring was enabled. */
 	if (!strcmp(variant->name, "uring")) {
 		EXPECT_LE(ROUNDS - 2, ball.bells);
@@ -404,6 +431,7 @@ TEST_F(loops, one_bell_is_outstanding_at_most)
 	owner_start(&self->a);
 	EXPECT_EQ(0, weir_post(NULL, self->a.loop, &all.start));
 	RUN_UNTIL(self->b.loop, inbox.count == SLOTS);
+	owner_stop(&self->a);
 	owner_end(&self->a);
 	EXPECT_EQ(0, inbox.disorder);
 	if (!strcmp(variant->name, "uring")) {

@@ -68,14 +68,12 @@ struct gate {
 	sem_t running;
 	sem_t go;
 	bool open;
-	pthread_t thread;
 };
 
 static int pass_gate(void *arg)
 {
 	struct gate *gate = arg;
 
-	gate->thread = pthread_self();
 	sem_post(&gate->running);
 	if (!gate->open) {
 		while (sem_wait(&gate->go))
@@ -91,21 +89,23 @@ static void gate_init(struct gate *gate, const struct weir_loop *loop)
 	gate->open = on_sim(loop);
 }
 
-TEST_F(work, it_runs_on_another_thread_and_is_told_on_the_owners)
+static int who(void *arg)
 {
+	*(pthread_t *)arg = pthread_self();
+	return 7;
+}
+
+TEST_F(work, it_runs_on_another_thread_than_the_owners)
+{
+	pthread_t thread = pthread_self();
 	struct seen seen = { 0 };
 	struct weir_op op = { 0 };
-	struct gate gate;
 
 	if (on_sim(self->loop))
 		SKIP(return, "sim has one thread");
-	gate_init(&gate, self->loop);
-	weir_prep_work(&op, pass_gate, &gate, seen_done, &seen);
-	weir_submit(self->loop, &op);
-	sem_post(&gate.go);
-	RUN_UNTIL(self->loop, seen.terminals);
-	EXPECT_EQ(7, seen.res);
-	EXPECT_FALSE(pthread_equal(gate.thread, pthread_self()));
+	weir_prep_work(&op, who, &thread, seen_done, &seen);
+	EXPECT_EQ(7, op_do(self->loop, &op));
+	EXPECT_FALSE(pthread_equal(thread, pthread_self()));
 }
 
 TEST_F(work, one_that_runs_completes_whoever_cancels_it)
@@ -118,7 +118,6 @@ TEST_F(work, one_that_runs_completes_whoever_cancels_it)
 		SKIP(return, "on sim it runs in no time");
 	gate_init(&gate, self->loop);
 	weir_prep_work(&op, pass_gate, &gate, seen_done, &seen);
-	op.deadline_ns = weir_loop_now(self->loop) + NSEC_PER_MSEC;
 	weir_submit(self->loop, &op);
 	/* Only a turn hands it over. */
 	while (sem_trywait(&gate.running))
@@ -188,7 +187,7 @@ TEST_F(work, one_that_waits_for_a_thread_can_be_cancelled)
 	EXPECT_RESULT(&queued.seen, -ECANCELED, WEIR_ORIGIN_CANCELLED);
 	let_threads_go(&gate);
 	RUN_UNTIL(self->loop, held_seen.terminals == THREADS);
-	EXPECT_EQ(0, queued.calls);
+	EXPECT_EQ(0, atomic_load(&queued.calls));
 }
 
 TEST_F(work, a_deadline_ends_one_that_waits_for_a_thread)
@@ -206,7 +205,7 @@ TEST_F(work, a_deadline_ends_one_that_waits_for_a_thread)
 	EXPECT_RESULT(&queued.seen, -ETIME, WEIR_ORIGIN_DEADLINE);
 	let_threads_go(&gate);
 	RUN_UNTIL(self->loop, held_seen.terminals == THREADS);
-	EXPECT_EQ(0, queued.calls);
+	EXPECT_EQ(0, atomic_load(&queued.calls));
 }
 
 TEST_F(work, closing_the_loop_ends_what_waits_and_awaits_what_runs)
@@ -232,7 +231,7 @@ TEST_F(work, closing_the_loop_ends_what_waits_and_awaits_what_runs)
 	EXPECT_EQ(0, weir_loop_close(loop, LIMIT_NS));
 	EXPECT_EQ(THREADS, held_seen.terminals);
 	EXPECT_RESULT(&queued.seen, -ECANCELED, WEIR_ORIGIN_CANCELLED);
-	EXPECT_EQ(0, queued.calls);
+	EXPECT_EQ(0, atomic_load(&queued.calls));
 }
 
 /* How many run at once. */
@@ -262,8 +261,8 @@ TEST_F(work, no_more_run_at_once_than_there_are_threads)
 		weir_submit(self->loop, &ops[i]);
 	}
 	RUN_UNTIL(self->loop, seen.terminals == MANY);
-	EXPECT_LE(1, most_running);
-	EXPECT_GE(THREADS, most_running);
+	EXPECT_LE(1, atomic_load(&most_running));
+	EXPECT_GE(THREADS, atomic_load(&most_running));
 	stats = stats_of(self->loop);
 	EXPECT_EQ(on_sim(self->loop) ? 0 : MANY, stats.offloaded);
 	EXPECT_EQ(0, stats.offload_queued);

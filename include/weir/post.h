@@ -49,7 +49,8 @@ struct weir_post {
  * weir_post() - have a function called on the thread of another loop
  * @from: the loop from whose callback this is called: it rings the other one
  *	through its own ring, with the next turn. NULL anywhere else
- * @to: the target, which may not be closed meanwhile
+ * @to: the target, which may not be closed before this has returned: that the
+ *	message has arrived does not tell so
  * @post: the message, which is not on its way
  *
  * What the sender wrote before is seen by @post->fn. A loop with nothing else in
