@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim_script.h"
 #include "sim_world.h"
+
+/* A world is zeroed as a whole; what has much to remember stands beside it. */
+static struct script sockets;
 
 static void log_line(void *ctx, enum weir_log_level level, const char *text)
 {
@@ -76,9 +80,9 @@ static void world_loop(struct world *world)
 		.sim		= &world->sim,
 		.seed		= world->seed,
 		/* Some have to wait; but not those that the others wait for. */
-		.ops_max	= 3 * world->clients_count + 6 + (uint32_t)world_roll(world, 64),
-		/* Listener, file and clients; the server's side waits for its turn. */
-		.files_max	= 3 + world->clients_count +
+		.ops_max	= 3 * world->clients_count + 10 + (uint32_t)world_roll(world, 64),
+		/* Listener, files and clients; the server's side waits for its turn. */
+		.files_max	= 14 + world->clients_count +
 				  (uint32_t)world_roll(world, CLIENTS_MAX),
 		.bufs_max	= 32,
 	};
@@ -123,6 +127,10 @@ void world_open(struct world *world, uint64_t seed, const struct world_faults *f
 	world_server_start(world);
 	world_clients_start(world);
 	world_paper_start(world);
+	world_post_start(world);
+	memset(&sockets, 0, sizeof(sockets));
+	world->sockets = &sockets;
+	script_sockets(world);
 	weir_prep_timeout(&world->tick.op, weir_loop_now(world->loop) + world_roll(world, 3000000),
 			  ticked, &world->tick);
 	act_start(&world->tick);
@@ -160,6 +168,11 @@ void world_cancel(struct world *world)
 	cancel(&world->tick);
 	cancel(&world->paper.write);
 	cancel(&world->paper.read);
+	cancel(&world->post.send);
+	cancel(&world->post.recv);
+	cancel(&world->post.watch);
+	cancel(&world->sockets->act);
+	cancel(&world->sockets->pause);
 	for (i = 0; i < world->clients_count; i++) {
 		struct visitor *client = &world->clients[i];
 
@@ -214,6 +227,10 @@ void world_judge(struct world *world)
 
 	if (!world->paper.closing || world->paper.at != 2 * FILE_BYTES)
 		world_bad(world, "the file was not written and read to its end");
+	if (world->post.got != POST_COUNT || !world->post.seen)
+		world_bad(world, "the post did not come");
+	if (!world->sockets->over || world->sockets->at != world->sockets->count)
+		world_bad(world, "the script of sockets did not come to its end");
 	for (i = 0; i < world->clients_count; i++) {
 		const struct visitor *client = &world->clients[i];
 		const struct conn *conn = conn_of(world, client->id);

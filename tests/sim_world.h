@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <weir/loop.h>
 #include <weir/pool.h>
@@ -24,6 +26,9 @@ enum {
 	CHUNK_MAX	= 1024,
 	FILE_BYTES	= 10000,
 	TURNS_MAX	= 200000,
+	POST_COUNT	= 60,
+	POST_BYTES_MIN	= 4,
+	POST_BYTES	= 40,
 };
 
 struct world;
@@ -69,6 +74,19 @@ struct paper {
 	unsigned char bytes[CHUNK_MAX];
 };
 
+/* Datagrams from one socket to another. */
+struct post {
+	struct act send, recv, watch, close_from, close_to;
+	struct weir_file from, to;
+	uint32_t sent, got, seen;
+	bool closing;
+	struct msghdr msg, room;
+	struct iovec iov[2];
+	unsigned char out[POST_BYTES];
+};
+
+struct script;
+
 struct world {
 	struct weir_loop *loop;
 	struct weir_pool *pool;
@@ -86,6 +104,8 @@ struct world {
 	struct visitor clients[CLIENTS_MAX];
 	struct conn conns[CONNS_MAX];
 	struct paper paper;
+	struct post post;
+	struct script *sockets;
 	unsigned int clients_count, clients_left, conns_count;
 	bool ending;		/* start nothing but closes */
 	bool over;		/* the run came to its end */
@@ -128,6 +148,7 @@ void world_judge(struct world *world);
 void world_server_start(struct world *world);
 void world_clients_start(struct world *world);
 void world_paper_start(struct world *world);
+void world_post_start(struct world *world);		/* tests/sim_post.c */
 
 /* world_bad() - something is wrong; the first one counts */
 void world_bad(struct world *world, const char *what);
