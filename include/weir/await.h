@@ -21,16 +21,16 @@ extern "C" {
 #endif
 
 /**
- * weir_await_at() - wait for an operation to end
+ * weir_await_at() - submit an operation and wait for it to end
  * @loop: the loop
- * @op: a prepared operation, which is submitted; or one in flight on @loop
+ * @op: a prepared operation that is not in flight
  * @where: "file:line" of the caller, a static string; weir_await() fills it in
  *
- * The deadline is the operation's own: op->deadline_ns. An operation that is
- * submitted here and names no token is under the innermost scope of the caller,
- * see weir_scope_enter(). op->done may be NULL; if it is set it is called as ever,
- * with op->ctx as it was, before this returns, and it may even free the operation.
- * While it is awaited op->done and op->ctx are the library's.
+ * The deadline is the operation's own: op->deadline_ns. One that names no token is
+ * under the innermost scope of the caller, see weir_scope_enter(). op->done may be
+ * NULL; if it is set it is called as ever, with op->ctx as it was, before this
+ * returns, and it may even free the operation. While it is awaited op->done and
+ * op->ctx are the library's.
  *
  * weir_loop_stop() cancels what plain code awaits; the next weir_loop_run() still
  * finds the stop.
@@ -44,6 +44,20 @@ extern "C" {
 WEIR_API int weir_await_at(struct weir_loop *loop, struct weir_op *op, const char *where);
 
 #define weir_await(loop, op)	weir_await_at(loop, op, __FILE__ ":" WEIR_STR(__LINE__))
+
+/**
+ * weir_await_end() - wait for an operation that was submitted before
+ * @loop: the loop
+ * @op: an operation in flight on @loop, or one that has ended; op->done was set, if
+ *	only to weir_done_ignore()
+ *
+ * As weir_await() for the rest. Several may wait for one operation.
+ *
+ * Context: Owner thread; while it is in flight, not from a callback.
+ * Return: the result of the terminal event; -EDEADLK from a callback; -EINVAL for an
+ * operation of another loop; or the -errno of a broken backend.
+ */
+WEIR_API int weir_await_end(struct weir_loop *loop, struct weir_op *op);
 
 /**
  * weir_await_all() - wait until nothing is in flight under a token

@@ -85,32 +85,62 @@ static void await_done(struct weir_op *op)
 		op->done(op);
 }
 
+/* Our callback takes the place of the user's until the terminal event. */
+static int await_begin(struct op_waiter *self, struct weir_loop *loop, struct weir_op *op)
+{
+	int err;
+
+	err = waiter_init(&self->waiter, loop);
+	if (err)
+		return err;
+	self->waiter.op = op;
+	self->done = op->done;
+	self->ctx = op->ctx;
+	self->token = op->token;
+	op->done = await_done;
+	op->ctx = self;
+	return 0;
+}
+
+static int await_finish(struct op_waiter *self, struct weir_op *op)
+{
+	int err = waiter_wait(&self->waiter);
+
+	if (self->waiter.woken)
+		return self->res;
+	op->done = self->done ? self->done : weir_done_ignore;
+	op->ctx = self->ctx;
+	return err;
+}
+
 int await_under(struct weir_loop *loop, struct weir_op *op, struct weir_token *token,
 		const char *where)
 {
-	struct op_waiter self = { .done = op->done, .ctx = op->ctx, .token = op->token };
-	bool busy = weir_op_busy(op);
+	struct op_waiter self;
 	int err;
 
-	err = waiter_init(&self.waiter, loop);
+	if (op->flags & WEIR_OPF_MULTISHOT && !op->done)
+		return -EINVAL;
+	err = await_begin(&self, loop, op);
 	if (err)
 		return err;
-	if (busy ? op->lib_loop != loop : op->flags & WEIR_OPF_MULTISHOT && !op->done)
+	if (!op->token)
+		op->token = token;
+	weir_submit_at(loop, op, where);
+	return await_finish(&self, op);
+}
+
+int weir_await_end(struct weir_loop *loop, struct weir_op *op)
+{
+	struct op_waiter self;
+	int err;
+
+	if (!weir_op_busy(op))
+		return op->res;
+	if (op->lib_loop != loop)
 		return -EINVAL;
-	self.waiter.op = op;
-	op->done = await_done;
-	op->ctx = &self;
-	if (!busy) {
-		if (!op->token)
-			op->token = token;
-		weir_submit_at(loop, op, where);
-	}
-	err = waiter_wait(&self.waiter);
-	if (self.waiter.woken)
-		return self.res;
-	op->done = self.done ? self.done : weir_done_ignore;
-	op->ctx = self.ctx;
-	return err;
+	err = await_begin(&self, loop, op);
+	return err ? err : await_finish(&self, op);
 }
 
 int weir_await_at(struct weir_loop *loop, struct weir_op *op, const char *where)
