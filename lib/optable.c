@@ -35,6 +35,7 @@ const struct weir_op_def weir_op_defs[] = {
 		.name	= "connect",
 		.wait	= POLLOUT,
 		.flags	= IO_OPF_OPENS | IO_OPF_MAYFILE,
+		.check	= addr_check,
 		OP_PREP(connect_prep),
 		.try	= connect_try,
 	},
@@ -79,6 +80,7 @@ const struct weir_op_def weir_op_defs[] = {
 	[WEIR_OP_GETSOCKOPT] = {
 		.name	= "getsockopt",
 		.flags	= IO_OPF_FILE | IO_OPF_NOW | IO_OPF_INLINE,
+		.check	= sockopt_check,
 		OP_PREP(getsockopt_prep),
 		.try	= getsockopt_try,
 	},
@@ -96,6 +98,7 @@ const struct weir_op_def weir_op_defs[] = {
 	[WEIR_OP_BIND] = {
 		.name	= "bind",
 		.flags	= IO_OPF_FILE | IO_OPF_NOW | IO_OPF_INLINE,
+		.check	= addr_check,
 		OP_PREP(bind_prep),
 		.try	= bind_try,
 	},
@@ -111,6 +114,7 @@ const struct weir_op_def weir_op_defs[] = {
 		.flags	= IO_OPF_FILE | IO_OPF_MULTI | IO_OPF_POOL | IO_OPF_IN | IO_OPF_MSG |
 			  IO_OPF_HEADED,
 		.msg_flags = MSG_NOSIGNAL | MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE,
+		.check	= msg_check,
 		OP_PREP(recvmsg_prep),
 		.try	= recvmsg_try,
 		.fill	= recvmsg_fill,
@@ -120,12 +124,14 @@ const struct weir_op_def weir_op_defs[] = {
 		.wait	= POLLOUT,
 		.flags	= IO_OPF_FILE | IO_OPF_OUT | IO_OPF_MSG | IO_OPF_INLINE,
 		.msg_flags = MSG_NOSIGNAL | MSG_MORE,
+		.check	= msg_check,
 		OP_PREP(sendmsg_prep),
 		.try	= sendmsg_try,
 	},
 	[WEIR_OP_SETSOCKOPT] = {
 		.name	= "setsockopt",
 		.flags	= IO_OPF_FILE | IO_OPF_NOW | IO_OPF_INLINE,
+		.check	= sockopt_check,
 		OP_PREP(setsockopt_prep),
 		.try	= setsockopt_try,
 	},

@@ -53,8 +53,11 @@ OP_PREP_DECLARE(setsockopt_prep);
 OP_TRY_DECLARE(setsockopt_try);
 OP_PREP_DECLARE(install_prep);
 OP_TRY_DECLARE(install_try);
+OP_CHECK_DECLARE(msg_check);
+OP_CHECK_DECLARE(sockopt_check);
 
 /* lib/net/open.c */
+OP_CHECK_DECLARE(addr_check);
 OP_PREP_DECLARE(socket_prep);
 OP_TRY_DECLARE(socket_try);
 OP_PREP_DECLARE(bind_prep);

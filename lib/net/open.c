@@ -53,6 +53,14 @@ void connect_prep(struct weir_loop *loop, const struct weir_op *op, struct io_ur
 }
 #endif
 
+int addr_check(const struct weir_loop *loop, const struct weir_op *op)
+{
+	if (!op->addr.addr)
+		return -EFAULT;
+	return op->addr.len < sizeof(sa_family_t) ||
+	       op->addr.len > sizeof(struct sockaddr_storage) ? -EINVAL : 0;
+}
+
 /* The file of a new descriptor, which is closed if there is no place for it. */
 static int own(struct weir_loop *loop, struct weir_op *op, int fd)
 {
@@ -147,5 +155,10 @@ int connect_try(struct weir_loop *loop, struct weir_op *op, int fd)
 	if (op->lib_priv == OPEN_NONE)
 		return connect_begin(loop, op);
 	err = loop->sys->connected(loop, fd);
-	return err && err != -EAGAIN && op_opens(op) ? connect_undo(loop, op, err) : err;
+	if (op_opens(op))
+		return err && err != -EAGAIN ? connect_undo(loop, op, err) : err;
+	/* Only a second call makes it known to the socket, where a third is -EISCONN. */
+	if (!err)
+		loop->sys->connect(loop, fd, op->addr.addr, op->addr.len);
+	return err;
 }

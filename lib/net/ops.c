@@ -5,6 +5,7 @@
  * lib/net/open.c has those that open, bind and connect them.
  */
 #include <errno.h>
+#include <limits.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -79,6 +80,36 @@ void install_prep(struct weir_loop *loop, const struct weir_op *op, struct io_ur
 	io_uring_prep_rw(URING_OP_FIXED_FD_INSTALL, sqe, -1, NULL, 0, 0);
 }
 #endif
+
+int msg_check(const struct weir_loop *loop, const struct weir_op *op)
+{
+	const struct msghdr *msg = op->xfer.buf;
+	uint64_t total = 0;
+	size_t i;
+
+	if (!msg)
+		return -EFAULT;
+	if (op->flags & WEIR_OPF_MULTISHOT)
+		return 0;	/* nothing but the lengths matters, and op_check_multi() saw them */
+	if (msg->msg_iovlen > IOV_MAX)
+		return -EMSGSIZE;
+	if (!msg->msg_iov && msg->msg_iovlen)
+		return -EFAULT;
+	for (i = 0; i < msg->msg_iovlen; i++) {
+		/* The count must fit into op->res. */
+		if (msg->msg_iov[i].iov_len > INT32_MAX - total)
+			return -EINVAL;
+		total += msg->msg_iov[i].iov_len;
+	}
+	return 0;
+}
+
+int sockopt_check(const struct weir_loop *loop, const struct weir_op *op)
+{
+	if (op->sockopt.len > INT32_MAX)
+		return -EINVAL;
+	return op->sockopt.value || !op->sockopt.len ? 0 : -EFAULT;
+}
 
 int recv_try(struct weir_loop *loop, struct weir_op *op, int fd)
 {
