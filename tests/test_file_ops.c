@@ -21,7 +21,7 @@ FIXTURE(ops)
 	struct statx st;
 };
 
-KERNEL_VARIANTS(ops);
+BACKEND_VARIANTS(ops);
 
 FIXTURE_SETUP(ops)
 {

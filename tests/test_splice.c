@@ -22,7 +22,7 @@ FIXTURE(splice)
 	char buf[64];
 };
 
-KERNEL_VARIANTS(splice);
+BACKEND_VARIANTS(splice);
 
 FIXTURE_SETUP(splice)
 {

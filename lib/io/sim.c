@@ -180,6 +180,7 @@ static bool faults_inside(const struct weir_op *op)
 		[WEIR_OP_SENDMSG]	= true,
 		[WEIR_OP_READ]		= true,
 		[WEIR_OP_WRITE]		= true,
+		[WEIR_OP_FSYNC]		= true,
 		[WEIR_OP_CLOSE]		= true,
 	};
 

@@ -10,7 +10,10 @@
 #include "io/backend.h"
 #include "io/ready.h"
 
+struct iovec;
 struct msghdr;
+struct sim_fs;
+struct sim_inode;
 struct sockaddr;
 
 enum {
@@ -29,10 +32,8 @@ enum {
 	SIM_UNIX_QUEUE		= 11,		/* net.unix.max_dgram_qlen, and one more */
 	SIM_RIGHTS		= 64,		/* messages in all queues that carry files */
 	SIM_RIGHTS_FILES	= 253,		/* SCM_MAX_FD */
-	SIM_INODES		= 32,
-	SIM_INODE_BYTES		= 8 << 20,
-	SIM_NAME_BYTES		= 256,
-	SIM_DISK_NS		= 50000,	/* of each read and write: 50 us */
+	SIM_INODE_BYTES		= 8 << 20,	/* of one file at the most */
+	SIM_DISK_NS		= 50000,	/* of each call that takes the disk: 50 us */
 	SIM_DELAY_MAX_S		= 3600,
 };
 
@@ -75,19 +76,14 @@ struct sim_addr {
 
 enum sim_state {
 	SIM_FREE,
-	SIM_FILE,
+	SIM_FILE,		/* or a directory */
+	SIM_PIPE,		/* an end of one */
 	SIM_NEW,		/* a socket, perhaps bound */
 	SIM_LISTEN,
 	SIM_SYN,		/* connecting */
 	SIM_OPEN,		/* connected; the peer may be gone */
 	SIM_DGRAM,		/* a datagram socket, whatever is bound or connected */
 	SIM_DEAD,		/* reset, or the connect failed */
-};
-
-struct sim_inode {
-	char name[SIM_NAME_BYTES];
-	unsigned char *data;
-	uint64_t size;
 };
 
 /* Options that something here depends on; the others are kept and told: sim_opt.c */
@@ -160,8 +156,9 @@ struct sim_obj {
 	struct weir_link name;	/* on sim->names */
 	struct weir_link wait;	/* on sim->syns, or on a listener's queue */
 	struct weir_link queue;	/* of a listener: embryos, first come first */
-	struct sim_inode *inode;
-	int flags;		/* of open(2) */
+	struct sim_inode *inode;	/* NULL: its disk lost power */
+	uint64_t pos;		/* where a splice without an offset goes on */
+	int flags;		/* of open(2); of a pipe, which end it is */
 };
 
 struct sim {
@@ -195,8 +192,7 @@ struct sim {
 	unsigned char *payload;	/* SIM_DGRAMS times SIM_DGRAM_BYTES */
 	struct sim_rights *rights;
 	uint32_t rights_free;
-	struct sim_inode *inodes;
-	unsigned char *disk;	/* SIM_INODES times SIM_INODE_BYTES */
+	struct sim_fs *fs;	/* io/sim_fs.h */
 };
 
 static inline struct sim *sim_of(const struct weir_loop *loop)
@@ -352,6 +348,12 @@ int sim_stream_recv(struct sim *sim, struct sim_obj *obj, struct msghdr *msg, ui
 		    int flags, enum weir_opcode opcode);
 int sim_stream_send(struct sim *sim, struct sim_obj *obj, const struct msghdr *msg,
 		    uint32_t len, enum weir_opcode opcode);
+
+/* The ring of an object: in, out and away. There must be room, or as many bytes. */
+void sim_ring_put(struct sim *sim, struct sim_obj *obj, const struct msghdr *msg, uint32_t len);
+void sim_ring_peek(const struct sim *sim, const struct sim_obj *obj, const struct msghdr *msg,
+		   uint32_t len);
+void sim_ring_drop(const struct sim *sim, struct sim_obj *obj, uint32_t len);
 void sim_stream_empty(struct sim *sim, struct sim_obj *obj);
 int sim_dgram_recv(struct sim *sim, struct sim_obj *obj, struct msghdr *msg, uint32_t len,
 		   int flags, enum weir_opcode opcode);
@@ -391,10 +393,12 @@ int sim_setsockopt(struct weir_loop *loop, int fd, int level, int name,
 int sim_getsockopt(struct weir_loop *loop, int fd, int level, int name, void *value,
 		   uint32_t *len);
 
-/* lib/io/sim_file.c: files */
+/* lib/io/sim_disk.c */
 int sim_files_open(struct sim *sim);
 void sim_files_close(struct sim *sim);
-int sim_open(struct weir_loop *loop, const char *path, int flags, unsigned int mode);
+
+/* lib/io/sim_file.c: open files */
+void sim_file_close(struct sim_obj *obj);
 int sim_read(struct weir_loop *loop, int fd, void *buf, uint32_t len, uint64_t offset);
 int sim_write(struct weir_loop *loop, int fd, const void *buf, uint32_t len, uint64_t offset);
 int sim_readv(struct weir_loop *loop, int fd, const struct iovec *iov, uint32_t count,
@@ -409,14 +413,20 @@ int sim_fadvise(struct weir_loop *loop, int fd, uint64_t offset, uint64_t len, i
 /* sim_may_block() - does this op take the disk, or a thread, and may it now? */
 bool sim_may_block(struct weir_loop *loop, const struct weir_op *op);
 
-/* lib/io/sim_dir.c: paths */
 int sim_statx(struct weir_loop *loop, int fd, const char *path, int flags, uint32_t mask,
 	      struct statx *buf);
+
+/* lib/io/sim_dir.c: paths */
+int sim_open(struct weir_loop *loop, const char *path, int flags, unsigned int mode);
 int sim_unlink(struct weir_loop *loop, const char *path, int flags);
 int sim_rename(struct weir_loop *loop, const char *from, const char *to, uint32_t flags);
 int sim_mkdir(struct weir_loop *loop, const char *path, uint32_t mode);
 
 /* lib/io/sim_pipe.c */
+int sim_pipe_read(struct sim *sim, struct sim_obj *obj, const struct msghdr *msg, uint32_t len);
+int sim_pipe_write(struct sim *sim, struct sim_obj *obj, const struct msghdr *msg, uint32_t len);
+uint32_t sim_pipe_mask(const struct sim *sim, const struct sim_obj *obj);
+void sim_pipe_close(struct sim *sim, struct sim_obj *obj);
 int sim_splice(struct weir_loop *loop, int from, int64_t off_in, int to, int64_t off_out,
 	       uint32_t len, uint32_t flags);
 int sim_pipe(struct weir_loop *loop, int fds[2]);

@@ -19,7 +19,7 @@ int sim_socket_of(struct sim *sim, int fd, struct sim_obj **objp)
 
 	if (!obj)
 		return -EBADF;
-	if (obj->state == SIM_FILE)
+	if (obj->state == SIM_FILE || obj->state == SIM_PIPE)
 		return -ENOTSOCK;
 	*objp = obj;
 	return 0;
@@ -75,7 +75,8 @@ int sim_socket(struct weir_loop *loop, int family, int type, int protocol)
 
 bool sim_obj_is_tcp(const struct sim_obj *obj)
 {
-	return obj->state != SIM_FILE && !obj->dgram && obj->local.family != AF_UNIX;
+	return obj->state != SIM_FILE && obj->state != SIM_PIPE && !obj->dgram &&
+	       obj->local.family != AF_UNIX;
 }
 
 int sim_dup(struct weir_loop *loop, int fd)
@@ -249,6 +250,8 @@ uint32_t sim_poll_mask(const struct sim *sim, const struct sim_obj *obj)
 	switch ((enum sim_state)obj->state) {
 	case SIM_FILE:
 		return POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM;
+	case SIM_PIPE:
+		return sim_pipe_mask(sim, obj);
 	case SIM_LISTEN:
 		return obj->queued ? POLLIN | POLLRDNORM : 0;
 	case SIM_OPEN:

@@ -150,6 +150,10 @@ void sim_obj_drop(struct sim *sim, struct sim_obj *obj)
 		sim_hang_up(sim, obj);
 	else if (obj->state == SIM_DGRAM)
 		sim_dgram_end(sim, obj);
+	else if (obj->state == SIM_FILE)
+		sim_file_close(obj);
+	else if (obj->state == SIM_PIPE)
+		sim_pipe_close(sim, obj);
 	sim_stream_empty(sim, obj);
 	sim_obj_put(sim, obj);
 	sim_retry_syns(sim);

@@ -22,7 +22,7 @@ static unsigned char *ring_of(const struct sim *sim, const struct sim_obj *obj)
 	return sim->rings + (size_t)sim_obj_index(sim, obj) * sim->socket_bytes;
 }
 
-static void ring_put(struct sim *sim, struct sim_obj *obj, const struct msghdr *msg, uint32_t len)
+void sim_ring_put(struct sim *sim, struct sim_obj *obj, const struct msghdr *msg, uint32_t len)
 {
 	unsigned char *ring = ring_of(sim, obj);
 	uint32_t at = (uint32_t)(((uint64_t)obj->head + obj->len) % sim->socket_bytes);
@@ -33,8 +33,8 @@ static void ring_put(struct sim *sim, struct sim_obj *obj, const struct msghdr *
 	obj->len += len;
 }
 
-static void ring_peek(const struct sim *sim, const struct sim_obj *obj,
-		      const struct msghdr *msg, uint32_t len)
+void sim_ring_peek(const struct sim *sim, const struct sim_obj *obj, const struct msghdr *msg,
+		   uint32_t len)
 {
 	const unsigned char *ring = ring_of(sim, obj);
 	uint32_t first = min_u32(len, sim->socket_bytes - obj->head);
@@ -43,7 +43,7 @@ static void ring_peek(const struct sim *sim, const struct sim_obj *obj,
 	sim_iov_put(msg, first, ring, len - first);
 }
 
-static void ring_drop(const struct sim *sim, struct sim_obj *obj, uint32_t len)
+void sim_ring_drop(const struct sim *sim, struct sim_obj *obj, uint32_t len)
 {
 	obj->head = (uint32_t)(((uint64_t)obj->head + len) % sim->socket_bytes);
 	obj->taken += len;
@@ -114,7 +114,7 @@ static void recv_drop(struct sim *sim, struct sim_obj *obj, uint32_t len)
 {
 	struct sim_obj *peer = sim_peer(sim, obj);
 
-	ring_drop(sim, obj, len);
+	sim_ring_drop(sim, obj, len);
 	if (len && peer && peer->nospace) {
 		peer->nospace = false;
 		sim_edge(sim, peer);
@@ -152,7 +152,7 @@ int sim_stream_recv(struct sim *sim, struct sim_obj *obj, struct msghdr *msg, ui
 	rights = rights_here(sim, obj);
 	len = min_u32(len, readable(sim, obj));
 	n = sim_cut(sim, len);
-	ring_peek(sim, obj, msg, n);
+	sim_ring_peek(sim, obj, msg, n);
 	if (!peek && rights != SIM_NONE)
 		obj->rights = sim->rights[rights].next;
 	if (!peek)
@@ -202,7 +202,7 @@ static int send_bytes(struct sim *sim, struct sim_obj *obj, const struct msghdr 
 	if (control.rights != SIM_NONE)
 		rights_add(sim, peer, control.rights);
 	n = sim_cut(sim, len);
-	ring_put(sim, peer, msg, n);
+	sim_ring_put(sim, peer, msg, n);
 	sim_edge(sim, peer);
 	if (n < len)
 		sim_edge(sim, obj);

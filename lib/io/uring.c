@@ -14,6 +14,7 @@
 #include "io/uring.h"
 
 enum {
+	ERESTARTSYS	= 512,	/* the kernel's own; a cancelled splice shows it */
 	GEN_SHIFT	= 32,
 };
 
@@ -216,7 +217,7 @@ static void on_op(struct weir_loop *loop, const struct io_uring_cqe *cqe)
 	else if (is_installed(op) && cqe->res >= 0)
 		io_event(loop, op, through_descriptor(loop, op, cqe->res), false);
 	else
-		io_event(loop, op, cqe->res, false);
+		io_event(loop, op, cqe->res == -ERESTARTSYS ? -EINTR : cqe->res, false);
 }
 
 int uring_dispatch(struct weir_loop *loop)
