@@ -13,6 +13,7 @@
 #include "io/loop.h"
 
 struct io_uring_sqe;
+struct weir_pass;
 struct iovec;
 struct statx;
 
@@ -181,7 +182,7 @@ struct io_sys {
 extern const struct io_sys io_sys_linux;		/* lib/io/sys.c */
 
 /*
- * A backend. Every slot is set but the last.
+ * A backend. Every slot is set but those that say so.
  * @name: "uring", …
  * @sys: its environment
  * @fixed_files: 1 if files [0, files_max) of the table are slots that the
@@ -208,6 +209,11 @@ extern const struct io_sys io_sys_linux;		/* lib/io/sys.c */
  * @pending: is there work for the next reap that @fd does not show?
  * @bell: with the next submission, make the owner of @to, a loop of the same
  *	backend, see that its bell was rung. 0 or -errno. NULL: it cannot
+ * @forget: the descriptor of file @file leaves the loop open. NULL: no matter
+ * @reserve: with fixed files: a slot is kept for a file that will arrive
+ * @send_file: with fixed files: the file in slot @file goes to @to, a loop of the
+ *	same backend that keeps a slot for it. -errno, or 0: pass_sent() here, and
+ *	on success pass_arrived() there, follow from reap
  */
 struct weir_backend {
 	const char *name;
@@ -227,6 +233,10 @@ struct weir_backend {
 	int (*fd)(const struct weir_loop *loop);
 	bool (*pending)(const struct weir_loop *loop);
 	int (*bell)(struct weir_loop *loop, struct weir_loop *to);
+	void (*forget)(struct weir_loop *loop, uint32_t file);
+	void (*reserve)(struct weir_loop *loop);
+	int (*send_file)(struct weir_loop *loop, uint32_t file, struct weir_loop *to,
+			 struct weir_pass *pass);
 };
 
 extern const struct weir_backend weir_backend_uring;

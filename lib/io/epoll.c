@@ -143,6 +143,17 @@ static int epoll_adopt(struct weir_loop *loop, uint32_t file, int fd)
 	return 0;
 }
 
+/* It would stay in the set: its open file lives on. */
+static void epoll_forget(struct weir_loop *loop, uint32_t file)
+{
+	struct io_file *entry = &loop->files[file];
+
+	if (!entry->armed)
+		return;
+	loop->stats.syscalls++;
+	epoll_ctl(epoll_of(loop)->fd, EPOLL_CTL_DEL, entry->fd, NULL);
+}
+
 static int epoll_open(struct weir_loop *loop)
 {
 	struct epoll *epoll;
@@ -308,4 +319,5 @@ const struct weir_backend weir_backend_epoll = {
 	.group_put	= ready_group_put,
 	.fd		= epoll_fd,
 	.pending	= ready_pending,
+	.forget		= epoll_forget,
 };

@@ -128,6 +128,7 @@ struct weir_loop {
 	_Atomic(struct weir_post *) posts;	/* messages, the last first */
 	atomic_uint posts_count;
 	_Atomic(uint64_t) posts_refused;
+	uint32_t passing;		/* files on their way out or in, see io/pass.c */
 	int wake_fd;
 
 	struct weir_loop_opts opts;
@@ -175,6 +176,8 @@ void op_start_waiting(struct weir_loop *loop);
 void op_expire(struct weir_loop *loop);
 void op_retry_accepts(struct weir_loop *loop);
 void op_cancel_all(struct weir_loop *loop);
+/* op_settle() - end what is in flight on the file of @op, then carry @op out */
+void op_settle(struct weir_loop *loop, struct weir_op *op, const char *where);
 bool op_none_left(const struct weir_loop *loop);
 
 /* lib/io/loop.c: work is left that the descriptor does not show by itself */
@@ -182,6 +185,9 @@ void loop_tell(struct weir_loop *loop);
 
 /* lib/io/post.c: posts_run() - call the messages that have arrived; how many */
 unsigned int posts_run(struct weir_loop *loop);
+
+/* post_put() - a message of the library's own, which no limit refuses */
+void post_put(struct weir_loop *from, struct weir_loop *to, struct weir_post *post);
 
 static inline bool posts_wait(const struct weir_loop *loop)
 {

@@ -335,6 +335,12 @@ static void finish_ended(struct weir_loop *loop, struct weir_op *op)
 	op_finish(loop, op, res, origin);
 }
 
+void op_settle(struct weir_loop *loop, struct weir_op *op, const char *where)
+{
+	op_take(loop, op, where);
+	close_start(loop, op);
+}
+
 static void op_begin(struct weir_loop *loop, struct weir_op *op)
 {
 	int err;
@@ -657,6 +663,6 @@ void op_cancel_all(struct weir_loop *loop)
 bool op_none_left(const struct weir_loop *loop)
 {
 	return !loop->slots_used && list_empty(&loop->waiting) && list_empty(&loop->timers) &&
-	       list_empty(&loop->finished) && !posts_wait(loop) &&
+	       list_empty(&loop->finished) && !posts_wait(loop) && !loop->passing &&
 	       !(loop->fibers && !list_empty(&loop->fibers->ready));
 }

@@ -44,22 +44,33 @@ static void ring(struct weir_loop *from, struct weir_loop *to)
 	}
 }
 
+static void put(struct weir_loop *from, struct weir_loop *to, struct weir_post *post)
+{
+	if (post->lib_busy)
+		base_die("weir: a message on its way was posted again");
+	post->lib_busy = 1;
+	push(to, post);
+	ring(from, to);
+}
+
+void post_put(struct weir_loop *from, struct weir_loop *to, struct weir_post *post)
+{
+	atomic_fetch_add(&to->posts_count, 1);
+	put(from, to, post);
+}
+
 int weir_post(struct weir_loop *from, struct weir_loop *to, struct weir_post *post)
 {
 	if (!post->fn)
 		return -EINVAL;
 	if (from)
 		assert_owner(from);
-	if (post->lib_busy)
-		base_die("weir: a message on its way was posted again");
 	if (atomic_fetch_add(&to->posts_count, 1) >= to->opts.posts_max) {
 		atomic_fetch_sub(&to->posts_count, 1);
 		atomic_fetch_add(&to->posts_refused, 1);
 		return -EAGAIN;
 	}
-	post->lib_busy = 1;
-	push(to, post);
-	ring(from, to);
+	put(from, to, post);
 	return 0;
 }
 

@@ -250,6 +250,13 @@ int uring_dispatch(struct weir_loop *loop)
 		case KIND_BELL_LOST:
 			uring_on_bell_lost(loop, &cqe);
 			break;
+		case KIND_ARRIVED:
+			events++;
+			uring_on_arrived(loop, &cqe);
+			break;
+		case KIND_SENT:
+			uring_on_sent(loop, &cqe);
+			break;
 		case KIND_QUIET:
 			break;
 		}
@@ -284,4 +291,6 @@ const struct weir_backend weir_backend_uring = {
 	.fd		= uring_fd,
 	.pending	= uring_pending,
 	.bell		= uring_bell,
+	.reserve	= uring_reserve,
+	.send_file	= uring_send_file,
 };

@@ -15,6 +15,8 @@ enum kind {
 	KIND_QUIET	= 3,	/* cancels and closes of our own: nobody waits */
 	KIND_BELL	= 4,	/* another ring has left a message */
 	KIND_BELL_LOST	= 5,	/* ours to another one failed; the loop's address */
+	KIND_ARRIVED	= 6,	/* another ring has sent a file; the hand-over's address */
+	KIND_SENT	= 7,	/* ours to another one; its place in the table */
 };
 
 #define URING_KIND_SHIFT	56
@@ -70,6 +72,8 @@ int uring_reap(struct weir_loop *loop, uint64_t deadline_ns);
 struct io_uring_sqe *uring_sqe(struct weir_loop *loop);
 
 /* lib/io/uring_open.c: an op that will open a file is queued, or was told */
+/* uring_reserve() - a file will take a slot: its place is taken from now on */
+void uring_reserve(struct weir_loop *loop);
 void uring_opening(struct weir_loop *loop, struct weir_op *op);
 void uring_on_accept(struct weir_loop *loop, struct weir_op *op, int res, uint32_t flags);
 void uring_on_open(struct weir_loop *loop, struct weir_op *op, int res);
@@ -77,6 +81,10 @@ void uring_on_open(struct weir_loop *loop, struct weir_op *op, int res);
 /* lib/io/uring_peer.c: uring_bell() is weir_backend.bell */
 int uring_bell(struct weir_loop *loop, struct weir_loop *to);
 void uring_on_bell_lost(struct weir_loop *loop, const struct io_uring_cqe *cqe);
+int uring_send_file(struct weir_loop *loop, uint32_t file, struct weir_loop *to,
+		    struct weir_pass *pass);
+void uring_on_arrived(struct weir_loop *loop, const struct io_uring_cqe *cqe);
+void uring_on_sent(struct weir_loop *loop, const struct io_uring_cqe *cqe);
 void uring_lose_bells(struct weir_loop *loop);
 
 /* lib/io/uring_setup.c */

@@ -19,6 +19,7 @@ enum {
 	URING_SINGLE_ISSUER		= 1U << 12,	/* 6.0 */
 	URING_DEFER_TASKRUN		= 1U << 13,	/* 6.1 */
 	URING_OP_URING_CMD		= 46,
+	URING_MSG_SEND_FD		= 1,		/* 6.0 */
 	URING_OP_READ_MULTISHOT		= 49,		/* 6.7 */
 	URING_OP_FIXED_FD_INSTALL	= 54,		/* 6.8 */
 	URING_OP_BIND			= 56,		/* 6.11 */
@@ -49,6 +50,16 @@ static inline void uring_prep_sockopt(struct io_uring_sqe *sqe, int cmd, int lev
 	sqe->addr = (uint32_t)level | (uint64_t)(uint32_t)name << 32;
 	sqe->file_index = len;
 	sqe->addr3 = (uint64_t)(uintptr_t)value;
+}
+
+/* MSG_RING with a file: to any slot of the ring @to, where @data tells of it. */
+static inline void uring_prep_send_file(struct io_uring_sqe *sqe, int to, uint32_t file,
+					uint64_t data)
+{
+	io_uring_prep_rw(IORING_OP_MSG_RING, sqe, to, NULL, 0, data);
+	sqe->addr = URING_MSG_SEND_FD;
+	sqe->addr3 = file;
+	sqe->file_index = IORING_FILE_INDEX_ALLOC;
 }
 
 #endif /* IO_URING_ABI_H */

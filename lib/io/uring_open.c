@@ -23,8 +23,7 @@ static void accept_judge(struct weir_loop *loop, struct weir_op *op)
 	uring_cancel(loop, op);
 }
 
-/* An op of ours will open a file: its place is taken from now on. */
-static void reserve(struct weir_loop *loop)
+void uring_reserve(struct weir_loop *loop)
 {
 	struct weir_link *head = &uring_of(loop)->accepts;
 	struct weir_link *node;
@@ -41,12 +40,12 @@ void uring_opening(struct weir_loop *loop, struct weir_op *op)
 		return;		/* no slot of the kernel's */
 	if (op->opcode != WEIR_OP_ACCEPT) {
 		op->lib_priv = OPEN_FILE;
-		reserve(loop);
+		uring_reserve(loop);
 		return;
 	}
 	op->lib_priv = io_accept_one(loop, op) ? ACCEPT_ONE : ACCEPT_MULTI;
 	if (op->lib_priv == ACCEPT_ONE)
-		reserve(loop);
+		uring_reserve(loop);
 	list_add_tail(&uring_of(loop)->accepts, &op->lib_queue);
 }
 

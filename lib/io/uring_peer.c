@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 
+#include "io/pass.h"
 #include "io/uring.h"
 
 int uring_bell(struct weir_loop *loop, struct weir_loop *to)
@@ -40,6 +41,41 @@ void uring_on_bell_lost(struct weir_loop *loop, const struct io_uring_cqe *cqe)
 	if (cqe->res == -EINVAL || cqe->res == -EOPNOTSUPP)
 		uring_of(loop)->no_bell = true;
 	bell_lost(cqe->user_data);
+}
+
+/* The completion there is covered by the place that is kept there. */
+int uring_send_file(struct weir_loop *loop, uint32_t file, struct weir_loop *to,
+		    struct weir_pass *pass)
+{
+	struct io_uring_sqe *sqe = uring_sqe(loop);
+
+	if (!sqe)
+		return -EIO;
+	uring_prep_send_file(sqe, uring_of(to)->ring.ring_fd, file,
+			     uring_data(KIND_ARRIVED, (uintptr_t)pass));
+	sqe->user_data = uring_data(KIND_SENT, file);
+	return 0;
+}
+
+void uring_on_arrived(struct weir_loop *loop, const struct io_uring_cqe *cqe)
+{
+	pass_arrived(loop, (struct weir_pass *)(uintptr_t)(cqe->user_data & URING_DATA_MASK),
+		     (uint32_t)cqe->res);
+}
+
+void uring_on_sent(struct weir_loop *loop, const struct io_uring_cqe *cqe)
+{
+	uint32_t file = (uint32_t)(cqe->user_data & URING_DATA_MASK);
+	struct io_uring_sqe *sqe;
+
+	if (cqe->res >= 0) {
+		sqe = uring_sqe(loop);
+		if (sqe) {
+			io_uring_prep_close_direct(sqe, file);
+			uring_quiet(sqe);
+		}
+	}
+	pass_sent(loop, file, cqe->res < 0 ? cqe->res : 0);
 }
 
 /* A loop that is given up in the middle of a turn leaves bells that never sounded. */
