@@ -131,9 +131,14 @@ TEST_F(pass, one_that_is_armed_for_edges_leaves_them)
 	struct weir_op op = { 0 };
 	char text[8];
 
+	/* Armed at the first loop by an op that waits there. */
+	weir_prep_recv(&op, self->accepted, text, sizeof(text), seen_done, &seen);
+	weir_submit(self->a, &op);
+	ASSERT_LE(0, weir_loop_run_once(self->a, 0));
 	ASSERT_EQ(0, weir_file_pass(self->a, self->accepted, self->b, &self->passed.pass));
 	RUN_BOTH(self->a, self->b, self->passed.calls);
 	ASSERT_EQ(0, self->passed.pass.res);
+	seen = (struct seen){ 0 };
 	weir_prep_recv(&op, self->passed.pass.file, text, sizeof(text), seen_done, &seen);
 	weir_submit(self->b, &op);
 	ASSERT_LE(0, weir_loop_run_once(self->b, 0));
