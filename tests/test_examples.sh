@@ -137,9 +137,9 @@ head -c 1000123 /dev/urandom > "$tmp/big"
 for way in $ways; do
 	rm -f "$tmp/to"
 	"$tmp/copy-$way" "$tmp/big" "$tmp/to" > "$tmp/log" 2>&1 && cmp "$tmp/big" "$tmp/to" >> "$tmp/log" 2>&1
-	rc=$?
+	status=$?
 	cp "$tmp/log" "$tmp/progress"
-	(exit $rc)
+	(exit $status)
 	is "copy with $way copies every byte"
 	cp "$tmp/progress" "$tmp/log"
 	[ "$(grep -c ' %$' "$tmp/progress")" = 10 ] && grep -qx '100 %' "$tmp/progress" &&
@@ -204,9 +204,9 @@ if [ $# = 5 ]; then
 	for way in $ways; do
 		began=$(date +%s%N)
 		"$tmp/fetch-$way" $limit "$@" > "$tmp/got" 2> "$tmp/log"
-		rc=$?
+		status=$?
 		took=$((($(date +%s%N) - began) / 1000000))
-		diff "$tmp/want" "$tmp/got" >> "$tmp/log" 2>&1 && [ $rc = 0 ]
+		diff "$tmp/want" "$tmp/got" >> "$tmp/log" 2>&1 && [ $status = 0 ]
 		is "fetch with $way gets what there is, and gives up on what is late"
 		echo "took $took ms, the deadline is $limit ms" > "$tmp/log"
 		[ $took -ge $limit ] && [ $took -lt $((2 * limit)) ]

@@ -77,7 +77,7 @@ for source in "$srctree"/tests/hpp/*.cpp; do
 	is "$name.cpp compiles without a warning"
 	[ -x "$tmp/$name" ] || continue
 	timeout 300 "$tmp/$name" > "$tmp/tap" 2>&1
-	rc=$?
+	ended=$?
 	# Its lines with the numbers of this stream; its plan is checked here.
 	awk -v n=$n -v name="$name" '
 	/^(not )?ok / { sub(/ok [0-9]+/, "ok " ++n); sub(/ - /, " - " name "."); seen++ }
@@ -86,10 +86,10 @@ for source in "$srctree"/tests/hpp/*.cpp; do
 	END { exit !(plan && plan == seen) }' "$tmp/tap"
 	whole=$?
 	n=$((n + $(grep -cE '^(not )?ok ' "$tmp/tap")))
-	echo "exit status $rc" > "$tmp/log"
-	[ $whole = 0 ] && [ $rc -le 1 ]
+	echo "exit status $ended" > "$tmp/log"
+	[ $whole = 0 ] && [ $ended -le 1 ]
 	is "$name ran to its end"
-	[ $rc = 0 ] || bad=1
+	[ $ended = 0 ] || bad=1
 done
 echo "1..$n"
 exit $bad
