@@ -17,6 +17,7 @@ net:base io buf file flow
 stream:base io buf file net flow
 fiber:base io
 serve:base io buf file net flow stream
+resolve:base
 bpf:base io'
 
 # A skeleton is made from bpf/ and belongs to the loader alone.

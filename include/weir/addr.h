@@ -107,6 +107,25 @@ WEIR_API int weir_addr_port(const struct weir_addr *addr);
  */
 WEIR_API int weir_addr_set_port(struct weir_addr *addr, uint16_t port);
 
+/**
+ * weir_addr_resolve() - addresses of a host, blocking, for start-up
+ * @host: name or numeric address
+ * @port: put into each address, in host order
+ * @addrs: filled in, best first: RFC 6724, section 6
+ * @max: room there
+ *
+ * By getaddrinfo(3): the hosts file, name servers and whatever else the system's
+ * nsswitch.conf names, for as long as they take. On a loop call it from
+ * weir_prep_work(), or see weir/resolve.h.
+ *
+ * Context: Any thread.
+ * Return: how many addresses there are, at most @max; -ENOENT for a name that
+ * does not exist or has no address; -EAGAIN if no server answers; -EREMOTEIO if
+ * one fails; -EINVAL for what is no name; -ENOMEM; or another -errno.
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_addr_resolve(const char *host, uint16_t port, struct weir_addr *addrs, size_t max);
+
 #ifdef __cplusplus
 }
 #endif

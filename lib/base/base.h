@@ -6,10 +6,12 @@
 #define BASE_BASE_H
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <weir/types.h>
 
@@ -40,8 +42,26 @@ void mem_put(const struct weir_alloc *alloc, void *mem, size_t count, size_t siz
  *
  * Both begin with size_t sz. Bytes that the caller does not know stay zero;
  * bytes that we do not know must be zero, else -E2BIG. NULL @src is all zero.
+ * An inline, because each library needs it and none exports it.
  */
-int opts_copy(void *dst, size_t dst_size, const void *src);
+static inline int opts_copy(void *dst, size_t dst_size, const void *src)
+{
+	const unsigned char *bytes = src;
+	size_t size, i;
+
+	memset(dst, 0, dst_size);
+	if (!src)
+		return 0;
+	memcpy(&size, src, sizeof(size));
+	if (size < sizeof(size))
+		return -EINVAL;
+	for (i = dst_size; i < size; i++) {
+		if (bytes[i])
+			return -E2BIG;
+	}
+	memcpy(dst, src, size < dst_size ? size : dst_size);
+	return 0;
+}
 
 /* stats_copy() - the same in the other direction: write no more than @size */
 void stats_copy(void *dst, size_t size, const void *src, size_t src_size);

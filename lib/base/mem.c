@@ -46,25 +46,6 @@ void mem_put(const struct weir_alloc *alloc, void *mem, size_t count, size_t siz
 		alloc->put(alloc->ctx, mem, count * size);
 }
 
-int opts_copy(void *dst, size_t dst_size, const void *src)
-{
-	const unsigned char *bytes = src;
-	size_t size, i;
-
-	memset(dst, 0, dst_size);
-	if (!src)
-		return 0;
-	memcpy(&size, src, sizeof(size));
-	if (size < sizeof(size))
-		return -EINVAL;
-	for (i = dst_size; i < size; i++) {
-		if (bytes[i])
-			return -E2BIG;
-	}
-	memcpy(dst, src, size < dst_size ? size : dst_size);
-	return 0;
-}
-
 void stats_copy(void *dst, size_t size, const void *src, size_t src_size)
 {
 	memset(dst, 0, size);

@@ -92,7 +92,7 @@ int weir_bpf_open(struct weir_bpf **bpfp, const struct weir_bpf_opts *opts)
 	struct weir_bpf *bpf;
 	int err;
 
-	err = opts_read(&known, sizeof(known), opts);
+	err = opts_copy(&known, sizeof(known), opts);
 	if (err)
 		return err;
 	reason.text = known.reason;

@@ -89,8 +89,6 @@ int reason_set(const struct reason *reason, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void bpf_log(const struct weir_bpf *bpf, enum weir_log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Copy an options struct of any version, as every room does. */
-int opts_read(void *dst, size_t dst_bytes, const void *src);
 /* Catch what libbpf says; capture_end() returns its first warning. */
 void capture_begin(void);
 const char *capture_end(void);

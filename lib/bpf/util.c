@@ -46,24 +46,6 @@ void bpf_log(const struct weir_bpf *bpf, enum weir_log_level level, const char *
 	bpf->log->line(bpf->log->ctx, level, line);
 }
 
-int opts_read(void *dst, size_t dst_bytes, const void *src)
-{
-	size_t i, sz;
-
-	memset(dst, 0, dst_bytes);
-	if (!src)
-		return 0;
-	memcpy(&sz, src, sizeof(sz));
-	if (sz < sizeof(sz))
-		return -EINVAL;
-	for (i = dst_bytes; i < sz; i++) {
-		if (((const char *)src)[i])
-			return -E2BIG;
-	}
-	memcpy(dst, src, sz < dst_bytes ? sz : dst_bytes);
-	return 0;
-}
-
 /* Other threads' libbpf calls keep the hook that was there before. */
 static int capture_line(enum libbpf_print_level level, const char *fmt, va_list ap)
 {

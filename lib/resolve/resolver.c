@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * resolver.c - questions and answers
+ *
+ * A question has one operation, a timeout at its deadline. The answer, kept in
+ * the question, cancels it; so does the user. Its end is the question's, and
+ * comes from the loop whatever c-ares called from where.
+ */
+#include <errno.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "resolve/resolver.h"
+
+/* c-ares gives up long before: tries times try_ms for each server. */
+#define NEVER_NS	(3600 * NSEC_PER_SEC)
+
+static int errno_of(int status)
+{
+	static const struct {
+		int status;
+		int err;
+	} table[] = {
+		{ ARES_ENODATA,		-ENOENT },
+		{ ARES_ENOTFOUND,	-ENOENT },
+		{ ARES_ENONAME,		-ENOENT },
+		{ ARES_ETIMEOUT,	-ETIMEDOUT },
+		{ ARES_ECONNREFUSED,	-ECONNREFUSED },
+		{ ARES_ESERVFAIL,	-EREMOTEIO },
+		{ ARES_EREFUSED,	-EREMOTEIO },
+		{ ARES_ENOTIMP,		-EREMOTEIO },
+		{ ARES_EFORMERR,	-EBADMSG },
+		{ ARES_EBADRESP,	-EBADMSG },
+		{ ARES_EBADNAME,	-EINVAL },
+		{ ARES_EBADSTR,		-EINVAL },
+		{ ARES_EBADFAMILY,	-EINVAL },
+		{ ARES_ENOMEM,		-ENOMEM },
+		{ ARES_ECANCELLED,	-ECANCELED },
+		{ ARES_EDESTRUCTION,	-ECANCELED },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		if (table[i].status == status)
+			return table[i].err;
+	}
+	return -EIO;
+}
+
+/* c-ares and its own lists of what the whole process has open. */
+static pthread_once_t library_once = PTHREAD_ONCE_INIT;
+static int library_status;
+
+static void library_init(void)
+{
+	library_status = ares_library_init(ARES_LIB_INIT_ALL);
+}
+
+static int channel_open(struct weir_resolver *resolver, const struct weir_resolver_opts *opts)
+{
+	struct ares_options options = {
+		.timeout		= opts->try_ms ? (int)opts->try_ms : WEIR_RESOLVE_TRY_MS,
+		.tries			= opts->tries ? (int)opts->tries : WEIR_RESOLVE_TRIES,
+		.sock_state_cb		= resolver_sock_state,
+		.sock_state_cb_data	= resolver,
+		.lookups		= (char *)(uintptr_t)"fb",	/* hosts file, then DNS */
+	};
+	int status;
+
+	status = ares_init_options(&resolver->channel, &options,
+				   ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB |
+				   ARES_OPT_LOOKUPS);
+	if (status)
+		return errno_of(status);
+	if (opts->servers) {
+		status = ares_set_servers_ports_csv(resolver->channel, opts->servers);
+		if (status) {
+			ares_destroy(resolver->channel);
+			return status == ARES_ENOMEM ? -ENOMEM : -EINVAL;
+		}
+	}
+	return 0;
+}
+
+int weir_resolver_open(struct weir_resolver **resolverp, struct weir_loop *loop,
+		       const struct weir_resolver_opts *given)
+{
+	struct weir_resolver_opts opts;
+	struct weir_resolver *resolver;
+	int err;
+
+	err = opts_copy(&opts, sizeof(opts), given);
+	if (err)
+		return err;
+	if (opts.try_ms > INT32_MAX || opts.tries > INT32_MAX)
+		return -EINVAL;
+	if (!strcmp(weir_loop_backend(loop), "sim"))
+		return -EOPNOTSUPP;
+	pthread_once(&library_once, library_init);
+	if (library_status)
+		return errno_of(library_status);
+	resolver = calloc(1, sizeof(*resolver));
+	if (!resolver)
+		return -ENOMEM;
+	resolver->loop = loop;
+	list_init(&resolver->socks);
+	err = channel_open(resolver, &opts);
+	if (err) {
+		free(resolver);
+		return err;
+	}
+	*resolverp = resolver;
+	return 0;
+}
+
+void resolver_settle(struct weir_resolver *resolver)
+{
+	if (resolver->closing && !resolver->busy)
+		free(resolver);
+}
+
+void weir_resolver_close(struct weir_resolver *resolver)
+{
+	if (!resolver)
+		return;
+	resolver->closing = true;
+	resolver->busy++;	/* what ends meanwhile must not free it */
+	/* Each question is answered, each socket told of. */
+	ares_destroy(resolver->channel);
+	weir_cancel(resolver->loop, &resolver->timer);
+	resolver->busy--;
+	resolver_settle(resolver);
+}
+
+/* questions */
+
+/* Copies what @info has into the question: a count. */
+static int take_answer(struct weir_resolve *question, const struct ares_addrinfo *info)
+{
+	const struct ares_addrinfo_node *node;
+	int count = 0;
+
+	for (node = info->nodes; node && count < WEIR_RESOLVE_MAX; node = node->ai_next) {
+		struct weir_addr *addr = &question->addrs[count];
+
+		if (weir_addr_set(addr, node->ai_addr, node->ai_addrlen) ||
+		    weir_addr_set_port(addr, question->port))
+			continue;
+		count++;
+	}
+	return count ? count : -ENOENT;
+}
+
+static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *info)
+{
+	struct weir_resolver_query *query = arg;
+	struct weir_resolve *question = query->question;
+
+	if (question) {
+		question->res = status ? errno_of(status) : take_answer(question, info);
+		question->lib_query = NULL;
+		weir_cancel(query->resolver->loop, &question->lib_op);
+	}
+	if (info)
+		ares_freeaddrinfo(info);
+	free(query);
+}
+
+/* By an answer, by the deadline, or by a cancel, the user's or the loop's. */
+static void on_end(struct weir_op *op)
+{
+	struct weir_resolve *question = op->ctx;
+
+	if (question->lib_query) {
+		question->lib_query->question = NULL;
+		question->lib_query = NULL;
+		question->res = op->res ? op->res : -ETIME;
+	}
+	question->done(question);
+}
+
+static void ask(struct weir_resolver *resolver, struct weir_resolve *question, const char *name)
+{
+	const struct ares_addrinfo_hints hints = {
+		.ai_family	= question->family,
+		.ai_socktype	= SOCK_STREAM,	/* each address once */
+	};
+	struct weir_resolver_query *query = calloc(1, sizeof(*query));
+
+	if (!query) {
+		question->res = -ENOMEM;
+		weir_cancel(resolver->loop, &question->lib_op);
+		return;
+	}
+	query->resolver = resolver;
+	query->question = question;
+	question->lib_query = query;
+	ares_getaddrinfo(resolver->channel, name, NULL, &hints, on_answer, query);
+	resolver_pace(resolver);
+}
+
+void weir_resolve(struct weir_resolver *resolver, struct weir_resolve *question,
+		  const char *name)
+{
+	uint64_t at = question->deadline_ns;
+
+	if (!at)
+		at = deadline_after(weir_loop_now(resolver->loop), NEVER_NS);
+	question->lib_query = NULL;
+	weir_prep_timeout(&question->lib_op, at, on_end, question);
+	weir_submit(resolver->loop, &question->lib_op);
+	ask(resolver, question, name);
+}
+
+void weir_resolve_cancel(struct weir_resolve *question)
+{
+	if (question->lib_query)
+		weir_cancel(question->lib_query->resolver->loop, &question->lib_op);
+}
