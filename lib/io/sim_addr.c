@@ -107,9 +107,11 @@ void sim_addr_any(struct sim_addr *addr, uint16_t family)
 
 bool sim_addr_same(const struct sim_addr *a, const struct sim_addr *b)
 {
-	if ((a->family == AF_UNIX) != (b->family == AF_UNIX))
+	bool path = a->family == AF_UNIX;
+
+	if (path != (b->family == AF_UNIX))
 		return false;
-	if (a->family == AF_UNIX)
+	if (path)
 		return a->path_len == b->path_len && !memcmp(a->path, b->path, a->path_len);
 	return a->port == b->port && !memcmp(a->ip, b->ip, sizeof(a->ip));
 }
@@ -152,7 +154,8 @@ static bool overlap(const struct sim_obj *a, const struct sim_obj *b)
 {
 	if (a->local.family == AF_UNIX || b->local.family == AF_UNIX)
 		return sim_addr_same(&a->local, &b->local);
-	return a->dgram == b->dgram && a->local.port == b->local.port && (covers(a, &b->local) || covers(b, &a->local));
+	return a->dgram == b->dgram && a->local.port == b->local.port &&
+	       (covers(a, &b->local) || covers(b, &a->local));
 }
 
 bool sim_name_taken(const struct sim *sim, const struct sim_obj *obj,
