@@ -10,7 +10,8 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include "io/group.h"
+#include <weir/msg.h>
+
 #include "sim_util.h"
 #include "sim_world.h"
 
@@ -81,24 +82,25 @@ static void post_sent(struct weir_op *op)
 		post_send(post);
 }
 
-/* One datagram in a buffer of the pool, behind its head. */
-static void post_take(struct post *post, const struct weir_lease *lease)
+/* One datagram in a buffer of the pool. */
+static void post_take(struct post *post, const struct weir_op *op)
 {
 	struct world *world = post->recv.world;
-	const struct msg_head *head = weir_lease_data(lease);
-	const unsigned char *bytes = (const unsigned char *)(head + 1);
+	const unsigned char *bytes;
+	struct weir_msg msg;
 	uint32_t number, i;
 
-	if (head->len < POST_BYTES_MIN || weir_lease_len(lease) != sizeof(*head) + head->len) {
-		world_bad(world, "a datagram of another size");
+	if (weir_msg_read(op, &msg) || msg.len < POST_BYTES_MIN) {
+		world_bad(world, "no datagram in a buffer");
 		return;
 	}
+	bytes = msg.data;
 	memcpy(&number, bytes, sizeof(number));
 	if (number != post->got++)
 		world_bad(world, "a datagram that was lost, repeated or out of order");
-	if (head->len != POST_BYTES_MIN + number % (POST_BYTES - POST_BYTES_MIN))
+	if (msg.len != POST_BYTES_MIN + number % (POST_BYTES - POST_BYTES_MIN))
 		world_bad(world, "a datagram of another size");
-	for (i = POST_BYTES_MIN; i < head->len; i++) {
+	for (i = POST_BYTES_MIN; i < msg.len; i++) {
 		if (bytes[i] != world_byte(number, i))
 			world_bad(world, "a datagram of other bytes");
 	}
@@ -110,7 +112,7 @@ static void post_received(struct weir_op *op)
 	struct post *post = act->owner;
 
 	if (op->res >= 0 && op->lease)
-		post_take(post, op->lease);
+		post_take(post, op);
 	if (op->res == -ECANCELED || act->world->ending || post->got == POST_COUNT)
 		post_end(post);
 	else if (!op->more)

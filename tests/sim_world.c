@@ -11,7 +11,7 @@
 #include "sim_world.h"
 
 /* A world is zeroed as a whole; what has much to remember stands beside it. */
-static struct script sockets;
+static struct script sockets, desk;
 
 static void log_line(void *ctx, enum weir_log_level level, const char *text)
 {
@@ -80,9 +80,9 @@ static void world_loop(struct world *world)
 		.sim		= &world->sim,
 		.seed		= world->seed,
 		/* Some have to wait; but not those that the others wait for. */
-		.ops_max	= 3 * world->clients_count + 10 + (uint32_t)world_roll(world, 64),
+		.ops_max	= 3 * world->clients_count + 11 + (uint32_t)world_roll(world, 64),
 		/* Listener, files and clients; the server's side waits for its turn. */
-		.files_max	= 14 + world->clients_count +
+		.files_max	= 18 + world->clients_count +
 				  (uint32_t)world_roll(world, CLIENTS_MAX),
 		.bufs_max	= 32,
 	};
@@ -129,8 +129,11 @@ void world_open(struct world *world, uint64_t seed, const struct world_faults *f
 	world_paper_start(world);
 	world_post_start(world);
 	memset(&sockets, 0, sizeof(sockets));
+	memset(&desk, 0, sizeof(desk));
 	world->sockets = &sockets;
+	world->desk = &desk;
 	script_sockets(world);
+	script_desk(world);
 	weir_prep_timeout(&world->tick.op, weir_loop_now(world->loop) + world_roll(world, 3000000),
 			  ticked, &world->tick);
 	act_start(&world->tick);
@@ -173,6 +176,8 @@ void world_cancel(struct world *world)
 	cancel(&world->post.watch);
 	cancel(&world->sockets->act);
 	cancel(&world->sockets->pause);
+	cancel(&world->desk->act);
+	cancel(&world->desk->pause);
 	for (i = 0; i < world->clients_count; i++) {
 		struct visitor *client = &world->clients[i];
 
@@ -231,6 +236,8 @@ void world_judge(struct world *world)
 		world_bad(world, "the post did not come");
 	if (!world->sockets->over || world->sockets->at != world->sockets->count)
 		world_bad(world, "the script of sockets did not come to its end");
+	if (!world->desk->over || world->desk->at != world->desk->count)
+		world_bad(world, "the script of files did not come to its end");
 	for (i = 0; i < world->clients_count; i++) {
 		const struct visitor *client = &world->clients[i];
 		const struct conn *conn = conn_of(world, client->id);

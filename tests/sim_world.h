@@ -105,7 +105,7 @@ struct world {
 	struct conn conns[CONNS_MAX];
 	struct paper paper;
 	struct post post;
-	struct script *sockets;
+	struct script *sockets, *desk;
 	unsigned int clients_count, clients_left, conns_count;
 	bool ending;		/* start nothing but closes */
 	bool over;		/* the run came to its end */

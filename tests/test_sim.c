@@ -7,8 +7,9 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-#include "base/base.h"
+#include "io/backend.h"
 #include "sim_service.h"
 
 #include "kselftest_harness.h"
@@ -16,10 +17,17 @@
 enum {
 	SEEDS_DEFAULT	= 200,
 	STEPS_MAX	= 4000,	/* turns of the longest world that is cut at every step */
+	WORLDS_FOR_ALL	= 5,	/* one of each kind of faults */
 	TIMEOUT_S	= 3600,
 };
 
+/* What is printed of a seed that failed: what happens, and how to see it again. */
+#define SEED_FAILED(seed, what)						\
+	TH_LOG("seed %llu: %s; again: make sim FIRST=%llu SEEDS=1",	\
+	       (unsigned long long)(seed), what, (unsigned long long)(seed))
+
 static struct world world;
+static uint64_t ended_well[WEIR_OP_MAX];	/* in all worlds */
 
 static uint64_t env_number(const char *name, uint64_t fallback)
 {
@@ -52,15 +60,27 @@ static struct world_faults faults_of(uint64_t seed)
 	return table[seed % ARRAY_SIZE(table)];
 }
 
+/* Somebody may be watching. */
+static void progress(const char *what, uint64_t done, uint64_t count)
+{
+	if (!isatty(STDERR_FILENO) || done % 64)
+		return;
+	fprintf(stderr, "\r%s: %llu of %llu\033[K%s", what, (unsigned long long)done,
+		(unsigned long long)count, done ? "" : "\r");
+}
+
 /* From start to end; the trace. */
 static uint64_t live(uint64_t seed)
 {
 	struct world_faults faults = faults_of(seed);
+	unsigned int i;
 
 	world_open(&world, seed, &faults);
 	world_run(&world, 0);
 	world_judge(&world);
 	world_close(&world);
+	for (i = 0; i < WEIR_OP_MAX; i++)
+		ended_well[i] += world.ended_well[i];
 	return world.trace;
 }
 
@@ -83,10 +103,9 @@ TEST_F_TIMEOUT(sim, every_byte_is_accounted_for_on_every_seed, TIMEOUT_S)
 	uint64_t events = 0, errors = 0, jumps = 0, seed;
 
 	for (seed = self->first; seed < self->first + self->count; seed++) {
+		progress("worlds", seed - self->first, self->count);
 		live(seed);
-		ASSERT_EQ(world.bad, NULL) {
-			TH_LOG("seed %llu: %s", (unsigned long long)seed, world.bad);
-		}
+		ASSERT_EQ(world.bad, NULL) SEED_FAILED(seed, world.bad);
 		events += world.events;
 		errors += world.errors;
 		jumps += world.jumps;
@@ -99,6 +118,18 @@ TEST_F_TIMEOUT(sim, every_byte_is_accounted_for_on_every_seed, TIMEOUT_S)
 	EXPECT_TRUE(errors || self->count < 10);
 }
 
+/* What no world does is not tested here at all. */
+TEST_F_TIMEOUT(sim, every_operation_there_is_ends_well_in_some_world, TIMEOUT_S)
+{
+	uint64_t seed;
+	unsigned int i;
+
+	for (seed = self->first; seed < self->first + WORLDS_FOR_ALL; seed++)
+		live(seed);
+	for (i = 0; i < WEIR_OP_MAX; i++)
+		EXPECT_GT(ended_well[i], 0) TH_LOG("%s never did", weir_op_name(i));
+}
+
 TEST_F_TIMEOUT(sim, the_same_seed_gives_the_same_trace_and_another_does_not, TIMEOUT_S)
 {
 	uint64_t count = self->count / 4 + 2;
@@ -107,7 +138,7 @@ TEST_F_TIMEOUT(sim, the_same_seed_gives_the_same_trace_and_another_does_not, TIM
 	for (seed = self->first; seed < self->first + count; seed++) {
 		uint64_t one = live(seed), two = live(seed);
 
-		ASSERT_EQ(one, two) TH_LOG("seed %llu", (unsigned long long)seed);
+		ASSERT_EQ(one, two) SEED_FAILED(seed, "two runs differ");
 		ASSERT_NE(one, before);
 		before = one;
 	}
@@ -151,10 +182,9 @@ TEST_F_TIMEOUT(sim, a_service_echoes_drains_and_leaves_nothing_on_every_seed, TI
 	uint64_t conns = 0, aborted = 0, seed;
 
 	for (seed = self->first; seed < self->first + self->count; seed++) {
+		progress("services", seed - self->first, self->count);
 		serve(seed);
-		ASSERT_EQ(NULL, service.world.bad) {
-			TH_LOG("seed %llu: %s", (unsigned long long)seed, service.world.bad);
-		}
+		ASSERT_EQ(NULL, service.world.bad) SEED_FAILED(seed, service.world.bad);
 		conns += service.closed;
 		aborted += (uint64_t)service.result;
 	}
@@ -173,7 +203,7 @@ TEST_F_TIMEOUT(sim, the_same_seed_gives_the_same_service, TIMEOUT_S)
 	for (seed = self->first; seed < self->first + count; seed++) {
 		uint64_t one = serve(seed), two = serve(seed);
 
-		ASSERT_EQ(one, two) TH_LOG("seed %llu", (unsigned long long)seed);
+		ASSERT_EQ(one, two) SEED_FAILED(seed, "two runs of the service differ");
 		ASSERT_NE(one, before);
 		before = one;
 	}
@@ -208,8 +238,8 @@ static bool cut_at_every_step(struct __test_metadata *_metadata, uint64_t seed,
 		bool going = cut(seed, step, cancel_first);
 
 		if (world.bad) {
-			TH_LOG("seed %llu, step %llu: %s", (unsigned long long)seed,
-			       (unsigned long long)step, world.bad);
+			TH_LOG("cut at step %llu:", (unsigned long long)step);
+			SEED_FAILED(seed, world.bad);
 			return false;
 		}
 		if (!going)

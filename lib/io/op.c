@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "io/await.h"
@@ -525,8 +526,12 @@ void io_event(struct weir_loop *loop, struct weir_op *op, int res, bool more)
 bool io_pool_end(const struct weir_loop *loop, const struct weir_op *op, const void *buf,
 		 uint32_t len)
 {
-	if (op_def(op)->flags & IO_OPF_HEADED)
-		len = ((const struct msg_head *)buf)->len;
+	struct msg_head head;
+
+	if (op_def(op)->flags & IO_OPF_HEADED) {
+		memcpy(&head, buf, sizeof(head));
+		len = head.len;
+	}
 	return !len && !(loop->files[op->file.index].hints & IO_HINT_DATAGRAM);
 }
 

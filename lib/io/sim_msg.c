@@ -187,11 +187,12 @@ struct writer {
 	size_t used;
 };
 
-/* As put_cmsg(): what does not fit is cut, and that is told. */
+/* As put_cmsg(): what does not fit is cut, and that is told. Aligned for nobody. */
 static void write_one(struct writer *to, int level, int type, const void *data, size_t len)
 {
+	struct cmsghdr head = { .cmsg_level = level, .cmsg_type = type };
+	unsigned char *at = (unsigned char *)to->msg->msg_control + to->used;
 	size_t left = to->room - to->used;
-	struct cmsghdr *cmsg;
 
 	if (left < CMSG_LEN(0)) {
 		to->msg->msg_flags |= MSG_CTRUNC;
@@ -201,11 +202,9 @@ static void write_one(struct writer *to, int level, int type, const void *data, 
 		to->msg->msg_flags |= MSG_CTRUNC;
 		len = left - CMSG_LEN(0);
 	}
-	cmsg = (void *)((char *)to->msg->msg_control + to->used);
-	cmsg->cmsg_len = CMSG_LEN(len);
-	cmsg->cmsg_level = level;
-	cmsg->cmsg_type = type;
-	memcpy(CMSG_DATA(cmsg), data, len);
+	head.cmsg_len = CMSG_LEN(len);
+	memcpy(at, &head, sizeof(head));
+	memcpy(at + CMSG_LEN(0), data, len);
 	to->used += min_u64(CMSG_SPACE(len), left);
 }
 

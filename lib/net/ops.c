@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -135,8 +136,8 @@ int recvmsg_fill(struct weir_loop *loop, struct weir_op *op, int fd, void *buf, 
 {
 	const struct msghdr *room = op->xfer.buf;
 	uint32_t before = (uint32_t)msg_head_bytes(op);
-	struct msg_head *head = buf;
-	unsigned char *name = (unsigned char *)(head + 1);
+	unsigned char *name = (unsigned char *)buf + sizeof(struct msg_head);
+	struct msg_head head;
 	struct iovec iov = { .iov_base = (unsigned char *)buf + before, .iov_len = len - before };
 	struct msghdr msg = {
 		.msg_name = room->msg_namelen ? name : NULL,
@@ -150,10 +151,12 @@ int recvmsg_fill(struct weir_loop *loop, struct weir_op *op, int fd, void *buf, 
 
 	if (res < 0)
 		return res;
-	head->name_len = msg.msg_namelen;
-	head->control_len = (uint32_t)msg.msg_controllen;
-	head->len = (uint32_t)res;
-	head->flags = (uint32_t)msg.msg_flags;
+	head = (struct msg_head){
+		.name_len = msg.msg_namelen, .control_len = (uint32_t)msg.msg_controllen,
+		.len = (uint32_t)res, .flags = (uint32_t)msg.msg_flags,
+	};
+	/* A buffer of a pool may begin anywhere. */
+	memcpy(buf, &head, sizeof(head));
 	return (int)before + res;
 }
 
