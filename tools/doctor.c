@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
+#include <weir/probe.h>
 
 #include "common.h"
 #include "doctor.h"
@@ -55,15 +56,36 @@ static bool has(const struct report *report, const char *id)
 	return false;
 }
 
-/* Without a ring at all, what a ring can do is no news. */
-static enum doctor_state run_probe(const struct report *report, const struct doctor_probe *probe,
-				   char *why)
+/* The library's own table, by other names. */
+static void ask_uring(struct report *report)
 {
-	if (strncmp(probe->id, "uring.", 6) || !strcmp(probe->id, "uring.setup") ||
-	    has(report, "uring.setup"))
-		return probe->run(why);
-	snprintf(why, DOCTOR_WHY, "not tried: uring.setup failed");
-	return DOCTOR_SKIP;
+	static const enum doctor_state states[] = {
+		[WEIR_FEATURE_NO] = DOCTOR_NO,
+		[WEIR_FEATURE_OK] = DOCTOR_OK,
+		[WEIR_FEATURE_SKIP] = DOCTOR_SKIP,
+	};
+	static char names[ANSWERS_MAX][32];
+	const struct weir_feature *feature;
+	struct answer *answer;
+	size_t count;
+
+	if (!(report->needed & DOCTOR_SERVE))
+		return;
+	for (feature = weir_uring_features(&count); count--; feature++) {
+		snprintf(names[report->count], sizeof(names[0]), "uring.%s", feature->name);
+		answer = &report->answers[report->count];
+		answer->id = names[report->count++];
+		answer->group = "io_uring";
+		answer->gives = feature->gives;
+		answer->fix = feature == weir_uring_features(NULL) ?
+			      "sysctl kernel.io_uring_disabled=0; in a container allow "
+			      "io_uring_setup, io_uring_enter and io_uring_register in its "
+			      "seccomp profile" :
+			      "a newer kernel (6.1 or later), or leave it to the epoll backend";
+		answer->level = feature->needed ? DOCTOR_OPTIONAL : DOCTOR_PERF;
+		answer->state = states[feature->state];
+		snprintf(answer->why, sizeof(answer->why), "%s", feature->why);
+	}
 }
 
 static void ask(struct report *report, const struct doctor_probe *probe)
@@ -79,7 +101,7 @@ static void ask(struct report *report, const struct doctor_probe *probe)
 		answer->gives = probe->gives;
 		answer->fix = probe->fix;
 		answer->level = probe->level;
-		answer->state = run_probe(report, probe, answer->why);
+		answer->state = probe->run(answer->why);
 	}
 }
 
@@ -290,7 +312,7 @@ static int doctor_run(const struct command *cmd, int argc, char **argv)
 	if (n)
 		return usage_error(cmd, "%s: takes no operand", argv[0]);
 	report.needed = doctor.purpose ? DOCTOR_SHOW : DOCTOR_SERVE;
-	ask(&report, doctor_uring);
+	ask_uring(&report);
 	ask(&report, doctor_machine);
 	weir_bpf_probes(bpf_answer, &report);
 	try_instance(&report);

@@ -34,8 +34,8 @@ struct doctor_probe {
 	const char *fix;
 };
 
-/* Tables that end with a row without id. */
-extern const struct doctor_probe doctor_uring[], doctor_machine[];
+/* A table that ends with a row without id. */
+extern const struct doctor_probe doctor_machine[];
 
 /* doctor_refusal() - why io_uring_setup(2) may have said @err, for @why. */
 void doctor_refusal(int err, char *why);

@@ -43,6 +43,7 @@ struct uring {
 	uint64_t noted_ns;
 	uint64_t rate;			/* of events in one batch time, times 256 */
 	bool deferred;			/* DEFER_TASKRUN */
+	bool accept_one;		/* multishot accepts are not to be trusted */
 	bool no_bell;			/* MSG_RING is not to be had */
 	int nest_fd;			/* once nested: what another loop waits for, */
 	int told_fd;			/* and in it what the kernel tells */
@@ -88,6 +89,7 @@ void uring_on_sent(struct weir_loop *loop, const struct io_uring_cqe *cqe);
 void uring_lose_bells(struct weir_loop *loop);
 
 /* lib/io/uring_setup.c */
+void uring_refusal(int err, char *text, size_t size);	/* why no ring was made */
 int uring_open(struct weir_loop *loop);
 int uring_enable(struct weir_loop *loop);
 void uring_close(struct weir_loop *loop);

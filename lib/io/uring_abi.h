@@ -28,7 +28,59 @@ enum {
 	URING_SOCKET_GETSOCKOPT		= 2,		/* 6.7 */
 	URING_SOCKET_SETSOCKOPT		= 3,		/* 6.7 */
 	URING_REGISTER_ENABLE_RINGS	= 12,
+	URING_ENTER_EXT_ARG_REG		= 1U << 6,	/* 6.13 */
+	URING_FEAT_BUNDLE		= 1U << 14,	/* 6.10 */
+	URING_BUNDLE			= 1U << 4,	/* in ioprio of a recv or send */
+	URING_PBUF_INC			= 2,		/* 6.12 */
+	URING_CQE_BUF_MORE		= 1U << 4,
+	URING_OP_SEND_ZC		= 47,		/* 6.0 */
+	URING_SEND_ZC_REPORT		= 1U << 3,	/* 6.2, in ioprio */
+	URING_NOTIF_COPIED		= 1U << 31,	/* in res of the notification */
+	URING_REGISTER_NAPI		= 27,		/* 6.9 */
+	URING_REGISTER_MEM_REGION	= 34,		/* 6.13 */
+	URING_REGION_USER		= 1,
+	URING_REGION_WAIT		= 1,
+	URING_WAIT_TS			= 1,
 };
+
+/* struct io_uring_napi */
+struct uring_napi {
+	uint32_t busy_poll_us;
+	uint8_t prefer_busy_poll;
+	uint8_t pad[3];
+	uint64_t resv;
+};
+
+/* struct io_uring_region_desc */
+struct uring_region {
+	uint64_t user_addr;
+	uint64_t size;
+	uint32_t flags;
+	uint32_t id;
+	uint64_t mmap_offset;
+	uint64_t resv[4];
+};
+
+/* struct io_uring_mem_region_reg */
+struct uring_region_reg {
+	uint64_t region;
+	uint64_t flags;
+	uint64_t resv[2];
+};
+
+/* struct io_uring_reg_wait: what a registered wait waits for */
+struct uring_reg_wait {
+	struct __kernel_timespec ts;
+	uint32_t min_wait_usec;
+	uint32_t flags;
+	uint64_t sigmask;
+	uint32_t sigmask_sz;
+	uint32_t pad[3];
+	uint64_t pad2[2];
+};
+
+_Static_assert(sizeof(struct uring_region) == 64 && sizeof(struct uring_region_reg) == 32 &&
+	       sizeof(struct uring_reg_wait) == 64, "the kernel's structs");
 
 /* struct io_uring_getevents_arg; min_wait_usec was padding before 6.12. */
 struct uring_wait_arg {

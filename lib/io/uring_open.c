@@ -43,7 +43,8 @@ void uring_opening(struct weir_loop *loop, struct weir_op *op)
 		uring_reserve(loop);
 		return;
 	}
-	op->lib_priv = io_accept_one(loop, op) ? ACCEPT_ONE : ACCEPT_MULTI;
+	op->lib_priv = io_accept_one(loop, op) || uring_of(loop)->accept_one ? ACCEPT_ONE :
+		       ACCEPT_MULTI;
 	if (op->lib_priv == ACCEPT_ONE)
 		uring_reserve(loop);
 	list_add_tail(&uring_of(loop)->accepts, &op->lib_queue);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "io/group.h"
+#include "io/probe.h"
 #include "io/uring.h"
 
 enum {
@@ -37,7 +38,7 @@ static int read_number(const char *path)
 	return value;
 }
 
-static void refused(struct weir_loop *loop, int err)
+void uring_refusal(int err, char *text, size_t size)
 {
 	int disabled = read_number("/proc/sys/kernel/io_uring_disabled");
 	const char *why = "";
@@ -51,8 +52,7 @@ static void refused(struct weir_loop *loop, int err)
 		why = " (a seccomp filter or security module)";
 	else if (err == -ENOSYS)
 		why = " (a seccomp filter, or a kernel without io_uring)";
-	snprintf(loop->reason, sizeof(loop->reason), "io_uring_setup: %s%s",
-		 weir_strerror(err), why);
+	snprintf(text, size, "io_uring_setup: %s%s", weir_strerror(err), why);
 }
 
 static int ring_open(struct weir_loop *loop, struct uring *u)
@@ -74,7 +74,7 @@ static int ring_open(struct weir_loop *loop, struct uring *u)
 		u->deferred = setup_flags[i] & URING_DEFER_TASKRUN;
 	}
 	if (err) {
-		refused(loop, err);
+		uring_refusal(err, loop->reason, sizeof(loop->reason));
 		return err;
 	}
 	if (!u->deferred)
@@ -146,6 +146,10 @@ int uring_open(struct weir_loop *loop)
 	if (!(u->features & URING_FEAT_MIN_TIMEOUT))
 		loop_log(loop, WEIR_LOG_INFO, "uring: no minimum wait here, batching: off");
 	ops_probe(u);
+	u->accept_one = probe_denied(PROBE_ACCEPT);
+	if (u->accept_one)
+		loop_log(loop, WEIR_LOG_INFO, "uring: multishot accept: %s",
+			 probe_denied(PROBE_ACCEPT));
 	loop->priv = u;
 	return 0;
 
