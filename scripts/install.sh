@@ -91,13 +91,13 @@ pc() {
 	END
 }
 
-with_bpf=n
+built=' '
 for facts; do
 	library=${facts%%|*} rest=${facts#*|}
 	about=${rest%%|*} rest=${rest#*|}
 	uses=${rest%%|*} rest=${rest#*|}
 	needs=${rest%%|*} libs=${rest#*|}
-	[ "$library" != libweir-bpf ] || with_bpf=y
+	built="$built$library "
 	so=$library.so
 	if [ "$verb" = install ] && [ ! -e "lib/$so.$somajor" ]; then
 		echo "install: lib/$so.$somajor was not built (is lib/$library.map there?)" >&2
@@ -113,10 +113,16 @@ for facts; do
 done
 
 for header in "$srctree"/include/weir/*.h; do
-	# What declares a library that is not there is not installed either;
-	# wire.h stays: it describes the maps to any reader.
-	case $verb.${header##*/}.$with_bpf in install.bpf.h.n) continue ;; esac
+	# What declares a library that is not there is not installed either: NAME.h
+	# of libweir-NAME. wire.h stays: it describes the maps to any reader.
+	name=${header##*/} name=${name%.h}
+	if [ "$verb" = install ] && [ -f "$srctree/lib/libweir-$name.map" ]; then
+		case $built in *" libweir-$name "*) ;; *) continue ;; esac
+	fi
 	put "$header" "$includedir/weir/${header##*/}" 644
+done
+for header in "$srctree"/include/weir/weir.hpp "$srctree"/include/weir/hpp/*.hpp; do
+	put "$header" "$includedir/${header#"$srctree/include/"}" 644
 done
 if [ -x tools/weir ] || [ "$verb" = uninstall ]; then
 	put tools/weir "$bindir/weir" 755
@@ -127,5 +133,5 @@ for page in "$srctree"/Documentation/man/*.[1-9]; do
 done
 put "$srctree/scripts/completion/weir.bash" "$bashcompdir/weir" 644
 if [ "$verb" = uninstall ]; then
-	rmdir "$dest$includedir/weir" 2>/dev/null || :
+	rmdir "$dest$includedir/weir/hpp" "$dest$includedir/weir" 2>/dev/null || :
 fi

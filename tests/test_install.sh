@@ -81,6 +81,35 @@ for header in "$root"/include/weir/*.h; do
 	fi
 done
 
+# The face in C++ needs a newer compiler than the headers do.
+cat > "$tmp/face.cc" <<'END'
+#include <weir/weir.hpp>
+
+static weir::Task<int> answer(weir::Loop &loop)
+{
+	co_return co_await loop.nop() ? 42 : 0;
+}
+
+int main()
+{
+	auto loop = weir::Loop::open();
+	auto result = loop ? loop->run(answer(*loop)) : weir::Result<int>(weir::failure(-EIO));
+
+	return result && *result == 42 ? 0 : 1;
+}
+END
+if ! printf '#include <coroutine>\n#include <expected>\nstd::expected<int, int> e;\n' |
+   $cxx -std=c++23 -fsyntax-only -x c++ - > /dev/null 2>&1; then
+	skip "a_program_in_cxx23_uses_weir_hpp" "$cxx has no C++23 std::expected"
+else
+	# shellcheck disable=SC2086 # a compiler and flags
+	flags=$(pc --cflags --libs libweir 2> "$tmp/log") &&
+		$cxx -std=c++23 -Wall -Wextra -Werror -o "$tmp/face" "$tmp/face.cc" \
+			-L"$root/lib" $flags > "$tmp/log" 2>&1 &&
+		LD_LIBRARY_PATH=$root/lib "$tmp/face" > "$tmp/log" 2>&1
+	is "a_program_in_cxx23_uses_weir_hpp"
+fi
+
 # Takes the address of every exported function of the library: all of them
 # must be declared, link, and be there at run time.
 consumer() {
