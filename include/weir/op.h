@@ -483,7 +483,10 @@ static inline void weir_prep_recv(struct weir_op *op, struct weir_file file,
 	op->len = len;
 }
 
-/* Multishot: each event brings a lease of @pool; an empty pool only delays. */
+/*
+ * Multishot: each event brings a lease of @pool; an empty pool only delays. A
+ * datagram without bytes is an event with neither; the end of a stream is terminal.
+ */
 static inline void weir_prep_recv_pool(struct weir_op *op, struct weir_file file,
 				       struct weir_pool *pool, weir_done_fn *done, void *ctx)
 {

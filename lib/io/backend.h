@@ -86,6 +86,8 @@ static inline uint64_t msg_head_bytes(const struct weir_op *op)
 {
 	const struct msghdr *msg = op->xfer.buf;
 
+	if (msg->msg_controllen > INT32_MAX)
+		return UINT64_MAX;
 	return sizeof(struct msg_head) + (uint64_t)msg->msg_namelen + msg->msg_controllen;
 }
 
@@ -258,7 +260,8 @@ void io_event_lease(struct weir_loop *loop, struct weir_op *op, uint32_t len, ui
 
 /*
  * io_pool_end() - do @len bytes in a buffer of @op's pool mean the end of the
- * stream? A datagram may be empty.
+ * stream? A datagram may be empty. If its buffer begins with nothing else, that is
+ * told by io_event() without a lease: io_uring takes no buffer then.
  */
 bool io_pool_end(const struct weir_loop *loop, const struct weir_op *op, const void *buf,
 		 uint32_t len);

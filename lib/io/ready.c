@@ -361,7 +361,7 @@ static unsigned int run_poll(struct weir_loop *loop, struct weir_op *op)
 	return 1 + run_nothing(loop, op, -EAGAIN);
 }
 
-/* Fill buffer @bid once: bytes, -errno or READY_END; it is taken only by bytes. */
+/* Fill buffer @bid once: bytes, -errno or READY_END. Only bytes take it. */
 static int pool_fill(struct weir_loop *loop, struct weir_op *op, uint32_t bid)
 {
 	struct io_group *group = op_group(op);
@@ -371,7 +371,7 @@ static int pool_fill(struct weir_loop *loop, struct weir_op *op, uint32_t bid)
 	res = op_def(op)->fill(loop, op, file_of(loop, op)->fd, buf, group->buf_bytes);
 	if (res >= 0 && io_pool_end(loop, op, buf, (uint32_t)res))
 		res = READY_END;
-	if (res < 0)
+	if (res <= 0)
 		ready_group_put(loop, group, bid);
 	return res;
 }
@@ -403,7 +403,10 @@ static unsigned int run_pool(struct weir_loop *loop, struct weir_op *op)
 		if (res < 0)
 			return n + run_nothing(loop, op, res == READY_END ? 0 : res);
 		drained = was_drained(loop, op, res);
-		io_event_lease(loop, op, (uint32_t)res, (uint32_t)bid, true);
+		if (res)
+			io_event_lease(loop, op, (uint32_t)res, (uint32_t)bid, true);
+		else
+			io_event(loop, op, 0, true);
 		if (interrupted(loop, op))
 			return n + 1;
 		if (drained)

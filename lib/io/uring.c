@@ -162,23 +162,25 @@ static void on_pool(struct weir_loop *loop, struct weir_op *op, int res, uint32_
 {
 	struct io_group *group = op_group(op);
 	uint32_t bid = flags >> IORING_CQE_BUFFER_SHIFT;
+	bool end;
 
 	if (res == -ENOBUFS) {
 		io_event_nobufs(loop, op);
 		return;
 	}
-	if (flags & IORING_CQE_F_BUFFER && res >= 0) {
-		if (!io_pool_end(loop, op, group->leases[bid].data, (uint32_t)res)) {
-			io_event_lease(loop, op, (uint32_t)res, bid, true);
-			if (!(flags & IORING_CQE_F_MORE))
-				io_event_again(loop, op);
-			return;
-		}
-		res = 0;
-	}
-	if (flags & IORING_CQE_F_BUFFER)
+	end = res < 0 || io_pool_end(loop, op, group->leases[bid].data, (uint32_t)res);
+	if (flags & IORING_CQE_F_BUFFER && (end || !res))
 		uring_group_put(loop, group, bid);
-	io_event(loop, op, res, false);
+	if (end) {
+		io_event(loop, op, res < 0 ? res : 0, false);
+		return;
+	}
+	if (res)
+		io_event_lease(loop, op, (uint32_t)res, bid, true);
+	else
+		io_event(loop, op, 0, true);
+	if (!(flags & IORING_CQE_F_MORE))
+		io_event_again(loop, op);
 }
 
 /* A multishot poll. The kernel may end it although it was not asked to. */
