@@ -54,6 +54,18 @@ struct weir_service_ops {
 };
 
 /**
+ * enum weir_service_flags - how clients find their worker
+ * @WEIR_SERVICE_ACCEPTOR: the first worker alone listens, and hands each client to
+ *	the worker with the fewest; instead of a listener for each of them. @steering
+ *	must be NULL then
+ * @WEIR_SERVICE_ALL: every flag this version knows; others are refused
+ */
+enum weir_service_flags {
+	WEIR_SERVICE_ACCEPTOR	= 1 << 0,
+	WEIR_SERVICE_ALL	= WEIR_SERVICE_ACCEPTOR,
+};
+
+/**
  * struct weir_service_opts - how to run a service; zero and NULL mean default
  * @sz: sizeof(struct weir_service_opts)
  * @ops: the user's callbacks
@@ -78,7 +90,7 @@ struct weir_service_ops {
  * @linger_ns: how long one connection's graceful close may take; default 5 s
  * @send_stall_ns: a send that the peer has not taken for this long is a signal
  *	(WEIR_EV_ZERO_WINDOW); default 100 ms
- * @pad: zero
+ * @flags: enum weir_service_flags
  */
 struct weir_service_opts {
 	size_t sz;
@@ -95,7 +107,7 @@ struct weir_service_opts {
 	uint32_t backlog;
 	uint32_t low_bytes;
 	uint32_t high_bytes;
-	uint32_t pad;
+	uint32_t flags;
 	uint64_t linger_ns;
 	uint64_t send_stall_ns;
 };

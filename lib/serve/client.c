@@ -96,6 +96,13 @@ void client_accepted(void *ctx, struct weir_file file)
 {
 	struct worker *w = ctx;
 
+	if (acceptor_mode(w->service) && !worker_stopping(w) && acceptor_hand(w, file))
+		return;
+	client_take(w, file);
+}
+
+void client_take(struct worker *w, struct weir_file file)
+{
 	meter_accepted(w);
 	if (!worker_stopping(w) && w->client_free) {
 		client_start(w, file);
@@ -136,6 +143,8 @@ static void client_release(struct weir_conn *conn)
 	client->next = w->client_free;
 	w->client_free = client;
 	w->conns--;
+	if (acceptor_mode(w->service))
+		atomic_fetch_sub(&w->load, 1);
 	if (worker_stopping(w))
 		worker_idle(w);
 	else if (w->held.count)

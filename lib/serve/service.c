@@ -67,7 +67,8 @@ static int read_opts(struct weir_service *service, const struct weir_service_opt
 		err = opts_copy(&service->loop_opts, sizeof(service->loop_opts), opts->loop);
 	if (err)
 		return err;
-	if (!opts->ops || !opts->addr || opts->pad || service->loop_opts.hooks)
+	if (!opts->ops || !opts->addr || opts->flags & ~(uint32_t)WEIR_SERVICE_ALL ||
+	    (opts->flags & WEIR_SERVICE_ACCEPTOR && opts->steering) || service->loop_opts.hooks)
 		return -EINVAL;
 	service->loop_opts.sz = sizeof(service->loop_opts);
 	if (service->loop_opts.log)

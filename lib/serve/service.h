@@ -54,6 +54,8 @@ struct held_signal {
 	uint64_t since_ns;
 };
 
+struct handover;
+
 struct signals {
 	struct weir_file file;		/* the ring's descriptor, ours */
 	struct weir_op poll_op;
@@ -82,7 +84,7 @@ struct worker {
 	struct weir_service *service;
 	struct weir_loop *loop;
 	struct weir_pool *pool;
-	struct weir_listener *listener;
+	struct weir_listener *listener;	/* NULL: another accepts, or it is closed */
 	struct weir_worker_row *row;
 	struct client *clients;
 	struct client *client_free;
@@ -90,6 +92,10 @@ struct worker {
 	uint32_t conns;			/* clients in use, refused ones among them */
 	uint32_t aborted;		/* at the deadline of a stop */
 	struct held held;
+	struct handover *handovers;	/* of the acceptor: clients on their way */
+	struct handover *handover_free;
+	uint32_t handing;
+	struct weir_op hold_op;		/* in flight while another accepts */
 	struct signals signals;
 	struct weir_link edges;		/* clients with something to be told */
 	struct weir_link sending;	/* connections with a send in flight, oldest first */
@@ -111,6 +117,8 @@ struct worker {
 	atomic_uint wakers;	/* threads inside worker_wake() */
 	atomic_bool gone;		/* there is no loop, or it is being freed */
 	atomic_bool dead;
+	atomic_uint load;		/* clients given to it that have not closed */
+	struct weir_queue *inbox;	/* descriptors of those, plus 1 */
 };
 
 struct weir_service {
@@ -124,6 +132,7 @@ struct weir_service {
 	struct weir_addr addr;
 	struct weir_steering *steering;
 	struct worker *workers;
+	atomic_bool handed;	/* the acceptor gives no more clients away */
 	const char *backend;
 	char reason[160];
 	bool joined;
@@ -162,10 +171,22 @@ extern const struct conn_hooks client_hooks;
 int clients_open(struct worker *w);
 void clients_close(struct worker *w);
 void client_accepted(void *ctx, struct weir_file file);
+void client_take(struct worker *w, struct weir_file file);	/* it is this worker's */
 void client_no_data(struct weir_conn *conn, struct weir_lease *lease);
 void client_closed(struct weir_conn *conn, int err);
 void clients_stop(struct worker *w);
 void clients_abort(struct worker *w);
+
+/* acceptor.c: one worker accepts for all */
+bool acceptor_mode(const struct weir_service *service);
+int acceptor_open(struct worker *w);
+void acceptor_close(struct worker *w);
+bool acceptor_hand(struct worker *w, struct weir_file file);	/* false: keep it */
+void acceptor_wait(struct worker *w);	/* begin to wait for clients */
+void acceptor_tick(struct worker *w);	/* take what was given */
+bool acceptor_done(const struct worker *w);	/* nothing more will be given */
+void acceptor_ended(struct weir_service *service);
+void acceptor_lost(struct worker *w);	/* close what was given to a dead one */
 
 static inline struct client *client_of(struct weir_conn *conn)
 {

@@ -48,10 +48,13 @@ static void wakers_out(struct worker *w)
 void worker_idle(struct worker *w)
 {
 	if (!worker_stopping(w) || w->ended || w->listener || w->conns || w->held.count ||
-	    weir_op_busy(&w->held.close_op))
+	    weir_op_busy(&w->held.close_op) || !acceptor_done(w))
 		return;
 	w->ended = true;
+	if (!w->index)
+		acceptor_ended(w->service);
 	weir_cancel(w->loop, &w->stop_op);
+	weir_cancel(w->loop, &w->hold_op);
 	signals_stop(w);
 	pressure_stop(w);
 	weir_loop_stop(w->loop);
@@ -111,6 +114,13 @@ void worker_tick(struct worker *w)
 	meter_tick(w);
 	if (stop_ns != w->stop_ns)
 		stop_changed(w, stop_ns);
+	if (w->inbox) {
+		bool last = acceptor_done(w);
+
+		acceptor_tick(w);
+		if (last)
+			worker_idle(w);
+	}
 }
 
 /* open and close */
@@ -138,10 +148,12 @@ static int open_listener(struct worker *w)
 		.failed		= accept_failed,
 		.ctx		= w,
 		.backlog	= service->opts.backlog,
-		.reuseport	= 1,
+		.reuseport	= !acceptor_mode(service),
 	};
 	int err, fd;
 
+	if (acceptor_mode(service) && w->index)
+		return 0;
 	err = weir_listener_open(&w->listener, w->loop, &opts);
 	if (err)
 		return err;
@@ -190,6 +202,8 @@ int worker_open(struct worker *w, uint32_t index)
 	err = open_loop(w);
 	if (!err)
 		err = clients_open(w);
+	if (!err)
+		err = acceptor_open(w);
 	if (!err)
 		err = open_listener(w);
 	if (!err)
@@ -246,6 +260,7 @@ void worker_close(struct worker *w)
 		service_log(w->service, WEIR_LOG_ERROR,
 			    "worker %u: buffers that were not given back are lost", w->index);
 	signals_close(w);
+	acceptor_close(w);
 	clients_close(w);
 }
 
@@ -292,6 +307,9 @@ static void worker_died(void *arg)
 	meter_publish(w);
 	leave_group(w);
 	wakers_out(w);
+	acceptor_lost(w);
+	if (!w->index)
+		acceptor_ended(w->service);
 	loop_abandon(w->loop);
 	listener_forget(w->listener, &w->service->alloc);
 	w->listener = NULL;
@@ -336,7 +354,10 @@ static int worker_begin(struct worker *w)
 		return ret < 0 ? ret : -EINVAL;
 	w->started = true;
 	signals_start(w);
-	weir_listener_start(w->listener);
+	if (w->listener)
+		weir_listener_start(w->listener);
+	else
+		acceptor_wait(w);
 	return 0;
 }
 
