@@ -16,9 +16,12 @@ using weir::gather;
 static Task<Result<Socket>> listening(Loop &loop, weir::Address *address)
 {
 	TRY(socket, co_await loop.socket(AF_INET, SOCK_STREAM));
-	int on = 1;
+	int on = 1, set = 0;
 
 	TRY_ONLY(co_await socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, std::span(&on, 1)));
+	TRY_ONLY(co_await socket.set_option(WEIR_OPTION_NODELAY, 1));
+	TRY_ONLY(co_await socket.get_option(WEIR_OPTION_NODELAY, &set));
+	EXPECT(set == 1);
 	/* A port that was free a moment ago. */
 	*address = listen(loop).address();
 	EXPECT(co_await loop.sleep(1ms));
@@ -117,6 +120,28 @@ TEST(messages_of_several_parts)
 		TRY(sent, co_await pair.client.sendmsg(&message));
 		TRY(got, co_await pair.server.recvmsg(&reply));
 		EXPECT(sent == 6 && got == 6 && room == "onetwo");
+		co_return Result<void>();
+	};
+
+	expect_good(loop.run(make(loop)));
+}
+
+TEST(a_name_of_a_unix_socket_is_an_address_too)
+{
+	auto make = [](Loop &loop) -> Task<Result<void>> {
+		auto address = weir::Address::parse("unix:@weir-hpp-" + std::to_string(getpid()));
+
+		EXPECT(address);
+		TRY(listener, co_await loop.socket(AF_UNIX, SOCK_STREAM));
+		TRY_ONLY(co_await listener.bind(*address));
+		TRY_ONLY(co_await listener.listen(4));
+		TRY(client, co_await loop.connect(*address));
+		TRY(server, co_await listener.accept());
+		char byte = 'u';
+
+		TRY_ONLY(co_await client.send(std::span(&byte, 1)));
+		TRY(n, co_await server.recv(std::span(&byte, 1)));
+		EXPECT(n == 1 && byte == 'u');
 		co_return Result<void>();
 	};
 

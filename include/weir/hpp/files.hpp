@@ -214,6 +214,16 @@ public:
 		return ops().getsockopt(*this, level, name, value, at);
 	}
 
+	auto set_option(weir_option option, const int &value, Where at = Where::current()) const
+	{
+		return ops().set_option(*this, option, value, at);
+	}
+
+	auto get_option(weir_option option, int *value, Where at = Where::current()) const
+	{
+		return ops().get_option(*this, option, value, at);
+	}
+
 	auto setsockopt(int level, int name, Bytes value, Where at = Where::current()) const
 	{
 		return ops().setsockopt(*this, level, name, value, at);

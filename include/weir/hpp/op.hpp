@@ -124,15 +124,30 @@ class Places {
 public:
 	const char *text(const Where &at)
 	{
+		Recent &recent = recent_[at.line() % std::size(recent_)];
+
+		if (recent.file != at.file_name() || recent.line != at.line())
+			recent = {at.file_name(), at.line(), find(at)};
+		return recent.text;
+	}
+
+private:
+	using Key = std::pair<const void *, uint_least32_t>;
+
+	struct Recent {
+		const char *file;
+		uint_least32_t line;
+		const char *text;
+	};
+
+	const char *find(const Where &at)
+	{
 		std::string &place = places_[{at.file_name(), at.line()}];
 
 		if (place.empty())
 			place = std::string(at.file_name()) + ':' + std::to_string(at.line());
 		return place.c_str();
 	}
-
-private:
-	using Key = std::pair<const void *, uint_least32_t>;
 
 	struct Hash {
 		size_t operator()(const Key &key) const noexcept
@@ -143,6 +158,7 @@ private:
 	};
 
 	std::unordered_map<Key, std::string, Hash> places_;
+	Recent recent_[64] = {};
 };
 
 /* A coroutine nobody waits for. The loop ends those that are left when it ends. */

@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 
 #include <weir/hpp/stream.hpp>
+#include <weir/option.h>
 
 namespace weir {
 
@@ -179,6 +180,19 @@ public:
 	{
 		return make<void>(at, weir_prep_setsockopt, file, level, name, value.data,
 				  detail::clamp(value.size));
+	}
+
+	/* One by name, @option of <weir/option.h>. */
+	Op<void> set_option(weir_file file, weir_option option, const int &value,
+			    Where at = Where::current()) const
+	{
+		return make<void>(at, weir_prep_set_option, file, option, &value);
+	}
+
+	Op<void> get_option(weir_file file, weir_option option, int *value,
+			    Where at = Where::current()) const
+	{
+		return make<void>(at, weir_prep_get_option, file, option, value);
 	}
 
 	/* of files */
