@@ -268,9 +268,43 @@ static void client_over(struct visitor *client, int err)
 		weir_cancel(world->loop, &world->accept.op);
 }
 
+static void client_refused(struct weir_op *op)
+{
+	struct act *act = act_event(op);
+
+	if (op->res != -EBADF)
+		world_bad(act->world, "a handle that outlived its file was taken");
+	client_over(act->owner, 0);
+}
+
+/* Its place in the table may be another's by now. */
+static void client_late(struct weir_op *op)
+{
+	struct act *act = act_event(op);
+	struct visitor *client = act->owner;
+
+	if (op->res || act->world->ending) {
+		client_over(client, 0);
+		return;
+	}
+	weir_prep_shutdown(&client->late.op, client->file, SHUT_RDWR, client_refused,
+			   &client->late);
+	act_start(&client->late);
+}
+
 static void client_closed(struct weir_op *op)
 {
-	client_over(act_event(op)->owner, 0);
+	struct act *act = act_event(op);
+	struct visitor *client = act->owner;
+	struct world *world = act->world;
+
+	if (world->ending) {
+		client_over(client, 0);
+		return;
+	}
+	weir_prep_timeout(&client->late.op, weir_loop_now(world->loop) + world_roll(world, 500000),
+			  client_late, &client->late);
+	act_start(&client->late);
 }
 
 static void client_close(struct visitor *client, int err)
@@ -437,6 +471,7 @@ void world_clients_start(struct world *world)
 		act_set(&client->recv, world, client);
 		act_set(&client->shutdown, world, client);
 		act_set(&client->close, world, client);
+		act_set(&client->late, world, client);
 		client->id = i + 1;
 		client->eager = world_roll(world, 2);
 		/* One in six has nothing to say. */

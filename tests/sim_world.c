@@ -187,6 +187,7 @@ void world_cancel(struct world *world)
 		cancel(&client->send);
 		cancel(&client->recv);
 		cancel(&client->shutdown);
+		cancel(&client->late);
 	}
 	for (i = 0; i < world->conns_count; i++) {
 		cancel(&world->conns[i].recv);

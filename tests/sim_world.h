@@ -42,7 +42,7 @@ struct act {
 };
 
 struct visitor {
-	struct act connect, poll, cookie, send, recv, shutdown, close;
+	struct act connect, poll, cookie, send, recv, shutdown, close, late;
 	struct weir_file file;
 	uint64_t cookie_value;
 	uint32_t id, want, sent, got;
