@@ -107,14 +107,17 @@ static bool may_block(struct weir_loop *loop, struct weir_file file)
 	return entry->hints & HINT_OFFLOAD;
 }
 
-/* A pipe that is not ready is waited for here, not by a thread. */
+/*
+ * What is not ready is waited for here, not by a thread. What is goes to one even
+ * if it would not block: SIGPIPE is blocked there, and splice(2) cannot ask for none.
+ */
 static bool splice_may_block(struct weir_loop *loop, const struct weir_op *op)
 {
-	bool from = may_block(loop, op->splice.from);
-	bool to = may_block(loop, op->file);
 	struct weir_file file;
 
-	return (from || to) && ready_both(loop, op, &file);
+	may_block(loop, op->splice.from);
+	may_block(loop, op->file);
+	return ready_both(loop, op, &file);
 }
 
 static int epoll_offload(struct weir_loop *loop, struct weir_op *op)

@@ -28,6 +28,7 @@ enum {
 	SLOT_NONE		= UINT32_MAX,
 	SLOT_RESERVE		= 64,		/* for ops that free resources */
 	SLOT_GEN_MASK		= 0xffffff,	/* what fits in user_data */
+	LOOP_PIPES		= 16,		/* that a loop keeps */
 	GROUPS_MAX		= 8,		/* pools of one loop */
 	FIBER_ROUNDS		= 16,		/* a turn: they may wake each other */
 	ACCEPT_RETRY_NS		= 20000000,	/* 20 ms: another may have freed one */
@@ -100,6 +101,9 @@ struct weir_loop {
 	uint32_t file_free;	/* list of those that are ours to hand out */
 	uint32_t files_reserved;	/* places for files that ops in flight may open */
 	uint32_t plain_reserved;	/* the same among those that are ours to hand out */
+
+	struct weir_file pipes[LOOP_PIPES][2];	/* empty, for those who splice */
+	uint32_t pipes_count;
 
 	struct io_group *groups[GROUPS_MAX];
 	uint32_t bufs_used;

@@ -79,7 +79,9 @@ struct sim_inode *sim_inode_new(struct sim *sim, uint32_t mode)
 			madvise(inode->data, INODE_PAGES, MADV_DONTNEED);
 		inode->mode = mode;
 		inode->opens = 0;
-		inode->size = inode->disk_size = inode->extent = 0;
+		inode->size = 0;
+		inode->disk_size = 0;
+		inode->extent = 0;
 		inode->time_ns = sim->now_ns;
 		return inode;
 	}
@@ -193,7 +195,8 @@ static void inode_power_loss(struct sim_fs *fs, struct sim_inode *inode, uint32_
 	if (inode->extent > size)
 		memset(inode->disk + size, 0, inode->extent - size);
 	memcpy(inode->data, inode->disk, inode->extent);
-	inode->size = inode->disk_size = size;
+	inode->size = size;
+	inode->disk_size = size;
 	inode->opens = 0;
 }
 

@@ -56,7 +56,7 @@ static int transfer_check(const struct sim_obj *obj, int refused, const struct m
 }
 
 static int file_read(struct sim *sim, struct sim_obj *obj, const struct msghdr *msg, uint32_t len,
-		      uint64_t offset)
+		     uint64_t offset)
 {
 	struct sim_inode *inode = obj->inode;
 	int err;
@@ -70,7 +70,7 @@ static int file_read(struct sim *sim, struct sim_obj *obj, const struct msghdr *
 }
 
 static int file_write(struct sim *sim, struct sim_obj *obj, const struct msghdr *msg, uint32_t len,
-		       uint64_t offset)
+		      uint64_t offset)
 {
 	struct sim_inode *inode = obj->inode;
 	int err;
@@ -269,7 +269,8 @@ static void stat_inode(const struct sim *sim, const struct sim_inode *inode, str
 	buf->stx_blocks = (min_u64(inode->size, inode->extent) + SIM_SECTOR - 1) / SIM_SECTOR;
 	buf->stx_mtime.tv_sec = (int64_t)(inode->time_ns / NSEC_PER_SEC);
 	buf->stx_mtime.tv_nsec = (uint32_t)(inode->time_ns % NSEC_PER_SEC);
-	buf->stx_atime = buf->stx_ctime = buf->stx_mtime;
+	buf->stx_ctime = buf->stx_mtime;
+	buf->stx_atime = buf->stx_mtime;
 }
 
 int sim_statx(struct weir_loop *loop, int fd, const char *path, int flags, uint32_t mask,
