@@ -21,7 +21,7 @@ struct serve {
 	uint64_t workers, port, conns;
 	const char *addr, *instance, *cpu_list, *stall;
 	unsigned int policy, backend;
-	bool no_bpf, no_batch, json_exit, verbose;
+	bool no_bpf, acceptor, no_batch, json_exit, verbose;
 	/* from here on: not options */
 	int cpus[WEIR_WORKERS_MAX];
 	struct weir_addr where;
@@ -45,6 +45,8 @@ static const struct opt serve_opts[] = {
 	  .help = "default: uring where the kernel allows it" },
 	{ "no-bpf", 0, OPT_FLAG, .offset = AT(no_bpf),
 	  .help = "leave steering to the kernel's hash" },
+	{ "acceptor", 0, OPT_FLAG, .offset = AT(acceptor),
+	  .help = "worker 0 accepts for all: each client to the one with the fewest" },
 	{ "instance", 'i', OPT_TEXT, .offset = AT(instance), .value = "NAME",
 	  .help = "name under /sys/fs/bpf/weir; default weir" },
 	{ "cpu", 0, OPT_TEXT, .offset = AT(cpu_list), .value = "LIST",
@@ -158,8 +160,15 @@ static int steer(struct serve *serve)
 		.workers = (unsigned int)serve->workers,
 		.no_bpf = serve->no_bpf,
 	};
-	int err = steer_open(&serve->steer, &opts);
+	int err;
 
+	if (serve->acceptor) {
+		serve->steer.policy = "fewest";
+		serve->steer.user_space = true;
+		serve->steer.rung = WEIR_RUNG_NONE;
+		return 0;
+	}
+	err = steer_open(&serve->steer, &opts);
 	if (err == -EADDRINUSE)
 		return fail("instance %s: %s; choose another with --instance", opts.instance,
 			    serve->steer.reason);
@@ -216,6 +225,7 @@ static int open_service(struct serve *serve)
 		.cpus = serve->cpu_list ? serve->cpus : NULL,
 		.workers = (uint32_t)serve->workers,
 		.conns_max = (uint32_t)serve->conns,
+		.flags = serve->acceptor ? WEIR_SERVICE_ACCEPTOR : 0,
 	};
 	int err = weir_service_open(&serve->service, &opts);
 
@@ -224,6 +234,13 @@ static int open_service(struct serve *serve)
 }
 
 /* report */
+
+static const char *steered_by(const struct steer *steer)
+{
+	if (steer->user_space)
+		return "acceptor";
+	return steer->rung == WEIR_RUNG_NONE ? "reuseport" : "bpf";
+}
 
 void serve_line(const struct weir_service *service, const struct steer *steer,
 		unsigned int workers, const char *instance)
@@ -237,7 +254,7 @@ void serve_line(const struct weir_service *service, const struct steer *steer,
 	backend = weir_service_backend(service, &reason);
 	printf("listening on %s: %u worker%s, backend %s (%s), steering %s %s", text, workers,
 	       workers == 1 ? "" : "s", backend, reason ? reason : "?",
-	       steer->rung == WEIR_RUNG_NONE ? "reuseport" : "bpf", steer->policy);
+	       steered_by(steer), steer->policy);
 	if (steer->dir[0])
 		printf(", instance %s", instance);
 	printf(", rung: %s", steer_rung_name(steer->rung));
@@ -412,6 +429,7 @@ const struct command cmd_serve = {
 	.examples =
 "  weir serve echo --workers 4 --policy p2c\n"
 "  weir serve echo --port 0 --no-bpf --json-exit\n"
+"  weir serve echo --workers 4 --acceptor\n"
 "  weir serve echo --workers 4 --stall 0:400/1000    # a worker that hangs",
 	.opts = serve_opts,
 	.run = serve_run,

@@ -29,6 +29,7 @@ struct steer {
 	struct weir_bpf *bpf;		/* NULL without BPF */
 	const char *policy;		/* in force */
 	unsigned int rung;		/* enum weir_rung */
+	bool user_space;		/* one worker accepts for all */
 	char reason[WEIR_BPF_WHY_BYTES]; /* why not more; empty on the top rung */
 	char dir[WEIR_BPF_PATH_BYTES];	/* of the pins, or empty */
 };

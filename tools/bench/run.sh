@@ -46,6 +46,33 @@ fi
 # What fails here must not keep the second part from being measured.
 "$tools/bench/echo_bench" --weir "$tools/weir" --peers "$tools/bench" --out "$out" "$@" || bad=1
 
+# modes <listeners|acceptor> [OPTION]: connections per second, and the processor time of a request
+modes() {
+	mode=$1
+	shift
+	for load in '--new-conn -c 64' '-c 64'; do
+		: > "$out/mode.txt"
+		"$tools/weir" serve echo --no-bpf --workers 2 --port 0 --json-exit "$@" \
+			>> "$out/mode.txt" 2> "$out/mode.err" &
+		pid=$!
+		port=
+		while [ -z "$port" ] && kill -0 $pid 2>/dev/null; do
+			port=$(sed -n 's/^listening on .*:\([0-9]*\): .*/\1/p' "$out/mode.txt")
+		done
+		# shellcheck disable=SC2086 # the load is options
+		"$tools/weir" bench echo --port "$port" -d 3s $load -j > "$out/mode-load.json" || bad=1
+		kill -TERM $pid
+		wait $pid || bad=1
+		sed -n 's/.*"requests": *\([0-9]*\).*"cpu_ns": *\([0-9]*\).*/\1 \2/p' "$out/mode.txt" |
+			awk -v mode="$mode" -v load="$load" '$1 {
+				printf "%-10s %-16s %7.0f requests/s  %6.2f us of processor each\n",
+					mode, load, $1 / 3, $2 / $1 / 1000 }'
+	done
+}
+
+echo "Who accepts, 2 workers: a listener for each, or one acceptor (requests of 64 bytes)"
+{ modes listeners && modes acceptor --acceptor; } | tee "$out/modes.txt"
+
 # hung <workers> <seed> <limit of p99, ms>: one line of the demo's table; 1 if there is none, or the demo
 # failed, or the limit is missed and that counts
 hung() {
