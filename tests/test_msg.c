@@ -193,7 +193,7 @@ TEST_F(msg, what_does_not_fit_is_cut_and_told)
 
 	ASSERT_EQ(5, send_to(self->loop, self->from, "hello", 5, &self->to_addr));
 	EXPECT_EQ(3, do_recvmsg(self->loop, self->to, letter_in(&letter, text, 3), 0));
-	EXPECT_STREQ("hel", text);
+	EXPECT_EQ(0, memcmp("hello", text, 3));
 	EXPECT_TRUE(letter.msg.msg_flags & MSG_TRUNC);
 	ASSERT_EQ(5, send_to(self->loop, self->from, "hello", 5, &self->to_addr));
 	EXPECT_EQ(5, do_recvmsg(self->loop, self->to, letter_in(&letter, text, 3), MSG_TRUNC));
