@@ -5,6 +5,7 @@
  *
  * WEIR_SIM_SEEDS says how many seeds, WEIR_SIM_FIRST the first of them.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -21,10 +22,15 @@ enum {
 	TIMEOUT_S	= 3600,
 };
 
-/* What is printed of a seed that failed: what happens, and how to see it again. */
+/* What is printed of a seed that failed: what happened, and how to see it again. */
 #define SEED_FAILED(seed, what)						\
-	TH_LOG("seed %llu: %s; again: make sim FIRST=%llu SEEDS=1",	\
-	       (unsigned long long)(seed), what, (unsigned long long)(seed))
+	do {								\
+		seed_now = 0;						\
+		TH_LOG("seed %llu: %s; again: make sim FIRST=%llu SEEDS=1",	\
+		       (unsigned long long)(seed), what, (unsigned long long)(seed));	\
+	} while (0)
+
+static volatile uint64_t seed_now;	/* of the world that is running */
 
 static struct world world;
 static uint64_t ended_well[WEIR_OP_MAX];	/* in all worlds */
@@ -60,6 +66,19 @@ static struct world_faults faults_of(uint64_t seed)
 	return table[seed % ARRAY_SIZE(table)];
 }
 
+/* The library has found a fault of its own, or made one: of which seed? */
+static void died(int sig)
+{
+	char text[128];
+	int len = snprintf(text, sizeof(text), "# again: make sim FIRST=%llu SEEDS=1\n",
+			   (unsigned long long)seed_now);
+
+	if (seed_now && write(STDERR_FILENO, text, (size_t)len) < 0)
+		_exit(1);
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
 /* Somebody may be watching. */
 static void progress(const char *what, uint64_t done, uint64_t count)
 {
@@ -75,6 +94,7 @@ static uint64_t live(uint64_t seed)
 	struct world_faults faults = faults_of(seed);
 	unsigned int i;
 
+	seed_now = seed;
 	world_open(&world, seed, &faults);
 	world_run(&world, 0);
 	world_judge(&world);
@@ -90,6 +110,8 @@ FIXTURE(sim) {
 
 FIXTURE_SETUP(sim)
 {
+	signal(SIGABRT, died);
+	signal(SIGSEGV, died);
 	self->first = first_seed();
 	self->count = seeds();
 }
@@ -173,6 +195,7 @@ static uint64_t serve(uint64_t seed)
 {
 	struct world_faults faults = faults_of(seed);
 
+	seed_now = seed;
 	service_live(&service, seed, &faults);
 	return service.world.trace;
 }
@@ -217,6 +240,7 @@ static bool cut(uint64_t seed, uint64_t step, bool cancel_first)
 	struct world_faults faults = faults_of(seed);
 	int ret = 0;
 
+	seed_now = seed;
 	world_open(&world, seed, &faults);
 	if (step)
 		ret = world_run(&world, step);

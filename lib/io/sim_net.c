@@ -176,6 +176,9 @@ static int recv_any(struct sim *sim, int fd, struct msghdr *msg, int flags,
 		err = length_of(msg, &len);
 	if (err)
 		return err;
+	/* Errors of the network are told by the next call: that queue stays empty. */
+	if (flags & MSG_ERRQUEUE)
+		return -EAGAIN;
 	if (flags & ~(MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC))
 		return -EOPNOTSUPP;
 	return obj->dgram ? sim_dgram_recv(sim, obj, msg, len, flags, opcode) :
