@@ -62,8 +62,7 @@ struct frame {
 	uint64_t end;		/* of the chain of frames, and alignment */
 };
 
-__asm__(
-	".pushsection .text\n"
+__asm__(".pushsection .text\n"
 	".p2align 4\n"
 	".globl fiber_arch_switch\n"
 	".hidden fiber_arch_switch\n"
@@ -150,8 +149,7 @@ struct frame {
 	uint64_t x30;
 };
 
-__asm__(
-	".pushsection .text\n"
+__asm__(".pushsection .text\n"
 	".p2align 4\n"
 	".globl fiber_arch_switch\n"
 	".hidden fiber_arch_switch\n"

@@ -8,13 +8,17 @@
  */
 #include "fiber/context.h"
 
+/* gcc says it with a macro of these names. */
 #ifdef __has_feature
-#define HAS_FEATURE(x) __has_feature(x)
-#else
-#define HAS_FEATURE(x) 0
+#if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
+#define __SANITIZE_ADDRESS__
+#endif
+#if __has_feature(thread_sanitizer) && !defined(__SANITIZE_THREAD__)
+#define __SANITIZE_THREAD__
+#endif
 #endif
 
-#if defined(__SANITIZE_ADDRESS__) || HAS_FEATURE(address_sanitizer)
+#ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/common_interface_defs.h>
 
 static void asan_start(struct fiber_context *from, const struct fiber_context *to, int last)
@@ -35,7 +39,7 @@ static void asan_start(struct fiber_context *from, const struct fiber_context *t
 static void asan_finish(struct fiber_context *now) { }
 #endif
 
-#if defined(__SANITIZE_THREAD__) || HAS_FEATURE(thread_sanitizer)
+#ifdef __SANITIZE_THREAD__
 #include <sanitizer/tsan_interface.h>
 
 static void tsan_make(struct fiber_context *context)
@@ -60,14 +64,22 @@ static void tsan_drop(struct fiber_context *context) { }
 static void tsan_switch(struct fiber_context *from, struct fiber_context *to) { }
 #endif
 
-#ifdef __has_include
-#if __has_include(<valgrind/valgrind.h>)
+#if defined(__has_include) && __has_include("valgrind/valgrind.h")
 #include <valgrind/valgrind.h>
-#endif
-#endif
-#ifndef VALGRIND_STACK_REGISTER
-#define VALGRIND_STACK_REGISTER(low, high)	0
-#define VALGRIND_STACK_DEREGISTER(id)		((void)(id))
+
+static void valgrind_make(struct fiber_context *context)
+{
+	context->valgrind = VALGRIND_STACK_REGISTER(context->stack, (const char *)context->stack +
+								    context->stack_bytes);
+}
+
+static void valgrind_drop(struct fiber_context *context)
+{
+	VALGRIND_STACK_DEREGISTER(context->valgrind);
+}
+#else
+static void valgrind_make(struct fiber_context *context) { }
+static void valgrind_drop(struct fiber_context *context) { }
 #endif
 
 void context_make(struct fiber_context *context, struct fiber_context *home, void *stack,
@@ -79,12 +91,12 @@ void context_make(struct fiber_context *context, struct fiber_context *home, voi
 	context->fake = NULL;
 	fiber_arch_make(&context->arch, stack, stack_bytes, fn, arg);
 	tsan_make(context);
-	context->valgrind = VALGRIND_STACK_REGISTER(stack, (char *)stack + stack_bytes);
+	valgrind_make(context);
 }
 
 void context_drop(struct fiber_context *context)
 {
-	VALGRIND_STACK_DEREGISTER(context->valgrind);
+	valgrind_drop(context);
 	tsan_drop(context);
 }
 
