@@ -10,6 +10,8 @@
 
 #include <sys/socket.h>
 
+#include <string.h>
+
 #include "io/loop.h"
 
 struct io_uring_sqe;
@@ -49,7 +51,7 @@ struct weir_op_def {
 		     struct io_uring_sqe *sqe);
 	int (*try)(struct weir_loop *loop, struct weir_op *op, int fd);
 	int (*fill)(struct weir_loop *loop, struct weir_op *op, int fd, void *buf, uint32_t len);
-};
+} __attribute__((aligned(64)));
 
 enum io_op_flags {
 	IO_OPF_FILE	= 1 << 0,	/* needs an open file */
@@ -67,6 +69,8 @@ enum io_op_flags {
 	IO_OPF_INLINE	= 1 << 12,	/* as a rule it ends as it is submitted */
 	IO_OPF_NOW	= 1 << 13,	/* uring too tries it if the file has a descriptor */
 	IO_OPF_HEADED	= 1 << 14,	/* a buffer of its pool begins with a struct msg_head */
+	/* More than an entry and its completion: what has none of these goes a shorter way. */
+	IO_OPF_ODD	= IO_OPF_OPENS | IO_OPF_PLAIN | IO_OPF_TWO | IO_OPF_NOW | IO_OPF_ENDS,
 };
 
 /*
@@ -91,7 +95,8 @@ static inline uint64_t msg_head_bytes(const struct weir_op *op)
 	return sizeof(struct msg_head) + (uint64_t)msg->msg_namelen + msg->msg_controllen;
 }
 
-extern const struct weir_op_def weir_op_defs[WEIR_OP_MAX];	/* lib/optable.c */
+extern const struct weir_op_def weir_op_defs[WEIR_OP_MAX]	/* lib/optable.c */
+	__attribute__((visibility("hidden")));
 
 static inline const struct weir_op_def *op_def(const struct weir_op *op)
 {
@@ -263,8 +268,17 @@ void io_event_lease(struct weir_loop *loop, struct weir_op *op, uint32_t len, ui
  * stream? A datagram may be empty. If its buffer begins with nothing else, that is
  * told by io_event() without a lease: io_uring takes no buffer then.
  */
-bool io_pool_end(const struct weir_loop *loop, const struct weir_op *op, const void *buf,
-		 uint32_t len);
+static inline bool io_pool_end(const struct weir_loop *loop, const struct weir_op *op,
+			       const void *buf, uint32_t len)
+{
+	struct msg_head head;
+
+	if (op_def(op)->flags & IO_OPF_HEADED) {
+		memcpy(&head, buf, sizeof(head));
+		len = head.len;
+	}
+	return !len && !(loop->files[op->file.index].hints & IO_HINT_DATAGRAM);
+}
 
 /*
  * io_event_nobufs() - a recv of @op found its pool empty. The op is no longer
@@ -294,7 +308,15 @@ void io_parking(struct weir_loop *loop);
 void io_running(struct weir_loop *loop, unsigned int events);
 
 /* io_op_of() - the op of a completion, or NULL (counted) if it is stale */
-struct weir_op *io_op_of(struct weir_loop *loop, uint32_t slot, uint32_t gen);
+static inline struct weir_op *io_op_of(struct weir_loop *loop, uint32_t index, uint32_t gen)
+{
+	const struct io_slot *slot = &loop->slots[index];
+
+	if (index < loop->slots_max && slot->op && slot->gen == gen)
+		return slot->op;
+	loop->stats.stale++;
+	return NULL;
+}
 
 /* io_accept_one() - must this accept be armed for a single connection? */
 bool io_accept_one(const struct weir_loop *loop, const struct weir_op *op);

@@ -64,21 +64,6 @@ void group_close(struct io_group *group)
 	group->loop = NULL;
 }
 
-struct weir_lease *group_take(struct io_group *group, uint32_t bid, uint32_t len)
-{
-	struct weir_lease *lease = &group->leases[bid];
-
-	assert(bid < group->count);
-	assert(!lease->refs);
-	assert(group->free);
-	lease->refs = 1;
-	lease->len = len;
-	group->free--;
-	if (group->free < group->free_min)
-		group->free_min = group->free;
-	return lease;
-}
-
 void lease_put(struct weir_lease *lease)
 {
 	struct io_group *group = lease->group;

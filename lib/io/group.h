@@ -39,6 +39,7 @@ struct io_group {
 	struct weir_link waiters;	/* parked receives, by lib_queue */
 	struct weir_link hungry;	/* those that another left without a buffer */
 	void (*spare_freed)(struct io_group *group);	/* set while someone waits for one */
+	uint32_t mask;			/* uring: places of its ring, less one */
 	void *priv;			/* the backend's */
 };
 
@@ -52,7 +53,21 @@ int group_open(struct io_group *group);
 void group_close(struct io_group *group);
 
 /* group_take() - buffer @bid was filled with @len bytes: a lease with one ref */
-struct weir_lease *group_take(struct io_group *group, uint32_t bid, uint32_t len);
+static inline struct weir_lease *group_take(struct io_group *group, uint32_t bid,
+					    uint32_t len)
+{
+	struct weir_lease *lease = &group->leases[bid];
+
+	assert(bid < group->count);
+	assert(!lease->refs);
+	assert(group->free);
+	lease->refs = 1;
+	lease->len = len;
+	group->free--;
+	if (group->free < group->free_min)
+		group->free_min = group->free;
+	return lease;
+}
 
 /* group_lease() - a spare buffer for the user, or -ENOBUFS */
 int group_lease(struct io_group *group, struct weir_lease **leasep);

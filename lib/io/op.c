@@ -39,12 +39,12 @@ int weir_op_busy(const struct weir_op *op)
 
 static bool slot_get(struct weir_loop *loop, struct weir_op *op)
 {
-	uint32_t budget = op_def(op)->flags & IO_OPF_ENDS ? loop->slots_max : loop->slots_budget;
 	struct io_slot *slot;
 
 	if (op->lib_slot != SLOT_NONE)
 		return true;
-	if (loop->slots_used >= budget)
+	if (loop->slots_used >= loop->slots_budget &&
+	    !(op_def(op)->flags & IO_OPF_ENDS && loop->slots_used < loop->slots_max))
 		return false;
 	op->lib_slot = loop->slot_free;
 	slot = &loop->slots[op->lib_slot];
@@ -67,17 +67,6 @@ static void slot_put(struct weir_loop *loop, struct weir_op *op)
 	loop->slot_free = op->lib_slot;
 	loop->slots_used--;
 	op->lib_slot = SLOT_NONE;
-}
-
-struct weir_op *io_op_of(struct weir_loop *loop, uint32_t index, uint32_t gen)
-{
-	struct io_slot *slot = &loop->slots[index];
-
-	if (index >= loop->slots_max || !slot->op || slot->gen != gen) {
-		loop->stats.stale++;
-		return NULL;
-	}
-	return slot->op;
 }
 
 /* start */
@@ -106,11 +95,12 @@ static bool has_room(const struct weir_loop *loop, const struct weir_op *op)
 
 static void op_queue(struct weir_loop *loop, struct weir_op *op)
 {
+	struct io_group *group = op_group(op);
 	int ret;
 
 	op->lib_state = OP_ARMED;
 	loop->plain_reserved += op_opens_plain(op);
-	if (op_group(op))
+	if (group)
 		op->lib_priv = RECV_HUNGRY;
 	while ((ret = loop->backend->queue(loop, op)) == -EAGAIN) {
 		ret = loop->backend->commit(loop);
@@ -121,8 +111,8 @@ static void op_queue(struct weir_loop *loop, struct weir_op *op)
 	}
 	if (ret == IO_QUEUED_DONE)
 		op_finish(loop, op, opened(loop, op, op->res), WEIR_ORIGIN_KERNEL);
-	else if (op_group(op))
-		op_group(op)->armed++;
+	else if (group)
+		group->armed++;
 }
 
 static void op_wait(struct weir_loop *loop, struct weir_op *op)
@@ -148,7 +138,7 @@ void op_start(struct weir_loop *loop, struct weir_op *op)
 		op_wait(loop, op);
 		return;
 	}
-	if (op_opens(op) && !has_room(loop, op)) {
+	if (op_def(op)->flags & IO_OPF_ODD && op_opens(op) && !has_room(loop, op)) {
 		if (op->opcode == WEIR_OP_ACCEPT)
 			accept_park(loop, op);
 		else
@@ -313,8 +303,8 @@ static void op_take(struct weir_loop *loop, struct weir_op *op, const char *wher
 	op->lease = NULL;
 	list_init(&op->lib_file);
 	list_init(&op->lib_queue);
-	list_init(&op->lib_wheel);
-	list_init(&op->lib_token);
+	op->lib_wheel.next = NULL;
+	op->lib_token.next = NULL;
 }
 
 /* What an op that was told to end comes to. */
@@ -390,10 +380,12 @@ void weir_submit_at(struct weir_loop *loop, struct weir_op *op, const char *wher
 
 static void op_release(struct weir_loop *loop, struct weir_op *op)
 {
+	loop->stats.ops++;
 	if (loop->awaited == op)
 		loop->awaited = NULL;
-	list_del(&op->lib_wheel);
-	if (!list_empty(&op->lib_token))
+	if (op->lib_wheel.next)
+		list_del(&op->lib_wheel);
+	if (op->lib_token.next)
 		token_leave(op);
 	slot_put(loop, op);
 	op->lib_state = OP_IDLE;
@@ -411,22 +403,22 @@ static void op_count(struct weir_loop *loop, const struct weir_op *op)
 	uint32_t flags;
 
 	stats->events++;
-	stats->ops += !op->more;
 	if (op->res < 0) {
 		stats->errors += op->res != -ECANCELED && op->res != -ETIME;
 		return;
 	}
 	flags = op_def(op)->flags;
+	/* What moves bytes counts if it moved some. */
+	if (op->res || !(flags & (IO_OPF_IN | IO_OPF_OUT)))
+		loop->good[op->opcode]++;
 	if (flags & IO_OPF_IN)
 		stats->bytes_in += (uint32_t)op->res;
-	if (flags & IO_OPF_OUT)
+	else if (flags & IO_OPF_OUT)
 		stats->bytes_out += (uint32_t)op->res;
-	/* What moves bytes counts if it moved some. */
-	loop->good[op->opcode] += op->res || !(flags & (IO_OPF_IN | IO_OPF_OUT));
 }
 
-static void op_event(struct weir_loop *loop, struct weir_op *op, int res,
-		     enum weir_origin origin, bool more)
+static inline void op_event(struct weir_loop *loop, struct weir_op *op, int res,
+			    enum weir_origin origin, bool more)
 {
 	op->res = res;
 	op->origin = (uint8_t)origin;
@@ -515,37 +507,27 @@ void io_event(struct weir_loop *loop, struct weir_op *op, int res, bool more)
 
 	if (!more && op_group(op))
 		op_group(op)->armed--;
-	res = opened(loop, op, res);
-	if (res < 0 || !op_opens(op))
+	if (op_def(op)->flags & IO_OPF_ODD)
+		res = opened(loop, op, res);
+	if (res < 0 || !(op_def(op)->flags & IO_OPF_ODD && op_opens(op)))
 		op->lease = NULL;
 	if (op->lib_end != OP_END_NONE && (res == -ECANCELED || res == -EINTR))
 		res = end_result(op, &origin);
 	op_event(loop, op, res, origin, more);
 }
 
-bool io_pool_end(const struct weir_loop *loop, const struct weir_op *op, const void *buf,
-		 uint32_t len)
-{
-	struct msg_head head;
-
-	if (op_def(op)->flags & IO_OPF_HEADED) {
-		memcpy(&head, buf, sizeof(head));
-		len = head.len;
-	}
-	return !len && !(loop->files[op->file.index].hints & IO_HINT_DATAGRAM);
-}
-
 void io_event_lease(struct weir_loop *loop, struct weir_op *op, uint32_t len, uint32_t bid,
 		    bool more)
 {
-	struct weir_lease *lease = group_take(op_group(op), bid, len);
+	struct io_group *group = (struct io_group *)(void *)op->xfer.pool;
+	struct weir_lease *lease = group_take(group, bid, len);
 
 	if (op_def(op)->flags & IO_OPF_HEADED)
 		len -= (uint32_t)msg_head_bytes(op);
 	op->lease = lease;
 	op->lib_priv = RECV_SERVED;
 	if (!more)
-		op_group(op)->armed--;
+		group->armed--;
 	op_event(loop, op, (int)len, WEIR_ORIGIN_KERNEL, more);
 	lease_put(lease);
 }

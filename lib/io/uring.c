@@ -100,15 +100,14 @@ static bool queue_elsewhere(struct weir_loop *loop, struct weir_op *op, int *que
 	return true;
 }
 
-static int uring_queue(struct weir_loop *loop, struct weir_op *op)
+static int queue_odd(struct weir_loop *loop, struct weir_op *op)
 {
-	struct uring *u = uring_of(loop);
 	struct io_uring_sqe *sqe;
 	int queued;
 
 	if (queue_elsewhere(loop, op, &queued))
 		return queued;
-	if (!io_uring_sq_space_left(&u->ring))
+	if (!io_uring_sq_space_left(&uring_of(loop)->ring))
 		return -EAGAIN;
 	if (op_opens(op))
 		uring_opening(loop, op);
@@ -118,7 +117,27 @@ static int uring_queue(struct weir_loop *loop, struct weir_op *op)
 		return IO_QUEUED_DONE;
 	}
 	uring_fill(loop, op, sqe);
-	u->inline_ops += !!(op_def(op)->flags & IO_OPF_INLINE);
+	return IO_QUEUED_PENDING;
+}
+
+static int uring_queue(struct weir_loop *loop, struct weir_op *op)
+{
+	const struct weir_op_def *def = op_def(op);
+	struct uring *u = uring_of(loop);
+	struct io_uring_sqe *sqe;
+
+	u->inline_ops += !!(def->flags & IO_OPF_INLINE);
+	if (def->flags & IO_OPF_ODD || !def->prep)
+		return queue_odd(loop, op);
+	sqe = io_uring_get_sqe(&u->ring);
+	if (!sqe) {
+		u->inline_ops -= !!(def->flags & IO_OPF_INLINE);
+		return -EAGAIN;
+	}
+	def->prep(loop, op, sqe);
+	sqe->user_data = data_of(loop, op);
+	if (op_has_file(op))
+		set_file(loop, op->file, sqe);
 	return IO_QUEUED_PENDING;
 }
 
@@ -164,6 +183,10 @@ static void on_pool(struct weir_loop *loop, struct weir_op *op, int res, uint32_
 	uint32_t bid = flags >> IORING_CQE_BUFFER_SHIFT;
 	bool end;
 
+	if (res > 0 && flags & IORING_CQE_F_MORE && !(op_def(op)->flags & IO_OPF_HEADED)) {
+		io_event_lease(loop, op, (uint32_t)res, bid, true);
+		return;
+	}
 	if (res == -ENOBUFS) {
 		io_event_nobufs(loop, op);
 		return;
@@ -199,18 +222,9 @@ static int through_descriptor(struct weir_loop *loop, struct weir_op *op, int fd
 	return res;
 }
 
-static void on_op(struct weir_loop *loop, const struct io_uring_cqe *cqe)
+static void on_odd(struct weir_loop *loop, struct weir_op *op, const struct io_uring_cqe *cqe)
 {
-	struct uring *u = uring_of(loop);
-	struct weir_op *op = io_op_of(loop, (uint32_t)cqe->user_data,
-				      (cqe->user_data >> GEN_SHIFT) & SLOT_GEN_MASK);
-
-	if (!op)
-		return;
-	u->news += !(op_def(op)->flags & IO_OPF_INLINE);
-	if (op_group(op))
-		on_pool(loop, op, cqe->res, cqe->flags);
-	else if (op->opcode == WEIR_OP_ACCEPT)
+	if (op->opcode == WEIR_OP_ACCEPT)
 		uring_on_accept(loop, op, cqe->res, cqe->flags);
 	else if (op_opens(op) && !op_opens_plain(op))
 		uring_on_open(loop, op, cqe->res);
@@ -220,6 +234,25 @@ static void on_op(struct weir_loop *loop, const struct io_uring_cqe *cqe)
 		io_event(loop, op, through_descriptor(loop, op, cqe->res), false);
 	else
 		io_event(loop, op, cqe->res == -ERESTARTSYS ? -EINTR : cqe->res, false);
+}
+
+static void on_op(struct weir_loop *loop, const struct io_uring_cqe *cqe)
+{
+	uint32_t flags;
+	struct uring *u = uring_of(loop);
+	struct weir_op *op = io_op_of(loop, (uint32_t)cqe->user_data,
+				      (cqe->user_data >> GEN_SHIFT) & SLOT_GEN_MASK);
+
+	if (!op)
+		return;
+	flags = op_def(op)->flags;
+	u->news += !(flags & IO_OPF_INLINE);
+	if (op_group(op))
+		on_pool(loop, op, cqe->res, cqe->flags);
+	else if (!(flags & IO_OPF_ODD) && !(op->flags & WEIR_OPF_MULTISHOT))
+		io_event(loop, op, cqe->res == -ERESTARTSYS ? -EINTR : cqe->res, false);
+	else
+		on_odd(loop, op, cqe);
 }
 
 int uring_dispatch(struct weir_loop *loop)
@@ -237,10 +270,13 @@ int uring_dispatch(struct weir_loop *loop)
 		struct io_uring_cqe cqe = cq->cqes[(head + i) & mask];
 
 		io_uring_smp_store_release(cq->khead, head + i + 1);
-		switch (uring_kind(cqe.user_data)) {
-		case KIND_OP:
+		if (uring_kind(cqe.user_data) == KIND_OP) {
 			events++;
 			on_op(loop, &cqe);
+			continue;
+		}
+		switch (uring_kind(cqe.user_data)) {
+		case KIND_OP:
 			break;
 		case KIND_WAKE:
 			on_wake(loop);

@@ -68,6 +68,7 @@ int uring_group_open(struct weir_loop *loop, struct io_group *group)
 	}
 	io_uring_buf_ring_init(ring);
 	group->priv = ring;
+	group->mask = reg.ring_entries - 1;
 	for (bid = group->spare_max; bid < group->count; bid++)
 		buf_add(group, bid, bid - group->spare_max);
 	io_uring_buf_ring_advance(ring, (int)(group->count - group->spare_max));
@@ -89,6 +90,11 @@ void uring_group_close(struct weir_loop *loop, struct io_group *group)
 
 void uring_group_put(struct weir_loop *loop, struct io_group *group, uint32_t bid)
 {
-	buf_add(group, bid, 0);
-	io_uring_buf_ring_advance(group->priv, 1);
+	struct io_uring_buf_ring *ring = group->priv;
+	struct io_uring_buf *buf = &ring->bufs[ring->tail & group->mask];
+
+	buf->addr = (uintptr_t)group->leases[bid].data;
+	buf->len = group->buf_bytes;
+	buf->bid = (uint16_t)bid;
+	io_uring_smp_store_release(&ring->tail, (uint16_t)(ring->tail + 1));
 }

@@ -82,9 +82,12 @@ struct io_uring_sqe *uring_sqe(struct weir_loop *loop)
  */
 static void note_news(struct weir_loop *loop, struct uring *u)
 {
-	uint64_t span = loop->now_ns - u->noted_ns;
+	uint64_t span;
 	uint64_t window = loop->opts.batch_wait_us * NSEC_PER_USEC;
 
+	if (!u->news && !u->rate)
+		return;
+	span = loop->now_ns - u->noted_ns;
 	if (span < window)
 		return;
 	u->rate = (u->rate * 3 + u->news * window * RATE_ONE / span) / 4;
@@ -133,6 +136,9 @@ static int wait_events(struct weir_loop *loop, uint64_t deadline_ns)
 		ts.tv_nsec = (long long)(left % NSEC_PER_SEC);
 		arg.ts = (uintptr_t)&ts;
 	}
+	/* An argument is copied and looked at: none is cheaper. */
+	if (min == 1 && !arg.ts)
+		return enter(loop, min, flags & ~IORING_ENTER_EXT_ARG, NULL, 0);
 	return enter(loop, min, flags, &arg, sizeof(arg));
 }
 
