@@ -108,8 +108,9 @@ void sim_addr_any(struct sim_addr *addr, uint16_t family)
 bool sim_addr_same(const struct sim_addr *a, const struct sim_addr *b)
 {
 	bool path = a->family == AF_UNIX;
+	bool other_path = b->family == AF_UNIX;
 
-	if (path != (b->family == AF_UNIX))
+	if (path != other_path)
 		return false;
 	if (path)
 		return a->path_len == b->path_len && !memcmp(a->path, b->path, a->path_len);
