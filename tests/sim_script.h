@@ -47,7 +47,7 @@ struct script {
 	struct iovec iov[3];
 	struct statx statx;
 	union {
-		struct cmsghdr align;
+		uint64_t align;
 		char bytes[256];
 	} control;
 	unsigned char out[SCRIPT_BYTES], in[SCRIPT_BYTES];
