@@ -469,20 +469,20 @@ TEST_F(op, flags_of_a_transfer_that_backends_disagree_on_are_refused)
 	EXPECT_EQ(0, memcmp("yes", buf, 3));
 }
 
+/* In flight since before the fork. */
 struct twice {
 	struct weir_loop *loop;
 	struct weir_file file;
+	struct weir_op op;
+	struct seen seen;
+	char buf[4];
 };
 
-static void submit_twice(void *arg)
+static void submit_again(void *arg)
 {
 	struct twice *twice = arg;
-	struct weir_op op = { 0 };
-	char buf[4];
 
-	weir_prep_recv(&op, twice->file, buf, sizeof(buf), seen_done, NULL);
-	weir_submit(twice->loop, &op);
-	weir_submit(twice->loop, &op);
+	weir_submit(twice->loop, &twice->op);
 }
 
 TEST_F(op, submitting_what_is_in_flight_aborts_and_names_it)
@@ -493,11 +493,17 @@ TEST_F(op, submitting_what_is_in_flight_aborts_and_names_it)
 	int status;
 
 	ASSERT_EQ(0, pair_open(self->loop, &self->server, &twice.file, &other));
-	status = run_child(submit_twice, &twice, text, sizeof(text));
+	weir_prep_recv(&twice.op, twice.file, twice.buf, sizeof(twice.buf), seen_done,
+		       &twice.seen);
+	weir_submit(self->loop, &twice.op);
+	status = run_child(submit_again, &twice, text, sizeof(text));
+	weir_cancel(self->loop, &twice.op);
+	RUN_UNTIL(self->loop, twice.seen.terminals);
 	EXPECT_TRUE(WIFSIGNALED(status));
 	EXPECT_EQ(SIGABRT, WTERMSIG(status));
 	EXPECT_NE(NULL, strstr(text, "recv"));
 	EXPECT_NE(NULL, strstr(text, "test_op.c:"));
+	EXPECT_NE(NULL, strstr(text, "submitted again"));
 }
 
 static void free_done(struct weir_op *op)

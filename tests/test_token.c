@@ -268,7 +268,6 @@ static void die_in_flight(void *arg)
 {
 	struct death *death = arg;
 
-	stuck_timer(death->loop, &death->stuck, death->token);
 	weir_token_fini(death->token);
 }
 
@@ -276,7 +275,6 @@ static void die_made_again(void *arg)
 {
 	struct death *death = arg;
 
-	stuck_timer(death->loop, &death->stuck, death->token);
 	weir_token_init(death->token, death->loop, NULL);
 }
 
@@ -300,8 +298,11 @@ TEST_F(token, one_that_ends_too_early_aborts_with_the_reason)
 	struct death child = { .loop = self->loop, .token = &self->child };
 	struct death parent = { .loop = self->loop, .token = &self->token };
 
+	stuck_timer(self->loop, &child.stuck, &self->child);
 	EXPECT_TRUE(aborts(die_in_flight, &child, "test_token.c:"));
 	EXPECT_TRUE(aborts(die_made_again, &child, "1 operations in flight"));
+	weir_cancel(self->loop, &child.stuck.op);
+	RUN_UNTIL(self->loop, child.stuck.seen.terminals);
 	EXPECT_TRUE(aborts(die_before_child, &parent, "before its child"));
 }
 

@@ -6,6 +6,10 @@
  * A loop belongs to one thread, its owner: the thread of the first
  * weir_loop_run(), weir_loop_run_once() or weir_loop_run_until(). Until then
  * the thread that opened it may prepare pools, files and operations.
+ *
+ * And to one process. A forked child may open loops of its own; of its parent's it
+ * has only descriptors, which are close-on-exec: running or closing one there is
+ * refused with -ECHILD, and submitting to one aborts the child.
  */
 #ifndef WEIR_LOOP_H
 #define WEIR_LOOP_H

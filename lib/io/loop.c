@@ -160,9 +160,12 @@ int weir_loop_open(struct weir_loop **loopp, const struct weir_loop_opts *given)
 	list_init(&loop->timers);
 	list_init(&loop->finished);
 	list_init(&loop->accepts);
-	err = read_opts(loop, given);
+	err = fork_watch();
+	if (!err)
+		err = read_opts(loop, given);
 	if (err)
 		goto free_loop;
+	loop->forks = fork_count;
 	err = slots_open(loop);
 	if (err)
 		goto free_loop;
@@ -317,6 +320,8 @@ static int run_begin(struct weir_loop *loop)
 {
 	int err;
 
+	if (loop_is_forked(loop))
+		return -ECHILD;
 	if (loop->running)
 		return -EBUSY;
 	err = own(loop);

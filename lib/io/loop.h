@@ -120,6 +120,7 @@ struct weir_loop {
 	uint64_t accept_retry_ns;
 	struct offload offload;
 
+	unsigned int forks;	/* fork_count of its process */
 	pthread_t owner;
 	bool owned;
 	bool running;		/* inside run(): its callbacks may not run or close */
@@ -186,6 +187,16 @@ bool op_none_left(const struct weir_loop *loop);
 
 /* lib/io/loop.c: work is left that the descriptor does not show by itself */
 void loop_tell(struct weir_loop *loop);
+
+/* lib/io/fork.c: fork_watch() - have fork_count raised in each forked child */
+extern unsigned int fork_count;
+int fork_watch(void);
+
+/* Is this process a child of the loop's? */
+static inline bool loop_is_forked(const struct weir_loop *loop)
+{
+	return loop->forks != fork_count;
+}
 
 /* lib/io/post.c: posts_run() - call the messages that have arrived; how many */
 unsigned int posts_run(struct weir_loop *loop);

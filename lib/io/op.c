@@ -370,6 +370,9 @@ void weir_submit_at(struct weir_loop *loop, struct weir_op *op, const char *wher
 {
 	assert_owner(loop);
 	op_take(loop, op, where);
+	if (loop_is_forked(loop))
+		base_die("weir: %s submitted at %s to the loop of a parent process",
+			 weir_op_name(op->opcode), where);
 	op_begin(loop, op);
 	/* Another loop may be waiting for our descriptor to tell. */
 	if (loop->nested && !loop->running)

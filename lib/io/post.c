@@ -63,6 +63,8 @@ int weir_post(struct weir_loop *from, struct weir_loop *to, struct weir_post *po
 {
 	if (!post->fn)
 		return -EINVAL;
+	if (loop_is_forked(to))
+		return -ECHILD;
 	if (from)
 		assert_owner(from);
 	if (atomic_fetch_add(&to->posts_count, 1) >= to->opts.posts_max) {

@@ -77,6 +77,8 @@ static int ring_open(struct weir_loop *loop, struct uring *u)
 		uring_refusal(err, loop->reason, sizeof(loop->reason));
 		return err;
 	}
+	/* A child would fill in entries that its parent submits. */
+	io_uring_ring_dontfork(&u->ring);
 	if (!u->deferred)
 		loop_log(loop, WEIR_LOG_WARN, "uring: no DEFER_TASKRUN here: the kernel accepts "
 			 "for a hung worker, rescue: off");
