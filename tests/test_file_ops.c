@@ -3,8 +3,10 @@
  * test_file_ops.c - operations on files and paths other than read and write
  */
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/uio.h>
 
 #include "backends.h"
@@ -19,6 +21,7 @@ FIXTURE(ops)
 	char path[80];
 	char other[80];
 	struct statx st;
+	struct server server;
 };
 
 BACKEND_VARIANTS(ops);
@@ -225,12 +228,11 @@ TEST_F(ops, statx_tells_kind_and_size_by_path_and_by_handle)
 
 TEST_F(ops, a_socket_answers_statx_or_says_that_it_cannot)
 {
-	struct server server = { 0 };
 	struct weir_file client, accepted;
 	int err;
 
-	ASSERT_EQ(0, server_open(self->loop, &server, 1));
-	ASSERT_EQ(0, pair_open(self->loop, &server, &client, &accepted));
+	ASSERT_EQ(0, server_open(self->loop, &self->server, 1));
+	ASSERT_EQ(0, pair_open(self->loop, &self->server, &client, &accepted));
 	err = do_fstatx(self->loop, client, &self->st);
 	if (err) {
 		EXPECT_EQ(-EOPNOTSUPP, err);
@@ -328,6 +330,26 @@ TEST_F(ops, truncating_and_appending_are_flags_of_open)
 	EXPECT_EQ(0, do_close(self->loop, file));
 	ASSERT_EQ(0, do_open(self->loop, self->path, O_WRONLY | O_TRUNC, &file));
 	EXPECT_EQ(0, do_read(self->loop, self->file, buf, sizeof(buf), 0));
+}
+
+TEST_F(ops, direct_io_that_is_not_aligned_is_refused)
+{
+	_Alignas(4096) static char block[8192];
+	struct weir_file file;
+	struct statfs fs;
+	int err;
+
+	err = do_open(self->loop, self->path, O_RDWR | O_DIRECT, &file);
+	if (err == -EINVAL)
+		SKIP(return, "the file system of /tmp has no direct I/O");
+	ASSERT_EQ(0, err);
+	if (!on_sim(self->loop) && !statfs("/tmp", &fs) && fs.f_type == TMPFS_MAGIC)
+		SKIP(return, "tmpfs takes direct I/O of any alignment");
+	EXPECT_EQ(8192, do_write(self->loop, file, block, 8192, 0));
+	EXPECT_EQ(-EINVAL, do_read(self->loop, file, block + 1, 4096, 0));
+	EXPECT_EQ(-EINVAL, do_read(self->loop, file, block, 4095, 0));
+	EXPECT_EQ(-EINVAL, do_write(self->loop, file, block, 4096, 1));
+	EXPECT_EQ(4096, do_read(self->loop, file, block, 4096, 4096));
 }
 
 TEST_F(ops, a_closed_handle_is_refused_by_every_operation)
