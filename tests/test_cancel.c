@@ -19,7 +19,7 @@
 #include <weir/fiber.h>
 
 enum {
-	SEEDS		= 30,
+	SEEDS		= 6,
 	STEPS_MIN	= 60,		/* else the scene is no test */
 	RAW_OPS		= 3,
 	TEXT_BYTES	= 3000,		/* of the stream, and of the file */

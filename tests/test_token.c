@@ -82,6 +82,8 @@ TEST_F(token, a_cancel_ends_what_is_under_it_and_under_its_child_and_no_more)
 	EXPECT_RESULT(&child.seen, -ECANCELED, WEIR_ORIGIN_CANCELLED);
 	EXPECT_EQ(0, other.seen.events);
 	EXPECT_EQ(-ECANCELED, weir_token_error(&self->child));
+	weir_cancel(self->loop, &other.op);
+	RUN_UNTIL(self->loop, other.seen.terminals);
 }
 
 TEST_F(token, a_child_that_is_cancelled_leaves_its_parent_alone)
@@ -191,6 +193,8 @@ TEST_F(token, a_deadline_that_is_taken_back_does_not_come)
 	RUN_UNTIL(self->loop, other.seen.terminals);
 	EXPECT_EQ(0, recv.seen.events);
 	EXPECT_EQ(0, weir_token_error(&self->token));
+	weir_token_cancel(&self->token);
+	RUN_UNTIL(self->loop, recv.seen.terminals);
 }
 
 TEST_F(token, a_loop_with_an_idle_token_has_nothing_to_wait_for)
