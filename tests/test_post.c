@@ -325,7 +325,7 @@ TEST_F(post, many_senders_lose_nothing)
 	EXPECT_EQ(refused, stats_of(self->loop).posts_refused);
 }
 
-/* Two loops that throw one message to and fro. */
+/* Two loops that throw one message back and forth. */
 FIXTURE(loops)
 {
 	struct owner a;
@@ -372,12 +372,13 @@ static void ball_comes(struct weir_post *post)
 		abort();
 }
 
-TEST_F(loops, a_message_goes_to_and_fro)
+TEST_F(loops, a_message_goes_back_and_forth)
 {
 	struct ball ball = {
 		.post = { .fn = ball_comes, .ctx = &ball },
 		.a = self->a.loop, .b = self->b.loop,
 	};
+	bool rings = !strcmp(variant->name, "uring");
 
 	sem_init(&ball.over, 0, 0);
 	owner_start(&self->a);
@@ -392,11 +393,8 @@ TEST_F(loops, a_message_goes_to_and_fro)
 	EXPECT_EQ(ROUNDS, ball.rounds);
 	EXPECT_EQ(0, atomic_load(&ball.wrong));
 	/* Each but those thrown before the other ring was enabled. */
-	if (!strcmp(variant->name, "uring")) {
-		EXPECT_LE(ROUNDS - 2, ball.bells);
-	} else {
-		EXPECT_EQ(0, ball.bells);
-	}
+	EXPECT_LE(rings ? ROUNDS - 2 : 0, ball.bells);
+	EXPECT_GE(rings ? ROUNDS : 0, ball.bells);
 }
 
 /* One loop floods another, with one bell at a time. */

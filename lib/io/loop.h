@@ -130,9 +130,9 @@ struct weir_loop {
 	atomic_bool woken;
 	atomic_bool bell;		/* rung by another ring and not heard yet */
 	atomic_bool enabled;		/* it may be */
-	_Atomic(struct weir_post *) posts;	/* messages, the last first */
+	struct weir_post *_Atomic posts;	/* messages, the last first */
 	atomic_uint posts_count;
-	_Atomic(uint64_t) posts_refused;
+	atomic_uint_least64_t posts_refused;
 	uint32_t passing;		/* files on their way out or in, see io/pass.c */
 	int wake_fd;
 

@@ -186,6 +186,6 @@ int weir_file_pass(struct weir_loop *from, struct weir_file file, struct weir_lo
 	from->passing++;
 	weir_prep_nop(&pass->lib_op, settled, pass);
 	pass->lib_op.file = file;
-	op_settle(from, &pass->lib_op, "weir_file_pass()");
+	op_settle(from, &pass->lib_op, "a hand-over");
 	return 0;
 }

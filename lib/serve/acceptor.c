@@ -126,7 +126,7 @@ static int give(struct worker *to, int fd)
 	return err;
 }
 
-static void stays(struct handover *handover, int err)
+static void keep_here(struct handover *handover, int err)
 {
 	struct worker *w = handover->from;
 
@@ -147,7 +147,7 @@ static void installed(struct weir_op *op)
 	if (err) {
 		if (fd >= 0)
 			close(fd);
-		stays(handover, err);
+		keep_here(handover, err);
 		return;
 	}
 	weir_prep_close(op, handover->file, closed_here, handover);
