@@ -369,8 +369,8 @@ static bool sweep(uint64_t seed, uint32_t error_permille)
 	for (k = 1; !wrong && k <= steps; k++)
 		wrong = scene_run(&scene, seed, error_permille, k);
 	if (wrong)
-		fprintf(stderr, "# seed %" PRIu64 ", cancelled at step %" PRIu64 " of %" PRIu64 ": %s\n",
-		       seed, k - 1, steps, wrong);
+		fprintf(stderr, "# seed %" PRIu64 ", cancelled at step %" PRIu64 ": %s\n",
+			seed, k - 1, wrong);
 	return !wrong;
 }
 

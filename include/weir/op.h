@@ -362,7 +362,7 @@ static inline void weir_prep_nop(struct weir_op *op, weir_done_fn *done, void *c
 	weir_prep(op, WEIR_OP_NOP, none, done, ctx);
 }
 
-/* Ends with 0 at @deadline_ns of the loop's clock; in the past: at once. */
+/* Ends with 0 at @deadline_ns of the loop's clock; in the past: at once; UINT64_MAX: never. */
 static inline void weir_prep_timeout(struct weir_op *op, uint64_t deadline_ns,
 				     weir_done_fn *done, void *ctx)
 {

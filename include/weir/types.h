@@ -12,9 +12,10 @@
  *  - The library never prints and never exits, but for what would corrupt memory
  *    if it went on. These abort the process with one line on stderr: an operation
  *    in flight that is submitted again (with its name and the place it was
- *    submitted from) or that has no callback, a lease given back twice, a kernel
- *    that says it lost completions or has no entropy. Builds with CONFIG_DEBUG=y
- *    also abort where the library finds a fault of its own.
+ *    submitted from) or that has no callback, a token or scope that ends before
+ *    what is under it, a lease given back twice, a kernel that says it lost
+ *    completions or has no entropy. Builds with CONFIG_DEBUG=y also abort where
+ *    the library finds a fault of its own.
  */
 #ifndef WEIR_TYPES_H
 #define WEIR_TYPES_H

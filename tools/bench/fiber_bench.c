@@ -25,6 +25,7 @@
 #include <weir/fiber.h>
 #include <weir/loop.h>
 
+#include "base/base.h"
 #include "fiber/arch.h"
 
 enum {
@@ -170,8 +171,6 @@ static const struct bench {
 	{ "nop", run_nop, 0 },
 };
 
-enum { BENCHES = sizeof(benches) / sizeof(benches[0]) };
-
 /* What a counter of instructions is to look at. */
 __attribute__((noinline)) uint64_t counted(const struct bench *bench, uint64_t n);
 uint64_t counted(const struct bench *bench, uint64_t n)
@@ -220,7 +219,7 @@ int main(int argc, char **argv)
 		else
 			return 2;
 	}
-	for (i = 0; i < BENCHES; i++) {
+	for (i = 0; i < ARRAY_SIZE(benches); i++) {
 		if (!only)
 			good &= report(&benches[i]);
 		else if (!strcmp(only, benches[i].name))
