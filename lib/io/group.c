@@ -48,6 +48,8 @@ int group_open(struct io_group *group)
 		return err;
 	}
 	loop->groups[group->id] = group;
+	if (group->id >= loop->groups_end)
+		loop->groups_end = group->id + 1;
 	loop->bufs_used += group->count;
 	return 0;
 }
@@ -141,7 +143,7 @@ struct io_group *group_find(const struct weir_loop *loop, const void *buf, uint3
 	uintptr_t at = (uintptr_t)buf;
 	unsigned int i;
 
-	for (i = 0; i < GROUPS_MAX; i++) {
+	for (i = 0; i < loop->groups_end; i++) {
 		struct io_group *group = loop->groups[i];
 		uintptr_t slab;
 		size_t bytes;

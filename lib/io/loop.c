@@ -89,6 +89,13 @@ static int slots_open(struct weir_loop *loop)
 	return 0;
 }
 
+uint64_t loop_look(struct weir_loop *loop)
+{
+	loop->now_ns = loop->sys->now(loop);
+	loop->now_read = true;
+	return loop->now_ns;
+}
+
 static int try_backend(struct weir_loop *loop, const struct weir_backend *backend)
 {
 	uint32_t files = loop->opts.files_max;
@@ -104,8 +111,7 @@ static int try_backend(struct weir_loop *loop, const struct weir_backend *backen
 		files_close(loop);
 		return err;
 	}
-	loop->now_ns = loop->sys->now(loop);
-	wheel_init(&loop->wheel, loop->now_ns);
+	wheel_init(&loop->wheel, loop_clock(loop));
 	return 0;
 }
 
@@ -223,9 +229,9 @@ void io_parking(struct weir_loop *loop)
 
 void io_running(struct weir_loop *loop, unsigned int events)
 {
-	loop->now_ns = loop->sys->now(loop);
+	loop->now_read = false;
 	if (loop->hooks.running)
-		loop->hooks.running(loop->hooks.ctx, loop->now_ns, events);
+		loop->hooks.running(loop->hooks.ctx, loop_clock(loop), events);
 }
 
 static void start_parked(struct weir_loop *loop)
@@ -234,7 +240,7 @@ static void start_parked(struct weir_loop *loop)
 
 	op_start_waiting(loop);
 	op_retry_accepts(loop);
-	for (i = 0; i < GROUPS_MAX; i++) {
+	for (i = 0; i < loop->groups_end; i++) {
 		if (loop->groups[i] && loop->groups[i]->parked)
 			group_rearm(loop->groups[i]);
 	}
@@ -266,7 +272,7 @@ static uint64_t turn_deadline(struct weir_loop *loop, uint64_t until_ns)
 	if (!list_empty(&loop->finished) || posts_wait(loop) || fibers_wait(loop) ||
 	    atomic_load(&loop->stop))
 		return 0;
-	for (i = 0; i < GROUPS_MAX; i++) {
+	for (i = 0; i < loop->groups_end; i++) {
 		if (loop->groups[i] && group_may_rearm(loop->groups[i]))
 			return 0;
 	}
@@ -281,7 +287,7 @@ static int turn(struct weir_loop *loop, uint64_t until_ns)
 	int ret;
 
 	loop->stats.turns++;
-	events = op_dispatch_finished(loop);
+	events = list_empty(&loop->finished) ? 0 : op_dispatch_finished(loop);
 	op_expire(loop);
 	start_parked(loop);
 	if (events)
@@ -308,7 +314,7 @@ void loop_tell(struct weir_loop *loop)
 	bool work = !list_empty(&loop->finished) || !list_empty(&loop->waiting) ||
 		    posts_wait(loop) || fibers_wait(loop);
 
-	for (i = 0; i < GROUPS_MAX; i++)
+	for (i = 0; i < loop->groups_end; i++)
 		work |= loop->groups[i] && group_may_rearm(loop->groups[i]);
 	if (loop->owned && loop->backend->commit(loop) < 0)
 		work = true;	/* the next turn tells why */
@@ -328,8 +334,14 @@ static int run_begin(struct weir_loop *loop)
 	if (err)
 		return err;
 	loop->running = true;
-	loop->now_ns = loop->sys->now(loop);
+	loop->now_read = false;
 	return 0;
+}
+
+/* Looking is cheap, an exchange is not. */
+static bool stop_taken(struct weir_loop *loop)
+{
+	return atomic_load(&loop->stop) && atomic_exchange(&loop->stop, false);
 }
 
 int weir_loop_run(struct weir_loop *loop)
@@ -340,7 +352,7 @@ int weir_loop_run(struct weir_loop *loop)
 	if (ret)
 		return ret;
 	for (;;) {
-		if (atomic_exchange(&loop->stop, false)) {
+		if (stop_taken(loop)) {
 			ret = 0;
 			break;
 		}
@@ -365,8 +377,8 @@ int weir_loop_run_once(struct weir_loop *loop, uint64_t timeout_ns)
 	if (ret)
 		return ret;
 	/* A stop that came before ends this one's wait, and no later one's. */
-	stopped = atomic_exchange(&loop->stop, false);
-	ret = turn(loop, timeout_ns && !stopped ? deadline_after(loop->now_ns, timeout_ns) : 0);
+	stopped = stop_taken(loop);
+	ret = turn(loop, timeout_ns && !stopped ? deadline_after(loop_clock(loop), timeout_ns) : 0);
 	loop->running = false;
 	return ret;
 }
@@ -381,7 +393,7 @@ int weir_loop_run_until(struct weir_loop *loop, struct weir_op *op)
 	/* Not by looking at the op: its callback may have freed it. */
 	loop->awaited = weir_op_busy(op) ? op : NULL;
 	while (loop->awaited) {
-		if (atomic_exchange(&loop->stop, false)) {
+		if (stop_taken(loop)) {
 			ret = -EINTR;
 			break;
 		}
@@ -404,7 +416,7 @@ int loop_run_for(struct weir_loop *loop, const bool *woken, void (*cancel)(void 
 	if (ret)
 		return ret;
 	while (!*woken) {
-		if (atomic_exchange(&loop->stop, false)) {
+		if (stop_taken(loop)) {
 			stopped = true;
 			cancel(arg);
 		}
@@ -490,12 +502,12 @@ int weir_loop_close(struct weir_loop *loop, uint64_t timeout_ns)
 	if (ret)
 		return ret;
 	loop->closing = true;
-	until_ns = deadline_after(loop->now_ns, timeout_ns);
+	until_ns = deadline_after(loop_clock(loop), timeout_ns);
 	while (!op_none_left(loop)) {
 		atomic_store(&loop->stop, false);
 		op_cancel_all(loop);
 		ret = turn(loop, until_ns);
-		if (ret < 0 || (!ret && loop->now_ns >= until_ns))
+		if (ret < 0 || (!ret && loop_clock(loop) >= until_ns))
 			break;
 	}
 	loop->running = false;
@@ -510,7 +522,7 @@ int weir_loop_close(struct weir_loop *loop, uint64_t timeout_ns)
 uint64_t weir_loop_now(const struct weir_loop *loop)
 {
 	assert_owner(loop);
-	return loop->now_ns;
+	return loop_clock(loop);
 }
 
 void weir_loop_entropy(struct weir_loop *loop, void *buf, size_t len)

@@ -85,7 +85,8 @@ struct weir_loop {
 	const struct weir_backend *backend;
 	const struct io_sys *sys;
 	void *priv;		/* the backend's */
-	uint64_t now_ns;
+	uint64_t now_ns;	/* see loop_clock() */
+	bool now_read;
 
 	struct io_slot *slots;
 	uint32_t slots_max;
@@ -106,6 +107,7 @@ struct weir_loop {
 	uint32_t pipes_count;
 
 	struct io_group *groups[GROUPS_MAX];
+	uint32_t groups_end;	/* behind the last place that ever had one */
 	uint32_t bufs_used;
 
 	struct wheel wheel;
@@ -145,6 +147,14 @@ struct weir_loop {
 	uint64_t good[WEIR_OP_MAX];	/* events without an error, by opcode */
 	char reason[160];
 };
+
+/* loop_clock() - the time of this turn: read when it is first asked for */
+uint64_t loop_look(struct weir_loop *loop);
+
+static inline uint64_t loop_clock(const struct weir_loop *loop)
+{
+	return loop->now_read ? loop->now_ns : loop_look((struct weir_loop *)(uintptr_t)loop);
+}
 
 #define loop_log(loop, level, ...)	base_log(&(loop)->log, level, __VA_ARGS__)
 

@@ -129,7 +129,7 @@ static void accept_park(struct weir_loop *loop, struct weir_op *op)
 	op->lib_state = OP_PARKED;
 	list_add_tail(&loop->accepts, &op->lib_queue);
 	loop->stats.accept_pauses++;
-	loop->accept_retry_ns = deadline_after(loop->now_ns, ACCEPT_RETRY_NS);
+	loop->accept_retry_ns = deadline_after(loop_clock(loop), ACCEPT_RETRY_NS);
 }
 
 void op_start(struct weir_loop *loop, struct weir_op *op)
@@ -597,7 +597,7 @@ void op_retry_accepts(struct weir_loop *loop)
 {
 	struct weir_link parked;
 
-	if (list_empty(&loop->accepts) || loop->now_ns < loop->accept_retry_ns)
+	if (list_empty(&loop->accepts) || loop_clock(loop) < loop->accept_retry_ns)
 		return;
 	list_take(&parked, &loop->accepts);
 	while (!list_empty(&parked)) {
@@ -613,8 +613,10 @@ void op_expire(struct weir_loop *loop)
 {
 	struct weir_link due;
 
+	if (wheel_empty(&loop->wheel))
+		return;
 	list_init(&due);
-	wheel_expire(&loop->wheel, loop->now_ns, &due);
+	wheel_expire(&loop->wheel, loop_clock(loop), &due);
 	while (!list_empty(&due)) {
 		struct weir_op *op = container_of(due.next, struct weir_op, lib_wheel);
 

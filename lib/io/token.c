@@ -63,7 +63,7 @@ static bool is_late(const struct weir_token *token)
 {
 	uint64_t deadline_ns = token->lib_alarm.deadline_ns;
 
-	return deadline_ns && deadline_ns <= token->lib_loop->now_ns;
+	return deadline_ns && deadline_ns <= loop_clock(token->lib_loop);
 }
 
 static void alarm_start(struct weir_token *token)

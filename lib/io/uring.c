@@ -267,8 +267,13 @@ int uring_dispatch(struct weir_loop *loop)
 	int events = 0;
 
 	for (i = 0; i < n; i++) {
-		struct io_uring_cqe cqe = cq->cqes[(head + i) & mask];
+		const struct io_uring_cqe *at = &cq->cqes[(head + i) & mask];
+		struct io_uring_cqe cqe;
 
+		/* One by one, as they were stored: a wider load would wait for them. */
+		cqe.user_data = IO_URING_READ_ONCE(at->user_data);
+		cqe.res = IO_URING_READ_ONCE(at->res);
+		cqe.flags = IO_URING_READ_ONCE(at->flags);
 		io_uring_smp_store_release(cq->khead, head + i + 1);
 		if (uring_kind(cqe.user_data) == KIND_OP) {
 			events++;

@@ -87,12 +87,12 @@ static void note_news(struct weir_loop *loop, struct uring *u)
 
 	if (!u->news && !u->rate)
 		return;
-	span = loop->now_ns - u->noted_ns;
+	span = loop_clock(loop) - u->noted_ns;
 	if (span < window)
 		return;
 	u->rate = (u->rate * 3 + u->news * window * RATE_ONE / span) / 4;
 	u->news = 0;
-	u->noted_ns = loop->now_ns;
+	u->noted_ns = loop_clock(loop);
 }
 
 /*
@@ -108,7 +108,7 @@ static unsigned int wanted(const struct weir_loop *loop, const struct uring *u)
 	if (u->rate < BATCH_FROM * RATE_ONE || loop->opts.flags & WEIR_LOOP_NO_BATCH ||
 	    !(u->features & URING_FEAT_MIN_TIMEOUT))
 		return 1;
-	for (i = 0; i < GROUPS_MAX; i++)
+	for (i = 0; i < loop->groups_end; i++)
 		sources += loop->groups[i] ? loop->groups[i]->armed : 0;
 	if (sources < SOURCES_FROM)
 		return 1;
@@ -155,7 +155,8 @@ int uring_reap(struct weir_loop *loop, uint64_t deadline_ns)
 	struct uring *u = uring_of(loop);
 	int ret;
 
-	if (deadline_ns > loop->now_ns && !io_uring_cq_ready(&u->ring)) {
+	if (!io_uring_cq_ready(&u->ring) && deadline_ns &&
+	    (deadline_ns == DEADLINE_NONE || deadline_ns > loop_clock(loop))) {
 		io_parking(loop);
 		ret = wait_events(loop, deadline_ns);
 	} else {

@@ -9,6 +9,8 @@
 #ifndef IO_WHEEL_H
 #define IO_WHEEL_H
 
+#include <stdbool.h>
+
 #include <weir/op.h>
 
 enum {
@@ -32,6 +34,11 @@ void wheel_start(struct wheel *wheel, struct weir_op *op);
 
 /* wheel_next_ns() - a time not after the earliest deadline; DEADLINE_NONE if empty */
 uint64_t wheel_next_ns(const struct wheel *wheel);
+
+static inline bool wheel_empty(const struct wheel *wheel)
+{
+	return !wheel->used;
+}
 
 /* wheel_expire() - move every op that is due by @now_ns to the list @due */
 void wheel_expire(struct wheel *wheel, uint64_t now_ns, struct weir_link *due);

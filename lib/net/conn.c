@@ -163,7 +163,7 @@ void weir_conn_close(struct weir_conn *conn)
 	conn_advance(conn);
 	if (conn->state == CONN_CLOSE)
 		return;
-	weir_prep_timeout(&conn->timer, deadline_after(conn->loop->now_ns, conn->linger_ns),
+	weir_prep_timeout(&conn->timer, deadline_after(loop_clock(conn->loop), conn->linger_ns),
 			  timer_done, conn);
 	weir_submit(conn->loop, &conn->timer);
 	recv_arm(conn);

@@ -266,7 +266,7 @@ static void accept_ended(struct weir_listener *listener, int res)
 		accept_arm(listener);
 		return;
 	}
-	weir_prep_timeout(&listener->retry, deadline_after(listener->loop->now_ns, RETRY_NS),
+	weir_prep_timeout(&listener->retry, deadline_after(loop_clock(listener->loop), RETRY_NS),
 			  retry_done, listener);
 	weir_submit(listener->loop, &listener->retry);
 	if (listener->opts.failed)

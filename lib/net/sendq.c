@@ -61,7 +61,7 @@ static void send_next(struct weir_conn *conn)
 {
 	if (weir_op_busy(&conn->send))
 		return;
-	conn->send_since_ns = conn->loop->now_ns;
+	conn->send_since_ns = loop_clock(conn->loop);
 	if (conn->sending_head)
 		list_add_tail(conn->sending_head, &conn->sending);
 	weir_prep_send(&conn->send, conn->file, conn->head.lease->data + conn->head.offset,
