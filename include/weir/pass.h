@@ -42,6 +42,8 @@ struct weir_pass {
 	struct weir_loop *lib_from;
 	struct weir_loop *lib_to;
 	struct weir_file lib_place;
+	uint32_t lib_sent;
+	uint32_t lib_pad;
 	struct weir_post lib_post;
 	struct weir_op lib_op;
 };

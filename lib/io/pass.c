@@ -76,6 +76,9 @@ static void arrived(struct weir_post *post)
 
 void pass_arrived(struct weir_loop *loop, struct weir_pass *pass, uint32_t slot)
 {
+	/* Pairs with the release in depart(): the kernel orders the rest. */
+	if (!__atomic_load_n(&pass->lib_sent, __ATOMIC_ACQUIRE))
+		base_die("weir: a file has arrived that was not sent");
 	loop->passing--;
 	loop->files_reserved--;
 	end(loop, pass, io_file_fixed(loop, slot), 0);
@@ -142,6 +145,7 @@ static void depart(struct weir_post *post)
 	struct weir_pass *pass = pass_of(post);
 	struct weir_loop *loop = pass->lib_from;
 	uint32_t index = pass->file.index;
+	struct weir_loop *to;
 	int err;
 
 	if (!is_slot(pass)) {
@@ -153,7 +157,9 @@ static void depart(struct weir_post *post)
 		go(loop, pass->lib_to, pass, arrived);
 		return;
 	}
-	err = loop->backend->send_file(loop, index, pass->lib_to, pass);
+	to = pass->lib_to;
+	__atomic_store_n(&pass->lib_sent, 1, __ATOMIC_RELEASE);
+	err = loop->backend->send_file(loop, index, to, pass);
 	if (err)
 		pass_sent(loop, index, err);
 }
@@ -182,6 +188,7 @@ int weir_file_pass(struct weir_loop *from, struct weir_file file, struct weir_lo
 		return -EOPNOTSUPP;
 	pass->lib_from = from;
 	pass->lib_to = to;
+	pass->lib_sent = 0;
 	pass->file = file;
 	from->passing++;
 	weir_prep_nop(&pass->lib_op, settled, pass);
