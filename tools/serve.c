@@ -21,7 +21,8 @@ struct serve {
 	uint64_t workers, port, conns;
 	const char *addr, *instance, *cpu_list, *stall;
 	unsigned int policy, backend;
-	bool no_bpf, acceptor, no_batch, json_exit, verbose;
+	uint64_t napi_us;
+	bool no_bpf, acceptor, no_batch, sqpoll, json_exit, verbose;
 	/* from here on: not options */
 	int cpus[WEIR_WORKERS_MAX];
 	struct weir_addr where;
@@ -55,6 +56,10 @@ static const struct opt serve_opts[] = {
 	  .help = "connections per worker; default 1024" },
 	{ "no-batch", 0, OPT_FLAG, .offset = AT(no_batch),
 	  .help = "never wait for more than one completion" },
+	{ "sqpoll", 0, OPT_FLAG, .offset = AT(sqpoll),
+	  .help = "let a kernel thread of each ring submit" },
+	{ "napi", 0, OPT_COUNT, .offset = AT(napi_us), .value = "USEC", .max = 1000000,
+	  .help = "poll network devices for USEC microseconds before sleeping" },
 	{ "stall", 0, OPT_TEXT, .offset = AT(stall), .value = "W:MS/PERIOD",
 	  .help = "worker W hangs MS of every PERIOD milliseconds" },
 	{ "json-exit", 0, OPT_FLAG, .offset = AT(json_exit),
@@ -213,7 +218,9 @@ static int open_service(struct serve *serve)
 		.sz = sizeof(loop),
 		.backend = backends[serve->backend],
 		.log = &log,
-		.flags = serve->no_batch ? WEIR_LOOP_NO_BATCH : 0,
+		.flags = (serve->no_batch ? WEIR_LOOP_NO_BATCH : 0) |
+			 (serve->sqpoll ? WEIR_LOOP_SQPOLL : 0),
+		.napi_us = (uint32_t)serve->napi_us,
 	};
 	struct weir_service_opts opts = {
 		.sz = sizeof(opts),

@@ -42,11 +42,14 @@ enum weir_loop_limits {
  * enum weir_loop_flags - how a loop waits
  * @WEIR_LOOP_NO_BATCH: never wait for more than one completion. Less latency
  *	at middling load, more system calls and processor time at high load.
+ * @WEIR_LOOP_SQPOLL: a kernel thread of the ring submits; it polls, and costs a
+ *	processor while there is work. For uring; others log that it has no effect
  * @WEIR_LOOP_ALL: every flag this version knows; others are refused
  */
 enum weir_loop_flags {
 	WEIR_LOOP_NO_BATCH	= 1 << 0,
-	WEIR_LOOP_ALL		= WEIR_LOOP_NO_BATCH,
+	WEIR_LOOP_SQPOLL	= 1 << 1,
+	WEIR_LOOP_ALL		= WEIR_LOOP_NO_BATCH | WEIR_LOOP_SQPOLL,
 };
 
 /**
@@ -135,6 +138,9 @@ struct weir_sim_opts {
  *	cannot do without; started when first needed; default 2, at most 64
  * @flags: enum weir_loop_flags
  * @posts_max: messages that may wait for the loop; default 4096
+ * @napi_us: poll the network devices of its sockets for that long before
+ *	sleeping, at most 1000000; 0: do not. For uring; where that is refused the
+ *	log warns, and it has no effect
  */
 struct weir_loop_opts {
 	size_t sz;
@@ -152,9 +158,9 @@ struct weir_loop_opts {
 	uint32_t offload_threads;
 	uint32_t flags;
 	uint32_t posts_max;
+	uint32_t napi_us;
 	/* private: zero */
 	uint32_t pad;
-	uint32_t pad2;
 };
 
 /**

@@ -63,7 +63,7 @@ static int read_opts(struct weir_loop *loop, const struct weir_loop_opts *given)
 	opts->batch_wait_us = or_default(opts->batch_wait_us, 100);
 	opts->offload_threads = or_default(opts->offload_threads, 2);
 	opts->posts_max = or_default(opts->posts_max, WEIR_LOOP_POSTS_DEFAULT);
-	if (opts->flags & ~(uint32_t)WEIR_LOOP_ALL || opts->pad || opts->pad2)
+	if (opts->flags & ~(uint32_t)WEIR_LOOP_ALL || opts->pad || opts->napi_us > 1000000)
 		return -EINVAL;
 	if ((uint64_t)opts->ops_max + opts->files_max + opts->bufs_max + 2 * SLOT_RESERVE >
 	    WEIR_LOOP_CQ_MAX)
@@ -149,6 +149,10 @@ static int pick_backend(struct weir_loop *loop)
 		snprintf(loop->reason, sizeof(loop->reason), "%s",
 			 name ? "asked for" : "first choice");
 	loop_log(loop, WEIR_LOG_INFO, "backend %s: %s", loop->backend->name, loop->reason);
+	if (!loop->backend->fixed_files && (loop->opts.flags & WEIR_LOOP_SQPOLL ||
+					    loop->opts.napi_us))
+		loop_log(loop, WEIR_LOG_WARN, "backend %s: a polling kernel was asked for, which "
+			 "uring alone has", loop->backend->name);
 	return 0;
 }
 

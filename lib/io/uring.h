@@ -43,6 +43,7 @@ struct uring {
 	uint64_t noted_ns;
 	uint64_t rate;			/* of events in one batch time, times 256 */
 	bool deferred;			/* DEFER_TASKRUN */
+	bool polled;			/* SQPOLL: a kernel thread takes the entries */
 	bool accept_one;		/* multishot accepts are not to be trusted */
 	bool no_bell;			/* MSG_RING is not to be had */
 	int nest_fd;			/* once nested: what another loop waits for, */

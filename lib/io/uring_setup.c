@@ -17,6 +17,7 @@
 
 enum {
 	SQ_ENTRIES_MAX	= 1024,		/* a fuller turn is submitted in parts */
+	SQ_IDLE_MS	= 100,		/* after that the kernel's thread sleeps */
 };
 
 /* From best to least: with DEFER_TASKRUN completions run when we ask, no sooner. */
@@ -55,23 +56,45 @@ void uring_refusal(int err, char *text, size_t size)
 	snprintf(text, size, "io_uring_setup: %s%s", weir_strerror(err), why);
 }
 
+/* The kernel's thread runs completions too: nothing to be deferred. */
+static const uint32_t polled_flags[ARRAY_SIZE(setup_flags)] = {
+	IORING_SETUP_SQPOLL | URING_SINGLE_ISSUER,
+	IORING_SETUP_SQPOLL,
+};
+
+static void napi_open(struct weir_loop *loop, struct uring *u)
+{
+	struct uring_napi napi = { .busy_poll_us = loop->opts.napi_us };
+	int err;
+
+	if (!napi.busy_poll_us)
+		return;
+	err = io_uring_register((unsigned int)u->ring.ring_fd, URING_REGISTER_NAPI, &napi, 1);
+	if (err < 0)
+		loop_log(loop, WEIR_LOG_WARN, "uring: polling of network devices refused: %s",
+			 weir_strerror(err));
+}
+
 static int ring_open(struct weir_loop *loop, struct uring *u)
 {
 	const struct weir_loop_opts *opts = &loop->opts;
 	uint32_t sq = min_u32(round_up_pow2(opts->ops_max), SQ_ENTRIES_MAX);
+	const uint32_t *flags;
 	int err = -EINVAL;
 	size_t i;
 
+	u->polled = opts->flags & WEIR_LOOP_SQPOLL;
+	flags = u->polled ? polled_flags : setup_flags;
 	for (i = 0; i < ARRAY_SIZE(setup_flags) && err == -EINVAL; i++) {
-		struct io_uring_params params = { 0 };
+		struct io_uring_params params = { .sq_thread_idle = SQ_IDLE_MS };
 
 		params.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_SUBMIT_ALL |
-			       IORING_SETUP_CQSIZE | setup_flags[i];
+			       IORING_SETUP_CQSIZE | flags[i];
 		params.cq_entries = round_up_pow2(opts->ops_max + opts->files_max +
 						  opts->bufs_max + 2 * SLOT_RESERVE);
 		err = io_uring_queue_init_params(sq, &u->ring, &params);
 		u->features = params.features;
-		u->deferred = setup_flags[i] & URING_DEFER_TASKRUN;
+		u->deferred = flags[i] & URING_DEFER_TASKRUN;
 	}
 	if (err) {
 		uring_refusal(err, loop->reason, sizeof(loop->reason));
@@ -145,6 +168,7 @@ int uring_open(struct weir_loop *loop)
 	err = tables_open(loop, u);
 	if (err)
 		goto exit_ring;
+	napi_open(loop, u);
 	if (!(u->features & URING_FEAT_MIN_TIMEOUT))
 		loop_log(loop, WEIR_LOG_INFO, "uring: no minimum wait here, batching: off");
 	ops_probe(u);

@@ -30,6 +30,23 @@ static unsigned int flush(struct io_uring_sq *sq)
 	return sq->sqe_tail - io_uring_smp_load_acquire(sq->khead);
 }
 
+/*
+ * The kernel's thread takes the entries by itself, if it is awake. Returns false if
+ * there is nothing to enter for.
+ */
+static bool polled_enter(const struct io_uring *ring, unsigned int min, unsigned int *flags)
+{
+	uint32_t state;
+
+	/* Pairs with the kernel's: it says that it sleeps, then looks at the tail again. */
+	atomic_thread_fence(memory_order_seq_cst);
+	state = IO_URING_READ_ONCE(*ring->sq.kflags);
+	if (state & IORING_SQ_NEED_WAKEUP)
+		*flags |= IORING_ENTER_SQ_WAKEUP;
+	return min || *flags & ~(uint32_t)IORING_ENTER_GETEVENTS ||
+	       state & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN);
+}
+
 static int enter(struct weir_loop *loop, unsigned int min, unsigned int flags, void *arg,
 		 size_t arg_bytes)
 {
@@ -37,6 +54,8 @@ static int enter(struct weir_loop *loop, unsigned int min, unsigned int flags, v
 	unsigned int count = flush(&u->ring.sq);
 	long ret;
 
+	if (u->polled && !polled_enter(&u->ring, min, &flags))
+		return 0;
 	if (u->ring.int_flags & 1)	/* INT_FLAG_REG_RING of liburing */
 		flags |= IORING_ENTER_REGISTERED_RING;
 	loop->stats.syscalls++;
@@ -48,12 +67,13 @@ static int enter(struct weir_loop *loop, unsigned int min, unsigned int flags, v
 int uring_commit(struct weir_loop *loop)
 {
 	struct uring *u = uring_of(loop);
+	unsigned int room = u->polled ? IORING_ENTER_SQ_WAIT : 0;
 	unsigned int tries;
 	int ret = 0;
 
 	/* -EBUSY and -EAGAIN: completions must be flushed to the queue first. */
 	for (tries = 0; tries < 16; tries++) {
-		ret = enter(loop, 0, tries ? IORING_ENTER_GETEVENTS : 0, NULL, 0);
+		ret = enter(loop, 0, room | (tries ? IORING_ENTER_GETEVENTS : 0), NULL, 0);
 		if (ret >= 0 || (ret != -EBUSY && ret != -EAGAIN && ret != -EINTR))
 			break;
 	}

@@ -27,7 +27,7 @@ _weir_words() {
 	case $1 in
 	serve)
 		echo 'echo --workers --addr --port --policy --backend --no-bpf --instance --cpu' \
-			'--conns --acceptor --no-batch --stall --json-exit --verbose --help' ;;
+			'--conns --acceptor --no-batch --sqpoll --napi --stall --json-exit --verbose --help' ;;
 	bench)
 		echo 'echo --connections --size --rate --duration --warmup --timeout --new-conn' \
 			'--requests --sources --seed --cpu --addr --port --spectrum --json --pretty' \
