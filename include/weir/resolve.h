@@ -57,9 +57,10 @@ struct weir_resolver_opts {
  * @port: put into each address, in host order
  * @deadline_ns: when to give up, on the clock of weir_loop_now(); 0 is never
  * @res: how many addresses there are; or -ENOENT for a name that does not exist
- *	or has no address, -ETIMEDOUT or -ECONNREFUSED if no server answers,
- *	-EREMOTEIO if one fails, -EBADMSG if it answers nonsense, -EINVAL for what
- *	is no name, -ETIME after the deadline, -ECANCELED, -ENOMEM, -EIO
+ *	or has no address, -ETIMEDOUT if no server answers, -EREMOTEIO if they
+ *	fail, refuse or are not there, -EBADMSG if one answers nonsense, -EINVAL for
+ *	what is no name or no such family, -ETIME after the deadline, -ECANCELED,
+ *	-ENOMEM, -EIO
  * @addrs: the addresses, best first: RFC 6724, section 6
  *
  * The memory is the library's from weir_resolve() until done(), which may free
@@ -101,7 +102,8 @@ int weir_resolver_open(struct weir_resolver **resolverp, struct weir_loop *loop,
  * @resolver: the resolver, or NULL; nothing may be asked of it any more
  *
  * Its questions end with -ECANCELED. Its memory is freed when the loop has told
- * it of its last operation, at the latest by weir_loop_close().
+ * it of its last operation, at the latest by weir_loop_close(); or at once, if the
+ * loop was closed before.
  *
  * Context: Owner thread.
  */

@@ -10,10 +10,58 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/base.h"
 #include "resolve/resolver.h"
+
+/*
+ * c-ares's own calls would block, since a loop may take O_NONBLOCK from a socket
+ * that it adopts; and would raise SIGPIPE, if a server hangs up.
+ */
+
+static ares_socket_t call_socket(int domain, int type, int protocol, void *ctx)
+{
+	return socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+}
+
+static int call_close(ares_socket_t fd, void *ctx)
+{
+	return close(fd);
+}
+
+/* Before c-ares says what it waits for, and so before the loop has it. */
+static int call_connect(ares_socket_t fd, const struct sockaddr *addr, ares_socklen_t len,
+			void *ctx)
+{
+	return connect(fd, addr, len);
+}
+
+static ares_ssize_t call_recv(ares_socket_t fd, void *buf, size_t len, int flags,
+			      struct sockaddr *from, ares_socklen_t *from_len, void *ctx)
+{
+	return recvfrom(fd, buf, len, flags | MSG_DONTWAIT, from, from_len);
+}
+
+static ares_ssize_t call_send(ares_socket_t fd, const struct iovec *vec, int count, void *ctx)
+{
+	const struct msghdr msg = {
+		.msg_iov	= (struct iovec *)(uintptr_t)vec,
+		.msg_iovlen	= (size_t)count,
+	};
+
+	return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+const struct ares_socket_functions resolver_calls = {
+	.asocket	= call_socket,
+	.aclose		= call_close,
+	.aconnect	= call_connect,
+	.arecvfrom	= call_recv,
+	.asendv		= call_send,
+};
 
 static void sock_poll(struct resolve_sock *sock);
 

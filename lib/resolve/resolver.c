@@ -6,6 +6,7 @@
  * the question, cancels it; so does the user. Its end is the question's, and
  * comes from the loop whatever c-ares called from where.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
@@ -28,7 +29,7 @@ static int errno_of(int status)
 		{ ARES_ENOTFOUND,	-ENOENT },
 		{ ARES_ENONAME,		-ENOENT },
 		{ ARES_ETIMEOUT,	-ETIMEDOUT },
-		{ ARES_ECONNREFUSED,	-ECONNREFUSED },
+		{ ARES_ECONNREFUSED,	-EREMOTEIO },	/* old ones say so of any failure */
 		{ ARES_ESERVFAIL,	-EREMOTEIO },
 		{ ARES_EREFUSED,	-EREMOTEIO },
 		{ ARES_ENOTIMP,		-EREMOTEIO },
@@ -75,6 +76,7 @@ static int channel_open(struct weir_resolver *resolver, const struct weir_resolv
 				   ARES_OPT_LOOKUPS);
 	if (status)
 		return errno_of(status);
+	ares_set_socket_functions(resolver->channel, &resolver_calls, NULL);
 	if (opts->servers) {
 		status = ares_set_servers_ports_csv(resolver->channel, opts->servers);
 		if (status) {
@@ -130,7 +132,8 @@ void weir_resolver_close(struct weir_resolver *resolver)
 	resolver->busy++;	/* what ends meanwhile must not free it */
 	/* Each question is answered, each socket told of. */
 	ares_destroy(resolver->channel);
-	weir_cancel(resolver->loop, &resolver->timer);
+	if (resolver->busy > 1)		/* else the loop may be gone */
+		weir_cancel(resolver->loop, &resolver->timer);
 	resolver->busy--;
 	resolver_settle(resolver);
 }
@@ -182,17 +185,37 @@ static void on_end(struct weir_op *op)
 	question->done(question);
 }
 
+/* c-ares before 1.19 asks servers for an address in digits, if of any family. */
+static int family_of(const struct weir_resolve *question, const char *name)
+{
+	struct in_addr any;
+
+	if (!question->family && inet_pton(AF_INET, name, &any) == 1)
+		return AF_INET;
+	return question->family;
+}
+
+static void refuse(struct weir_resolver *resolver, struct weir_resolve *question, int err)
+{
+	question->res = err;
+	weir_cancel(resolver->loop, &question->lib_op);
+}
+
 static void ask(struct weir_resolver *resolver, struct weir_resolve *question, const char *name)
 {
 	const struct ares_addrinfo_hints hints = {
-		.ai_family	= question->family,
+		.ai_family	= family_of(question, name),
 		.ai_socktype	= SOCK_STREAM,	/* each address once */
 	};
-	struct weir_resolver_query *query = calloc(1, sizeof(*query));
+	struct weir_resolver_query *query;
 
+	if (question->family && question->family != AF_INET && question->family != AF_INET6) {
+		refuse(resolver, question, -EINVAL);
+		return;
+	}
+	query = calloc(1, sizeof(*query));
 	if (!query) {
-		question->res = -ENOMEM;
-		weir_cancel(resolver->loop, &question->lib_op);
+		refuse(resolver, question, -ENOMEM);
 		return;
 	}
 	query->resolver = resolver;

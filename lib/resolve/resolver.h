@@ -44,6 +44,8 @@ struct weir_resolver_query {
 };
 
 /* lib/resolve/driver.c: c-ares's sockets and timers on the loop */
+extern const struct ares_socket_functions resolver_calls
+	__attribute__((visibility("hidden")));
 void resolver_sock_state(void *ctx, ares_socket_t fd, int readable, int writable);
 void resolver_settle(struct weir_resolver *resolver);
 
