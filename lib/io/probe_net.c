@@ -273,7 +273,8 @@ int probe_sock_cmd(struct probe *probe)
 	uint64_t cookie = 0;
 	int err;
 
-	uring_prep_sockopt(sqe, URING_SOCKET_GETSOCKOPT, SOL_SOCKET, SO_COOKIE, &cookie, sizeof(cookie));
+	uring_prep_sockopt(sqe, URING_SOCKET_GETSOCKOPT, SOL_SOCKET, SO_COOKIE, &cookie,
+			   sizeof(cookie));
 	sqe->fd = (int)probe->slot;
 	sqe->flags = IOSQE_FIXED_FILE;
 	sqe->user_data = PROBE_ONE;

@@ -26,9 +26,9 @@
 #define SINGLE_ISSUER		(1U << 12)	/* newer than the header of liburing 2.3 */
 #define DEFER_TASKRUN		(1U << 13)
 
-static const unsigned int depths[] = { 1, 16 };
+#define DEPTHS	2
 
-#define DEPTHS	(sizeof(depths) / sizeof(depths[0]))
+static const unsigned int depths[DEPTHS] = { 1, 16 };
 
 struct options {
 	const char *kind;
@@ -275,7 +275,8 @@ static int compare_nops(const struct options *o)
 	int missed = 0;
 	size_t i;
 
-	printf("nop round trips, ns of processor time per operation: median of %d rounds of %" PRIu64 "\n"
+	printf("nop round trips, ns of processor time per operation: median of %d rounds "
+	       "of %" PRIu64 "\n"
 	       "IN FLIGHT     WEIR     BARE    EXTRA  SPEED/BARE  LIMIT\n", o->rounds, o->count);
 	for (i = 0; i < DEPTHS; i++) {
 		struct nop_samples s;

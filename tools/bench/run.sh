@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-# make bench: weir against its hand-written peers, then a worker that hangs.
+# make bench: single operations, weir against its hand-written peers, then a worker
+# that hangs.
 # Usage: run.sh [OBJTREE [--strict] [OPTION...]]
 # With --strict a limit that is missed is a failure: status 1, after everything
 # was measured. Other options go to echo_bench (see echo_bench --help).
@@ -16,7 +17,7 @@ for arg; do
 	[ "$arg" != --strict ] || strict=y
 done
 
-for prog in weir bench/peer_uring bench/peer_epoll bench/echo_bench; do
+for prog in weir bench/peer_uring bench/peer_epoll bench/echo_bench bench/ops_bench; do
 	[ -x "$tools/$prog" ] || {
 		echo "bench: $tools/$prog is missing: run make first" \
 			"(the peers need CONFIG_URING=y)" >&2
@@ -43,7 +44,15 @@ else
 	set -- --bpf "$@"
 fi
 
-# What fails here must not keep the second part from being measured.
+# What fails here must not keep the later parts from being measured.
+ops_strict=
+[ $strict = n ] || ops_strict=--strict
+"$tools/bench/ops_bench" $ops_strict > "$out/ops.txt" || bad=1
+cat "$out/ops.txt"
+echo
+"${0%/*}/insns.sh" "$obj" > "$out/insns.txt" || bad=1
+cat "$out/insns.txt"
+echo
 "$tools/bench/echo_bench" --weir "$tools/weir" --peers "$tools/bench" --out "$out" "$@" || bad=1
 
 # modes <listeners|acceptor> [OPTION]: connections per second, and the processor time of a request
