@@ -4,7 +4,8 @@
  *
  * What every backend must answer in the same way is answered here: pointers that
  * are none, offsets that are negative to the kernel. Flags are the kernel's to
- * refuse, except for open(2), which ignores those that it does not know.
+ * refuse, except for open(2), which ignores those that it does not know, and those
+ * of splice(2), of which io_uring has one more.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #define OPEN_FLAGS	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND |	\
 			 O_NONBLOCK | O_SYNC | O_DSYNC | O_ASYNC | O_DIRECT | O_LARGEFILE |	\
 			 O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE)
+#define SPLICE_FLAGS	(SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT)
 
 int xfer_check(const struct weir_loop *loop, const struct weir_op *op)
 {
@@ -86,5 +88,8 @@ int splice_check(const struct weir_loop *loop, const struct weir_op *op)
 {
 	if (!io_file_get(loop, op->splice.from))
 		return -EBADF;
+	/* Others would be taken for the library's own by io_uring. */
+	if (op->splice.flags & ~SPLICE_FLAGS)
+		return -EINVAL;
 	return op->splice.off_in < -1 || op->splice.off_out < -1 ? -EINVAL : 0;
 }

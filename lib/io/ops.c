@@ -2,7 +2,16 @@
 /*
  * ops.c - operations that are the loop's own: nop, poll, work
  */
+#include <errno.h>
+#include <poll.h>
+
 #include "io/ops.h"
+
+/* Those of poll(2): io_uring would take bits of epoll for commands. */
+enum {
+	POLL_EVENTS = POLLIN | POLLPRI | POLLOUT | POLLERR | POLLHUP | POLLNVAL | POLLRDNORM |
+		      POLLRDBAND | POLLWRNORM | POLLWRBAND | POLLMSG | POLLRDHUP,
+};
 
 #ifdef CONFIG_URING
 #include <liburing.h>
@@ -20,6 +29,11 @@ void poll_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring
 		io_uring_prep_poll_add(sqe, -1, op->poll.events);
 }
 #endif
+
+int poll_check(const struct weir_loop *loop, const struct weir_op *op)
+{
+	return op->poll.events & ~(uint32_t)POLL_EVENTS ? -EINVAL : 0;
+}
 
 int nop_try(struct weir_loop *loop, struct weir_op *op, int fd)
 {

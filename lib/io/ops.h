@@ -30,6 +30,7 @@
 /* lib/io/ops.c */
 OP_PREP_DECLARE(nop_prep);
 OP_TRY_DECLARE(nop_try);
+OP_CHECK_DECLARE(poll_check);
 OP_PREP_DECLARE(poll_prep);
 OP_TRY_DECLARE(poll_try);
 OP_TRY_DECLARE(work_try);

@@ -180,6 +180,8 @@ int sim_obj_arm(struct weir_loop *loop, uint32_t file)
 
 	if (!obj)
 		return -EBADF;
+	if (obj->state == SIM_FILE)
+		return -EINVAL;		/* it has no edges */
 	if (loop->files[file].armed)
 		return 0;
 	loop->files[file].armed = 1;

@@ -7,7 +7,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/epoll.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "io/group.h"
 #include "io/ops.h"
@@ -206,11 +208,35 @@ static void on_pool(struct weir_loop *loop, struct weir_op *op, int res, uint32_
 		io_event_again(loop, op);
 }
 
-/* A multishot poll. The kernel may end it although it was not asked to. */
+/* Has it edges to wait for? A regular file has none; epoll is the one to know. */
+static bool has_edges(struct weir_loop *loop, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int set = epoll_create1(EPOLL_CLOEXEC);
+	bool has;
+
+	loop->stats.syscalls += 3;
+	has = set < 0 || !epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) || errno != EPERM;
+	if (set >= 0)
+		close(set);
+	return has;
+}
+
+/*
+ * A multishot poll. The kernel may end it although it was not asked to, and does so
+ * at once with what is always ready.
+ */
 static void on_poll(struct weir_loop *loop, struct weir_op *op, int res, uint32_t flags)
 {
+	int fd;
+
 	io_event(loop, op, res, res >= 0);
-	if (res >= 0 && !(flags & IORING_CQE_F_MORE))
+	if (res < 0 || flags & IORING_CQE_F_MORE)
+		return;
+	fd = op_fd(loop, op);
+	if (op->lib_end == OP_END_NONE && fd >= 0 && !has_edges(loop, fd))
+		io_event(loop, op, -EINVAL, false);
+	else
 		io_event_again(loop, op);
 }
 

@@ -97,6 +97,8 @@ int msg_check(const struct weir_loop *loop, const struct weir_op *op)
 	if (!msg->msg_iov && msg->msg_iovlen)
 		return -EFAULT;
 	for (i = 0; i < msg->msg_iovlen; i++) {
+		if (!msg->msg_iov[i].iov_base && msg->msg_iov[i].iov_len)
+			return -EFAULT;
 		/* The count must fit into op->res. */
 		if (msg->msg_iov[i].iov_len > INT32_MAX - total)
 			return -EINVAL;
