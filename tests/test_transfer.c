@@ -257,6 +257,50 @@ TEST_F(transfer, one_that_is_cancelled_in_the_middle_leaves_no_bytes_to_the_next
 	EXPECT_EQ(0, memcmp(in, out, self->sf.sent));
 }
 
+/* Fill the pipe: nothing more goes into it. */
+static void fill(struct weir_loop *loop, struct weir_exact *write, const struct told *told)
+{
+	weir_write_all(loop, write);
+	while (weir_loop_run_once(loop, NSEC_PER_MSEC) > 0)
+		;
+	weir_exact_cancel(write);
+	while (!told->ends && !run_turn(loop))
+		;
+}
+
+TEST_F(transfer, one_that_is_cancelled_at_any_step_ends_though_nobody_reads)
+{
+	struct weir_sim_opts sim = { .sz = sizeof(sim), .late_permille = 1000 };
+	struct weir_loop_opts opts = { .sz = sizeof(opts), .backend = "sim", .sim = &sim };
+	unsigned int i, step;
+
+	/* On sim every cancel is late: what it was meant for ends well. */
+	if (on_sim(self->loop)) {
+		EXPECT_EQ(0, weir_loop_close(self->loop, LIMIT_NS));
+		ASSERT_EQ(0, weir_loop_open(&self->loop, &opts));
+		ASSERT_EQ(0, do_open(self->loop, "/f", O_RDWR | O_CREAT, &self->file));
+		ASSERT_EQ(0, weir_pipe_open(self->loop, &self->rd, &self->wr));
+		self->sf.from = self->file;
+		self->write.file = self->file;
+	}
+	RUN_EXACT(self, weir_write_all, &self->write, 0);
+	self->write.file = self->wr;
+	self->write.offset = WEIR_NO_OFFSET;
+	self->told.ends = 0;
+	fill(self->loop, &self->write, &self->told);
+	ASSERT_EQ(-ECANCELED, self->write.res);
+	self->sf.to = self->wr;
+	for (i = 0; i < 200; i++) {
+		weir_sendfile_start(self->loop, &self->sf);
+		for (step = 0; step < i % 4; step++)
+			ASSERT_LE(0, weir_loop_run_once(self->loop, 0));
+		weir_sendfile_cancel(&self->sf);
+		RUN_UNTIL(self->loop, self->other.ends == i + 1);
+		ASSERT_EQ(-ECANCELED, self->sf.res);
+		ASSERT_EQ(0, self->sf.sent);
+	}
+}
+
 TEST_F(transfer, a_reader_that_is_gone_is_an_error_and_no_signal)
 {
 	self->write.len = 1000;

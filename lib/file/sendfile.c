@@ -87,10 +87,10 @@ static void step(struct weir_sendfile *sf, enum state state)
 
 static void end(struct weir_sendfile *sf, int res)
 {
-	bool dirty = sf->lib_state == DRAIN && sf->lib_held;
+	bool piped = sf->lib_state == FILL || sf->lib_state == DRAIN;
 
 	sf->res = res;
-	if (dirty || !pipe_put(sf->lib_loop, sf->lib_pipe))
+	if ((piped && sf->lib_held) || !pipe_put(sf->lib_loop, sf->lib_pipe))
 		step(sf, CLOSE_RD);
 	else
 		sf->done(sf);
@@ -125,16 +125,27 @@ static void drained(struct weir_sendfile *sf, uint32_t len)
 		step(sf, sf->lib_state == DRAIN ? FILL : READ);
 }
 
+/* The step was quicker than its cancel; there is no other. */
+static void cancelled(struct weir_sendfile *sf, bool in, uint32_t len)
+{
+	if (in) {
+		sf->lib_held = len;
+		end(sf, len ? -ECANCELED : 0);
+	} else {
+		sf->sent += len;
+		sf->lib_held -= len;
+		end(sf, sf->sent == sf->len ? 0 : -ECANCELED);
+	}
+}
+
 static void moved(struct weir_sendfile *sf, int res)
 {
 	bool in = sf->lib_state == FILL || sf->lib_state == READ;
 
-	if (sf->lib_cancelled && (res == -EINTR || (res >= 0 && !in))) {
-		if (res > 0) {
-			sf->sent += (uint32_t)res;
-			sf->lib_held -= (uint32_t)res;
-		}
-		end(sf, sf->sent == sf->len ? 0 : -ECANCELED);
+	if (sf->lib_cancelled && res >= 0) {
+		cancelled(sf, in, (uint32_t)res);
+	} else if (sf->lib_cancelled && res == -EINTR) {
+		end(sf, -ECANCELED);
 	} else if (res == -EINTR) {
 		step(sf, (enum state)sf->lib_state);
 	} else if (res == -EINVAL && sf->lib_state == FILL && sf->buf_bytes && !sf->sent) {
