@@ -279,6 +279,138 @@ TEST(a_rename_is_done_whole_or_not_at_all)
 	EXPECT_LT(FEW, new);
 }
 
+static void sync_dir(struct weir_loop *loop, const char *path)
+{
+	struct weir_file dir;
+
+	if (do_open(loop, path, O_RDONLY | O_DIRECTORY, &dir) || do_fsync(loop, dir, false) ||
+	    do_close(loop, dir))
+		abort();
+}
+
+/* Make "/d/f" and put it on disk, with "/e" beside "/d". */
+static void make_tree(struct weir_loop *loop)
+{
+	struct weir_file file;
+
+	if (do_mkdir(loop, "/d", 0700) || do_mkdir(loop, "/e", 0700) ||
+	    do_open(loop, "/d/f", O_RDWR | O_CREAT, &file) || do_close(loop, file))
+		abort();
+	sync_dir(loop, "/d");
+	sync_dir(loop, "/");
+}
+
+/* Of paths, how many there are after a power loss. */
+static unsigned int count_left(struct weir_loop *loop, const char *one, const char *two)
+{
+	struct statx st;
+	unsigned int n;
+
+	if (weir_sim_power_loss(loop))
+		abort();
+	n = !do_statx(loop, one, &st) + (two && !do_statx(loop, two, &st));
+	if (weir_loop_close(loop, LIMIT_NS))
+		abort();
+	return n;
+}
+
+TEST(what_was_removed_with_its_directory_is_not_in_the_next_one)
+{
+	uint64_t seed;
+
+	for (seed = 1; seed <= SEEDS; seed++) {
+		struct weir_loop *loop = open_seed(seed, NULL);
+
+		make_tree(loop);
+		ASSERT_EQ(0, do_unlink(loop, "/d/f", 0));
+		ASSERT_EQ(0, do_unlink(loop, "/d", AT_REMOVEDIR));
+		sync_dir(loop, "/");
+		/* The number of the old one is the first that is free. */
+		ASSERT_EQ(0, do_mkdir(loop, "/new", 0700));
+		sync_dir(loop, "/");
+		ASSERT_EQ(0, count_left(loop, "/new/f", NULL));
+	}
+}
+
+TEST(what_moved_out_of_a_directory_that_was_removed_is_not_lost_with_it)
+{
+	uint64_t seed;
+
+	for (seed = 1; seed <= SEEDS; seed++) {
+		struct weir_loop *loop = open_seed(seed, NULL);
+
+		make_tree(loop);
+		ASSERT_EQ(0, do_rename(loop, "/d/f", "/e/f", 0));
+		ASSERT_EQ(0, do_unlink(loop, "/d", AT_REMOVEDIR));
+		if (seed & 1)
+			sync_dir(loop, "/");
+		ASSERT_EQ(1, count_left(loop, "/d/f", "/e/f"));
+	}
+}
+
+TEST(what_moved_into_a_new_directory_is_here_or_there)
+{
+	uint64_t seed;
+
+	for (seed = 1; seed <= SEEDS; seed++) {
+		struct weir_loop *loop = open_seed(seed, NULL);
+
+		make_tree(loop);
+		ASSERT_EQ(0, do_mkdir(loop, "/n", 0700));
+		ASSERT_EQ(0, do_mkdir(loop, "/n/m", 0700));
+		ASSERT_EQ(0, do_rename(loop, "/d/f", "/n/m/f", 0));
+		if (seed & 1)
+			sync_dir(loop, "/d");
+		ASSERT_EQ(1, count_left(loop, "/d/f", "/n/m/f"));
+	}
+}
+
+TEST(directories_that_move_do_not_end_up_inside_each_other)
+{
+	uint64_t seed;
+
+	for (seed = 1; seed <= SEEDS; seed++) {
+		struct weir_loop *loop = open_seed(seed, NULL);
+
+		make_tree(loop);
+		ASSERT_EQ(0, do_rename(loop, "/d", "/e/d", 0));
+		ASSERT_EQ(0, do_rename(loop, "/e/d", "/d", 0));
+		ASSERT_EQ(0, do_rename(loop, "/e", "/d/e", 0));
+		ASSERT_LE(1, count_left(loop, "/d", "/e"));
+	}
+}
+
+/* O_TRUNC, written anew, never synced: what programs lose their settings by. */
+TEST(a_file_that_is_written_over_may_be_empty)
+{
+	unsigned int empty = 0, old = 0, new = 0;
+	uint64_t seed;
+
+	for (seed = 1; seed <= SEEDS; seed++) {
+		struct weir_loop *loop = open_seed(seed, NULL);
+		struct weir_file file;
+		char buf[4] = "";
+
+		ASSERT_EQ(0, do_open(loop, "/f", O_RDWR | O_CREAT, &file));
+		ASSERT_EQ(3, do_write(loop, file, "old", 3, 0));
+		ASSERT_EQ(0, do_fsync(loop, file, false));
+		sync_dir(loop, "/");
+		ASSERT_EQ(0, do_close(loop, file));
+		ASSERT_EQ(0, do_open(loop, "/f", O_RDWR | O_TRUNC, &file));
+		ASSERT_EQ(3, do_write(loop, file, "new", 3, 0));
+		ASSERT_EQ(0, weir_sim_power_loss(loop));
+		ASSERT_EQ(0, do_close(loop, file));
+		ASSERT_EQ(0, do_open(loop, "/f", O_RDONLY, &file));
+		empty += !do_read(loop, file, buf, 3, 0);
+		old += !strcmp(buf, "old");
+		new += !strcmp(buf, "new");
+		EXPECT_EQ(0, weir_loop_close(loop, LIMIT_NS));
+	}
+	EXPECT_LT(FEW, empty);
+	EXPECT_LT(FEW, old);
+	EXPECT_LT(FEW, new);
+}
+
 /* As on Linux: what a failed sync gave up, the next one does not write either. */
 TEST(a_sync_after_one_that_failed_does_not_bring_back_what_that_gave_up)
 {

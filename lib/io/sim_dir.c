@@ -3,7 +3,8 @@
  * sim_dir.c - names in the in-memory kernel: two tables and a log between them
  *
  * Two changes of the same name happen on disk in the order in which they were
- * made, all others in any.
+ * made, and so do moves of directories; a directory goes after all that was done in
+ * it, and nothing moves into one that is not there. All others happen in any order.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -87,11 +88,22 @@ static bool touches(const struct sim_dirop *op, uint32_t dir, const char *name)
 	       (op->to.name[0] && op->to.dir == dir && (!name || !strcmp(op->to.name, name)));
 }
 
-/* Is there a name that both change? */
-static bool related(const struct sim_dirop *a, const struct sim_dirop *b)
+static bool moves_dir(const struct sim_fs *fs, const struct sim_dirop *op)
 {
-	return (a->from.name[0] && touches(b, a->from.dir, a->from.name)) ||
-	       (a->to.name[0] && touches(b, a->to.dir, a->to.name));
+	return op->from.name[0] && op->to.name[0] && is_dir(fs, op->to.inode);
+}
+
+/* Must @a, which was made before, be on disk if @b is? */
+static bool needs(const struct sim_fs *fs, const struct sim_dirop *b, const struct sim_dirop *a)
+{
+	if ((a->from.name[0] && touches(b, a->from.dir, a->from.name)) ||
+	    (a->to.name[0] && touches(b, a->to.dir, a->to.name)))
+		return true;
+	if (b->gone != SIM_NONE && touches(a, b->gone, NULL))
+		return true;
+	if (b->carries && b->to.name[0] && a->to.name[0] && b->to.dir == a->to.inode)
+		return true;
+	return moves_dir(fs, a) && moves_dir(fs, b);
 }
 
 /* Those chosen are on disk from now on; the others stay in the log. */
@@ -127,8 +139,14 @@ void sim_dir_sync(struct sim_fs *fs, uint32_t dir)
 		struct sim_dirop *op = &fs->log[i];
 
 		op->chosen = touches(op, dir, NULL);
-		for (later = i + 1; later < fs->log_len && !op->chosen; later++)
-			op->chosen = fs->log[later].chosen && related(op, &fs->log[later]);
+		for (later = i + 1; later < fs->log_len; later++) {
+			const struct sim_dirop *b = &fs->log[later];
+
+			if (!b->chosen || !needs(fs, b, op))
+				continue;
+			op->chosen = true;
+			op->carries |= b->carries;
+		}
 	}
 	log_apply(fs);
 }
@@ -162,8 +180,11 @@ void sim_dir_power_loss(struct sim_fs *fs, bool (*chance)(struct sim_fs *fs, uin
 		struct sim_dirop *op = &fs->log[i];
 
 		op->chosen = chance(fs, odds);
+		/* In a directory that is not there it is lost: prune() says the same. */
+		op->carries = true;
 		for (before = 0; before < i && op->chosen; before++)
-			op->chosen = fs->log[before].chosen || !related(op, &fs->log[before]);
+			op->chosen = fs->log[before].chosen ||
+				     !needs(fs, op, &fs->log[before]);
 	}
 	log_apply(fs);
 	fs->log_len = 0;
@@ -263,7 +284,7 @@ static int walk_path(struct sim_fs *fs, const char *path, struct walk *walk)
 static int create(struct sim *sim, const struct walk *walk, uint32_t mode, uint32_t *inodep)
 {
 	struct sim_fs *fs = sim->fs;
-	struct sim_dirop op = { .to.dir = walk->dir };
+	struct sim_dirop op = { .to.dir = walk->dir, .gone = SIM_NONE };
 	struct sim_inode *inode;
 
 	if (count_names(fs->now, SIM_NONE, SIM_NONE) >= SIM_NAMES)
@@ -368,6 +389,7 @@ int sim_unlink(struct weir_loop *loop, const char *path, int flags)
 		return -ENOTEMPTY;
 	op.from.dir = walk.dir;
 	memcpy(op.from.name, walk.name, sizeof(op.from.name));
+	op.gone = walk.inode;
 	change(fs, &op);
 	return 0;
 }
@@ -436,6 +458,8 @@ int sim_rename(struct weir_loop *loop, const char *from_path, const char *to_pat
 	op.to.dir = to.dir;
 	op.to.inode = from.inode;
 	memcpy(op.to.name, to.name, sizeof(op.to.name));
+	op.gone = to.inode;
+	op.carries = true;
 	change(sim->fs, &op);
 	return 0;
 }

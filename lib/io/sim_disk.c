@@ -167,6 +167,12 @@ void sim_inode_resize(struct sim *sim, struct sim_inode *inode, uint64_t size)
 	sim_inode_zero(sim, inode, size, inode->size);
 	inode->size = size;
 	inode->time_ns = sim->now_ns;
+	if (size >= inode->disk_size || sim_random(&sim->fs->chance) % WRITE_BACK_ODDS)
+		return;
+	/* The disk has heard of it, whatever is written behind it later. */
+	if (inode->extent > size)
+		memset(inode->disk + size, 0, inode->extent - size);
+	inode->disk_size = size;
 }
 
 /* power loss */

@@ -50,10 +50,17 @@ struct sim_name {
 	char name[SIM_NAME_BYTES];
 };
 
-/* A change of names, done whole or not at all: @from goes, @to comes or is replaced. */
+/*
+ * A change of names, done whole or not at all: @from goes, @to comes or is replaced.
+ *
+ * @gone: the inode that is known by this name no more; SIM_NONE: none
+ * @carries: what it names was there before, and must not get lost on the way
+ */
 struct sim_dirop {
 	struct sim_name from;
 	struct sim_name to;
+	uint32_t gone;
+	bool carries;
 	bool chosen;
 };
 
