@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <sys/uio.h>
 
 #include <weir/pass.h>
@@ -98,6 +99,166 @@ TEST_F(regress, a_poll_that_goes_on_ends_where_there_are_no_edges)
 	RUN_UNTIL(self->loop, self->seen.terminals || self->seen.events > 2);
 	EXPECT_RESULT(&self->seen, -EINVAL, WEIR_ORIGIN_KERNEL);
 	EXPECT_EQ(2, self->seen.events);
+}
+
+/* Where descriptors, threads and real time are needed. */
+
+FIXTURE(kernel)
+{
+	struct weir_loop_opts opts;
+	struct weir_loop *a;
+	struct weir_loop *b;
+	struct weir_op op;
+	unsigned int left;
+};
+
+KERNEL_VARIANTS(kernel);
+
+FIXTURE_SETUP(kernel)
+{
+	self->opts.sz = sizeof(self->opts);
+	self->opts.backend = variant->name;
+	OPEN_LOOP(&self->a, &self->opts);
+	OPEN_LOOP(&self->b, &self->opts);
+	ASSERT_LE(0, weir_loop_run_once(self->a, 0));
+	ASSERT_LE(0, weir_loop_run_once(self->b, 0));
+}
+
+FIXTURE_TEARDOWN(kernel)
+{
+	EXPECT_EQ(0, weir_loop_close(self->a, LIMIT_NS));
+	EXPECT_EQ(0, weir_loop_close(self->b, LIMIT_NS));
+}
+
+static void begin_anew(struct weir_op *op)
+{
+	unsigned int *left = op->ctx;
+
+	if (!*left)
+		return;
+	--*left;
+	weir_prep_nop(op, begin_anew, left);
+	weir_submit(op->lib_loop, op);
+}
+
+TEST_F(kernel, a_close_gives_up_on_who_begins_anew_each_time)
+{
+	self->left = 10000000;	/* far more than there is time for */
+	weir_prep_nop(&self->op, begin_anew, &self->left);
+	weir_submit(self->a, &self->op);
+	EXPECT_EQ(-ETIMEDOUT, weir_loop_close(self->a, 20 * NSEC_PER_MSEC));
+	EXPECT_NE(0, self->left);
+	self->left = 0;
+}
+
+struct told {
+	struct weir_post post;
+	struct weir_loop *from;
+	struct weir_loop *to;
+	sem_t parked;
+	unsigned int heard;
+};
+
+static void hear(struct weir_post *post)
+{
+	struct told *told = post->ctx;
+
+	told->heard++;
+}
+
+static void tell(struct weir_op *op)
+{
+	struct told *told = op->ctx;
+
+	if (weir_post(told->from, told->to, &told->post))
+		abort();
+}
+
+static void on_parking(void *ctx)
+{
+	struct told *told = ctx;
+
+	sem_post(&told->parked);
+}
+
+/* Its one turn looks for messages before it parks, and after it: a stall is none. */
+static void *listen_and_close(void *arg)
+{
+	struct told *told = arg;
+	uint64_t before = real_ns();
+
+	if (weir_loop_run_once(told->to, STALL_NS) < 0 || real_ns() - before >= STALL_NS)
+		told->heard = 0;
+	if (weir_loop_close(told->to, LIMIT_NS))
+		abort();
+	return NULL;
+}
+
+/* The bell lay in a ring that nobody submitted any more. */
+TEST_F(kernel, the_last_message_of_a_loop_that_has_run_is_heard)
+{
+	struct told told = { .post = { .fn = hear, .ctx = &told }, .from = self->a };
+	struct weir_loop_hooks hooks = { .parking = on_parking, .ctx = &told };
+	struct weir_op op = { 0 };
+	pthread_t thread;
+
+	self->opts.hooks = &hooks;
+	ASSERT_EQ(0, weir_loop_open(&told.to, &self->opts));
+	ASSERT_EQ(0, sem_init(&told.parked, 0, 0));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, listen_and_close, &told));
+	sem_wait(&told.parked);
+	weir_prep_nop(&op, tell, &told);
+	weir_submit(self->a, &op);
+	EXPECT_EQ(1, weir_loop_run(self->a));
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(1, told.heard);
+}
+
+static void on_passed(struct weir_pass *pass)
+{
+	bool *passed = pass->ctx;
+
+	*passed = true;
+}
+
+/* What was known of the socket stayed behind: the datagram was taken for an end. */
+TEST_F(kernel, a_datagram_socket_stays_one_when_it_is_handed_over)
+{
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	struct weir_pool_opts shape = { .sz = sizeof(shape), .buf_bytes = 256, .count = 8 };
+	socklen_t len = sizeof(addr);
+	bool passed = false;
+	struct weir_pass pass = { .done = on_passed, .ctx = &passed };
+	struct weir_pool *pool;
+	struct seen seen = { 0 };
+	struct weir_op op = { 0 };
+	int in = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int out = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct weir_file file;
+	uint64_t end = real_ns() + LIMIT_NS;
+
+	ASSERT_EQ(0, bind(in, (struct sockaddr *)&addr, sizeof(addr)));
+	ASSERT_EQ(0, getsockname(in, (struct sockaddr *)&addr, &len));
+	ASSERT_EQ(0, weir_file_adopt(self->a, in, &file));
+	ASSERT_EQ(0, weir_file_pass(self->a, file, self->b, &pass));
+	while (!passed && real_ns() < end) {
+		ASSERT_LE(0, weir_loop_run_once(self->a, NSEC_PER_MSEC));
+		ASSERT_LE(0, weir_loop_run_once(self->b, NSEC_PER_MSEC));
+	}
+	ASSERT_TRUE(passed);
+	ASSERT_EQ(0, pass.res);
+	ASSERT_EQ(0, weir_pool_open(&pool, self->b, &shape));
+	weir_prep_recv_pool(&op, pass.file, pool, seen_done, &seen);
+	weir_submit(self->b, &op);
+	ASSERT_EQ(0, sendto(out, "", 0, 0, (struct sockaddr *)&addr, sizeof(addr)));
+	RUN_UNTIL(self->b, seen.events);
+	EXPECT_EQ(0, seen.terminals);
+	weir_cancel(self->b, &op);
+	RUN_UNTIL(self->b, seen.terminals);
+	weir_pool_close(pool);
+	close(out);
 }
 
 TEST_HARNESS_MAIN

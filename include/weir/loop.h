@@ -246,7 +246,8 @@ int weir_loop_open(struct weir_loop **loopp, const struct weir_loop_opts *opts);
  * open are closed. Pools must have been closed or hold no lease.
  *
  * Context: Owner thread, not from a callback.
- * Return: 0; -ETIMEDOUT if the kernel still owns memory after @timeout_ns, then
+ * Return: 0; -ETIMEDOUT if after @timeout_ns the kernel still owns memory, or a
+ * callback submits or posts anew each time, then
  * the loop lives on and this may be called again; -EBUSY from a callback, or while
  * the loop has fibers.
  */

@@ -43,7 +43,7 @@ struct weir_pass {
 	struct weir_loop *lib_to;
 	struct weir_file lib_place;
 	uint32_t lib_sent;
-	uint32_t lib_pad;
+	uint32_t lib_hints;
 	struct weir_post lib_post;
 	struct weir_op lib_op;
 };

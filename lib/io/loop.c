@@ -23,6 +23,9 @@ static const struct weir_backend *const backends[] = {
 	&weir_backend_sim,
 };
 
+/* What is ending when the time of a close is up may end; what begins anew each time not. */
+enum { CLOSE_TURNS = 64 };
+
 /* open */
 
 static uint32_t or_default(uint32_t value, uint32_t fallback)
@@ -296,6 +299,7 @@ static int turn(struct weir_loop *loop, uint64_t until_ns)
 	start_parked(loop);
 	if (events)
 		until_ns = 0;
+	loop->rang = false;
 	ret = loop->backend->reap(loop, turn_deadline(loop, until_ns));
 	if (ret < 0) {
 		loop_log(loop, WEIR_LOG_ERROR, "backend %s: %s", loop->backend->name,
@@ -348,6 +352,16 @@ static bool stop_taken(struct weir_loop *loop)
 	return atomic_load(&loop->stop) && atomic_exchange(&loop->stop, false);
 }
 
+/* There may be no next turn: what was to be heard by others is said now. */
+static void run_end(struct weir_loop *loop)
+{
+	/* If it fails, the next turn tells why. */
+	if (loop->rang)
+		(void)loop->backend->commit(loop);
+	loop->rang = false;
+	loop->running = false;
+}
+
 int weir_loop_run(struct weir_loop *loop)
 {
 	int ret;
@@ -368,7 +382,7 @@ int weir_loop_run(struct weir_loop *loop)
 		if (ret < 0)
 			break;
 	}
-	loop->running = false;
+	run_end(loop);
 	return ret;
 }
 
@@ -383,7 +397,7 @@ int weir_loop_run_once(struct weir_loop *loop, uint64_t timeout_ns)
 	/* A stop that came before ends this one's wait, and no later one's. */
 	stopped = stop_taken(loop);
 	ret = turn(loop, timeout_ns && !stopped ? deadline_after(loop_clock(loop), timeout_ns) : 0);
-	loop->running = false;
+	run_end(loop);
 	return ret;
 }
 
@@ -406,7 +420,7 @@ int weir_loop_run_until(struct weir_loop *loop, struct weir_op *op)
 			break;
 	}
 	loop->awaited = NULL;
-	loop->running = false;
+	run_end(loop);
 	return ret < 0 ? ret : 0;
 }
 
@@ -433,7 +447,7 @@ int loop_run_for(struct weir_loop *loop, const bool *woken, void (*cancel)(void 
 	}
 	if (stopped)
 		atomic_store(&loop->stop, true);
-	loop->running = false;
+	run_end(loop);
 	return *woken ? 0 : ret;
 }
 
@@ -495,6 +509,7 @@ void loop_abandon(struct weir_loop *loop)
 
 int weir_loop_close(struct weir_loop *loop, uint64_t timeout_ns)
 {
+	unsigned int late = 0;
 	uint64_t until_ns;
 	int ret;
 
@@ -511,10 +526,11 @@ int weir_loop_close(struct weir_loop *loop, uint64_t timeout_ns)
 		atomic_store(&loop->stop, false);
 		op_cancel_all(loop);
 		ret = turn(loop, until_ns);
-		if (ret < 0 || (!ret && loop_clock(loop) >= until_ns))
+		late += loop_clock(loop) >= until_ns;
+		if (ret < 0 || (late && (!ret || late > CLOSE_TURNS)))
 			break;
 	}
-	loop->running = false;
+	run_end(loop);
 	if (!op_none_left(loop))
 		return ret < 0 ? ret : -ETIMEDOUT;
 	loop_free(loop);

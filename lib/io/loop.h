@@ -126,6 +126,7 @@ struct weir_loop {
 	pthread_t owner;
 	bool owned;
 	bool running;		/* inside run(): its callbacks may not run or close */
+	bool rang;		/* a bell that sounds when the backend commits */
 	bool closing;
 	bool nested;		/* another loop polls our descriptor */
 	atomic_bool stop;

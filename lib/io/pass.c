@@ -62,6 +62,13 @@ static void refused(struct weir_post *post)
 	stay(pass_of(post), pass_of(post)->res);
 }
 
+/* at the target: what is known of the file goes with it */
+static void arrived_as(struct weir_pass *pass, struct weir_file file)
+{
+	pass->lib_to->files[file.index].hints |= (uint16_t)pass->lib_hints;
+	end(pass->lib_to, pass, file, 0);
+}
+
 /* at the target: arrived, a descriptor */
 static void arrived(struct weir_post *post)
 {
@@ -71,7 +78,7 @@ static void arrived(struct weir_post *post)
 	loop->passing--;
 	loop->files[pass->lib_place.index].fd = pass->lib_fd;
 	loop->backend->adopt(loop, pass->lib_place.index, pass->lib_fd);
-	end(loop, pass, pass->lib_place, 0);
+	arrived_as(pass, pass->lib_place);
 }
 
 void pass_arrived(struct weir_loop *loop, struct weir_pass *pass, uint32_t slot)
@@ -81,7 +88,7 @@ void pass_arrived(struct weir_loop *loop, struct weir_pass *pass, uint32_t slot)
 		base_die("weir: a file has arrived that was not sent");
 	loop->passing--;
 	loop->files_reserved--;
-	end(loop, pass, io_file_fixed(loop, slot), 0);
+	arrived_as(pass, io_file_fixed(loop, slot));
 }
 
 /* at the target: keep a place, or give it up */
@@ -189,6 +196,7 @@ int weir_file_pass(struct weir_loop *from, struct weir_file file, struct weir_lo
 	pass->lib_from = from;
 	pass->lib_to = to;
 	pass->lib_sent = 0;
+	pass->lib_hints = from->files[file.index].hints & IO_HINT_DATAGRAM;
 	pass->file = file;
 	from->passing++;
 	weir_prep_nop(&pass->lib_op, settled, pass);

@@ -38,10 +38,14 @@ static void ring(struct weir_loop *from, struct weir_loop *to)
 		weir_loop_wake(to);
 		return;
 	}
-	if (!atomic_exchange(&to->bell, true) && from->backend->bell(from, to)) {
-		atomic_store(&to->bell, false);
-		weir_loop_wake(to);
+	if (atomic_exchange(&to->bell, true))
+		return;
+	if (!from->backend->bell(from, to)) {
+		from->rang = true;
+		return;
 	}
+	atomic_store(&to->bell, false);
+	weir_loop_wake(to);
 }
 
 static void put(struct weir_loop *from, struct weir_loop *to, struct weir_post *post)
