@@ -39,7 +39,7 @@ skip() {
 build() {
 	set -- "$1" -s O="$objtree" DESTDIR="$dest" prefix=/opt/weir
 	if [ -z "${MAKEFLAGS-}" ]; then
-		for switch in URING BPF DEBUG; do
+		for switch in URING BPF CK RESOLVE DEBUG; do
 			set -- "$@" "$(sed -n "s/^\(CONFIG_$switch\) := /\1=/p" "$objtree/config.mk")"
 		done
 	fi

@@ -54,10 +54,13 @@ enum weir_loop_flags {
 
 /**
  * struct weir_loop_hooks - calls from a loop's turn, on its owner thread
- * @parking: about to block in the kernel; NULL for none
+ * @parking: the loop is idle, and about to block in the kernel; NULL for none
  * @running: back from the kernel at @now_ns; NULL for none
  * @tick: after the events of each turn; NULL for none
  * @ctx: handed to all
+ *
+ * They may do what a callback of an operation may. What parking() submits or
+ * cancels, the wait that follows sees.
  */
 struct weir_loop_hooks {
 	void (*parking)(void *ctx);

@@ -304,7 +304,11 @@ void io_event_offloaded(struct weir_loop *loop, struct weir_op *op, int res);
  */
 void io_event_nofile(struct weir_loop *loop, struct weir_op *op, int err);
 
-void io_parking(struct weir_loop *loop);
+/*
+ * io_parking() - the backend is about to block until @deadline_ns. Returns until
+ * when it may: the user, who may submit and cancel here, was called.
+ */
+uint64_t io_parking(struct weir_loop *loop, uint64_t deadline_ns);
 void io_running(struct weir_loop *loop, unsigned int events);
 
 /* io_op_of() - the op of a completion, or NULL (counted) if it is stale */

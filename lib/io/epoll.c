@@ -233,16 +233,18 @@ static int wait_ns(struct epoll *epoll, uint64_t ns)
 static int wait_edges(struct weir_loop *loop, uint64_t deadline_ns)
 {
 	uint64_t now = loop->sys->now(loop);
-	bool block = deadline_ns > now;
 	int n;
 
-	if (block)
-		io_parking(loop);
+	if (deadline_ns > now) {
+		deadline_ns = io_parking(loop, deadline_ns);
+		if (ready_pending(loop))
+			deadline_ns = 0;
+	}
 	loop->stats.syscalls++;
 	if (deadline_ns == DEADLINE_NONE)
 		n = wait_ns(epoll_of(loop), DEADLINE_NONE);
 	else
-		n = wait_ns(epoll_of(loop), block ? deadline_ns - now : 0);
+		n = wait_ns(epoll_of(loop), deadline_ns > now ? deadline_ns - now : 0);
 	if (n < 0)
 		n = errno == EINTR ? 0 : -errno;
 	io_running(loop, n > 0 ? (unsigned int)n : 0);

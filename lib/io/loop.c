@@ -228,12 +228,6 @@ static int own(struct weir_loop *loop)
 	return err;
 }
 
-void io_parking(struct weir_loop *loop)
-{
-	if (loop->hooks.parking)
-		loop->hooks.parking(loop->hooks.ctx);
-}
-
 void io_running(struct weir_loop *loop, unsigned int events)
 {
 	loop->now_read = false;
@@ -286,6 +280,15 @@ static uint64_t turn_deadline(struct weir_loop *loop, uint64_t until_ns)
 	if (!list_empty(&loop->accepts))
 		deadline = min_u64(deadline, loop->accept_retry_ns);
 	return deadline;
+}
+
+uint64_t io_parking(struct weir_loop *loop, uint64_t deadline_ns)
+{
+	if (!loop->hooks.parking)
+		return deadline_ns;
+	loop->hooks.parking(loop->hooks.ctx);
+	/* It may have given the loop something to do. */
+	return turn_deadline(loop, deadline_ns);
 }
 
 static int turn(struct weir_loop *loop, uint64_t until_ns)

@@ -332,11 +332,14 @@ static int sim_reap(struct weir_loop *loop, uint64_t deadline_ns)
 	if (was_woken(loop) || events || ready_pending(loop) || !list_empty(&loop->finished) ||
 	    deadline_ns <= sim->now_ns)
 		return (int)events;
+	deadline_ns = io_parking(loop, deadline_ns);
+	if (was_woken(loop) || ready_pending(loop))
+		deadline_ns = 0;
 	next_ns = min_u64(deadline_ns, sim_event_next_ns(sim));
 	if (next_ns == DEADLINE_NONE)
 		return stuck(loop);
-	io_parking(loop);
-	sim->now_ns = next_ns;
+	if (next_ns > sim->now_ns)
+		sim->now_ns = next_ns;
 	io_running(loop, sim_event_count(sim));
 	return (int)run_now(loop);
 }

@@ -177,8 +177,7 @@ int uring_reap(struct weir_loop *loop, uint64_t deadline_ns)
 
 	if (!io_uring_cq_ready(&u->ring) && deadline_ns &&
 	    (deadline_ns == DEADLINE_NONE || deadline_ns > loop_clock(loop))) {
-		io_parking(loop);
-		ret = wait_events(loop, deadline_ns);
+		ret = wait_events(loop, io_parking(loop, deadline_ns));
 	} else {
 		ret = enter(loop, 0, IORING_ENTER_GETEVENTS, NULL, 0);
 	}
