@@ -178,6 +178,21 @@ TEST_F(race, a_deadline_ends_all_attempts)
 	EXPECT_LE(self->r.opts.deadline_ns, self->r.ended_ns);
 }
 
+/* What failed before the cancel is no reason any more. */
+TEST_F(race, a_cancel_between_two_attempts_is_told)
+{
+	add(&self->r, &self->r.refusing);
+	add(&self->r, &self->r.stuck.addr);
+	self->r.opts.delay_ns = LIMIT_NS;
+	ASSERT_EQ(0, weir_race_start(&self->r.race, self->r.loop, &self->r.opts));
+	RUN_UNTIL(self->r.loop, self->r.race.errs[0]);
+	EXPECT_EQ(-ECONNREFUSED, self->r.race.errs[0]);
+	EXPECT_EQ(0, self->r.done);
+	weir_race_cancel(&self->r.race);
+	RUN_UNTIL(self->r.loop, self->r.done);
+	EXPECT_EQ(-ECANCELED, self->r.race.res);
+}
+
 TEST_F(race, a_deadline_in_the_past_tries_nothing_twice)
 {
 	add(&self->r, &self->r.stuck.addr);

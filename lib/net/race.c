@@ -78,7 +78,9 @@ static void on_connect(struct weir_op *op)
 	race->lib_busy--;
 	if (op->res < 0) {
 		race->errs[index] = op->res;
-		race->res = op->res;
+		/* What ends because all is over is not why. */
+		if (!race->lib_over)
+			race->res = op->res;
 		if (op->origin == WEIR_ORIGIN_DEADLINE)
 			finish(race);	/* it is that of all */
 		else
@@ -168,6 +170,8 @@ int weir_race_start(struct weir_race *race, struct weir_loop *loop,
 
 void weir_race_cancel(struct weir_race *race)
 {
-	if (race->lib_busy)
-		finish(race);
+	if (!race->lib_busy || race->lib_over)
+		return;
+	race->res = -ECANCELED;
+	finish(race);
 }
