@@ -34,8 +34,10 @@ static inline int do_socket(struct weir_loop *loop, int family, int type,
 #define do_install(loop, file)			DO_OP(loop, weir_prep_install, file)
 #define do_sendmsg(loop, file, msg)		DO_OP(loop, weir_prep_sendmsg, file, msg, 0)
 #define do_recvmsg(loop, file, msg, flags)	DO_OP(loop, weir_prep_recvmsg, file, msg, flags)
-#define do_set(loop, file, option, value)	DO_OP(loop, weir_prep_set_option, file, option, value)
-#define do_get(loop, file, option, value)	DO_OP(loop, weir_prep_get_option, file, option, value)
+#define do_set(loop, file, option, value) \
+	DO_OP(loop, weir_prep_set_option, file, option, value)
+#define do_get(loop, file, option, value) \
+	DO_OP(loop, weir_prep_get_option, file, option, value)
 
 /* The address that a socket is bound to; no operation tells that. */
 static inline int name_of(struct weir_loop *loop, struct weir_file file,
@@ -73,7 +75,7 @@ struct letter {
 	struct msghdr msg;
 	struct iovec iov;
 	struct sockaddr_storage name;
-	_Alignas(struct cmsghdr) unsigned char control[256];
+	uint64_t control[32];		/* aligned as they must be */
 };
 
 static inline struct msghdr *letter_in(struct letter *letter, void *buf, size_t len)
