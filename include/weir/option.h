@@ -34,7 +34,7 @@ extern "C" {
  * @WEIR_OPTION_KEEPIDLE: seconds of silence before the first question
  * @WEIR_OPTION_KEEPINTVL: seconds between questions
  * @WEIR_OPTION_KEEPCNT: questions without an answer that end a connection
- * @WEIR_OPTION_USER_TIMEOUT: milliseconds without an acknowledgement that do
+ * @WEIR_OPTION_USER_TIMEOUT: milliseconds without an answer to what was sent that do
  * @WEIR_OPTION_V6ONLY: an IPv6 socket without IPv4
  * @WEIR_OPTION_UDP_GRO: datagrams of one size come merged, see weir_msg_segment()
  * @WEIR_OPTION_MAX: count

@@ -131,32 +131,31 @@ static void cancelled(struct weir_sendfile *sf, bool in, uint32_t len)
 	if (in) {
 		sf->lib_held = len;
 		end(sf, len ? -ECANCELED : 0);
-	} else {
-		sf->sent += len;
-		sf->lib_held -= len;
-		end(sf, sf->sent == sf->len ? 0 : -ECANCELED);
+		return;
 	}
+	sf->sent += len;
+	sf->lib_held -= len;
+	end(sf, sf->sent == sf->len ? 0 : -ECANCELED);
 }
 
 static void moved(struct weir_sendfile *sf, int res)
 {
 	bool in = sf->lib_state == FILL || sf->lib_state == READ;
 
-	if (sf->lib_cancelled && res >= 0) {
+	if (sf->lib_cancelled && res >= 0)
 		cancelled(sf, in, (uint32_t)res);
-	} else if (sf->lib_cancelled && res == -EINTR) {
+	else if (sf->lib_cancelled && res == -EINTR)
 		end(sf, -ECANCELED);
-	} else if (res == -EINTR) {
+	else if (res == -EINTR)
 		step(sf, (enum state)sf->lib_state);
-	} else if (res == -EINVAL && sf->lib_state == FILL && sf->buf_bytes && !sf->sent) {
+	else if (res == -EINVAL && sf->lib_state == FILL && sf->buf_bytes && !sf->sent)
 		step(sf, READ);
-	} else if (res < 0 || (!res && !in)) {
+	else if (res < 0 || (!res && !in))
 		end(sf, res ? res : -EIO);
-	} else if (in) {
+	else if (in)
 		filled(sf, (uint32_t)res);
-	} else {
+	else
 		drained(sf, (uint32_t)res);
-	}
 }
 
 static void sendfile_event(struct weir_op *op)

@@ -280,7 +280,9 @@ uint64_t weir_conn_queued(const struct weir_conn *conn)
 uint64_t weir_conn_cookie(const struct weir_conn *conn)
 {
 	assert_owner(conn->loop);
-	return weir_op_busy(&conn->ctl) && conn->ctl.opcode == WEIR_OP_GETSOCKOPT ? 0 : conn->cookie;
+	if (weir_op_busy(&conn->ctl) && conn->ctl.opcode == WEIR_OP_GETSOCKOPT)
+		return 0;
+	return conn->cookie;
 }
 
 struct weir_file weir_conn_file(const struct weir_conn *conn)

@@ -182,12 +182,13 @@ int weir_msg_creds(const struct weir_msg *msg, struct weir_creds *creds)
 int weir_msg_put(struct msghdr *msg, size_t room, int level, int type, const void *data,
 		 uint32_t len)
 {
+	const size_t aligned = _Alignof(struct cmsghdr);
 	struct cmsghdr *head;
 
-	if (!msg->msg_control || (uintptr_t)msg->msg_control % _Alignof(struct cmsghdr) ||
-	    msg->msg_controllen > room || msg->msg_controllen % _Alignof(struct cmsghdr))
+	if (!msg->msg_control || (uintptr_t)msg->msg_control % aligned ||
+	    msg->msg_controllen > room || msg->msg_controllen % aligned)
 		return -EINVAL;
-	if (CMSG_SPACE((size_t)len) > room - msg->msg_controllen)
+	if (CMSG_SPACE(len) > room - msg->msg_controllen)
 		return -ENOSPC;
 	head = (void *)((unsigned char *)msg->msg_control + msg->msg_controllen);
 	memset(head, 0, CMSG_SPACE((size_t)len));

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/base.h"
 #include "bench/ops_kinds.h"
 
 #define ROUNDS_MAX		31
@@ -26,9 +27,7 @@
 #define SINGLE_ISSUER		(1U << 12)	/* newer than the header of liburing 2.3 */
 #define DEFER_TASKRUN		(1U << 13)
 
-#define DEPTHS	2
-
-static const unsigned int depths[DEPTHS] = { 1, 16 };
+static const unsigned int depths[] = { 1, 16 };
 
 struct options {
 	const char *kind;
@@ -278,7 +277,7 @@ static int compare_nops(const struct options *o)
 	printf("nop round trips, ns of processor time per operation: median of %d rounds "
 	       "of %" PRIu64 "\n"
 	       "IN FLIGHT     WEIR     BARE    EXTRA  SPEED/BARE  LIMIT\n", o->rounds, o->count);
-	for (i = 0; i < DEPTHS; i++) {
+	for (i = 0; i < ARRAY_SIZE(depths); i++) {
 		struct nop_samples s;
 		double ratio, extra;
 		bool met;
