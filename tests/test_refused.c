@@ -18,21 +18,6 @@
 			     weir_strerror(refuse_err));		\
 	} while (0)
 
-struct lines {
-	char text[2048];
-	size_t len;
-};
-
-static void log_line(void *ctx, enum weir_log_level level, const char *text)
-{
-	struct lines *lines = ctx;
-	int n = snprintf(lines->text + lines->len, sizeof(lines->text) - lines->len, "%d %s\n",
-			 level, text);
-
-	if (n > 0 && (size_t)n < sizeof(lines->text) - lines->len)
-		lines->len += (size_t)n;
-}
-
 static void use_loop(struct __test_metadata *_metadata, struct weir_loop *loop)
 {
 	struct server server = { 0 };
@@ -49,6 +34,21 @@ static void use_loop(struct __test_metadata *_metadata, struct weir_loop *loop)
 }
 
 #ifdef CONFIG_URING
+struct lines {
+	char text[2048];
+	size_t len;
+};
+
+static void log_line(void *ctx, enum weir_log_level level, const char *text)
+{
+	struct lines *lines = ctx;
+	int n = snprintf(lines->text + lines->len, sizeof(lines->text) - lines->len, "%d %s\n",
+			 level, text);
+
+	if (n > 0 && (size_t)n < sizeof(lines->text) - lines->len)
+		lines->len += (size_t)n;
+}
+
 static void fall_back(struct __test_metadata *_metadata, int err, const char *name,
 		      const char *why)
 {
