@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 # User-space instructions per operation, by kind: all that runs from weir_submit()
 # to the end of the callback, with the turns of the loop, 16 in flight.
-# Usage: insns.sh [OBJTREE]. Takes valgrind.
+# Then those of a switch of fibers. With --strict a limit that is missed is a failure.
+# Usage: insns.sh [--strict] [OBJTREE]. Takes valgrind.
 set -eu
 
+strict=n missed=
+[ "${1-}" != --strict ] || { strict=y; shift; }
 obj=${1:-${O:-build}}
 bench=$obj/tools/bench/ops_bench
-count=1024 limit=150
+fibers=$obj/tools/bench/fiber_bench
+count=1024 limit=150 switch_limit=60
 
 command -v valgrind > /dev/null || {
 	echo "insns: left out: there is no valgrind here"
@@ -32,8 +36,41 @@ count_one() {
 	awk -v n=$count '/Collected/ { printf "%.0f\n", $NF / n; exit }' "$tmp/log"
 }
 
+# count_fiber <kind>: instructions of one, the difference of two runs
+count_fiber() {
+	for n in 10000 20000; do
+		timeout 60 valgrind --tool=callgrind --callgrind-out-file="$tmp/out" \
+			--toggle-collect=counted "$fibers" --only "$1" --count $n \
+			> "$tmp/log" 2>&1 || echo "insns: $1 of fibers failed" >&2
+		# It prints how many there were: a round trip is two switches.
+		awk '!/==/ && NF == 1 { runs = $1 } /Collected/ { print $NF, runs }' "$tmp/log"
+	done | awk '{ n[NR] = $1; runs[NR] = $2 }
+		END { if (NR == 2 && runs[2] > runs[1])
+			printf "%.0f\n", (n[2] - n[1]) / (runs[2] - runs[1])
+		      else
+			print "-" }'
+}
+
+# within <what> <count> <limit>: note it if not
+within() {
+	[ "$2" != - ] && [ "$2" -le "$3" ] || missed="$missed $1"
+}
+
 printf '%-12s %8s %8s\n' KIND URING EPOLL
 for kind in $("$bench" --list); do
-	printf '%-12s %8s %8s\n' "$kind" "$(count_one "$kind" uring)" "$(count_one "$kind" epoll)"
+	uring=$(count_one "$kind" uring) epoll=$(count_one "$kind" epoll)
+	printf '%-12s %8s %8s\n' "$kind" "$uring" "$epoll"
+	case $kind in
+	recv* | send*) within "$kind" "$uring" $limit ;;
+	esac
 done
-echo "limit: $limit for what receives and sends"
+echo "limit: $limit on uring for what receives and sends"
+echo
+for kind in switch yield; do
+	insns=$(count_fiber $kind)
+	printf '%-12s %8s\n' "$kind" "$insns"
+	[ $kind != switch ] || within switch "$insns" $switch_limit
+done
+echo "limit: $switch_limit for a switch of fibers"
+[ -z "$missed" ] || echo "missed by:$missed"
+[ -z "$missed" ] || [ $strict = n ]

@@ -17,7 +17,8 @@ for arg; do
 	[ "$arg" != --strict ] || strict=y
 done
 
-for prog in weir bench/peer_uring bench/peer_epoll bench/echo_bench bench/ops_bench; do
+for prog in weir bench/peer_uring bench/peer_epoll bench/echo_bench bench/ops_bench \
+	bench/fiber_bench; do
 	[ -x "$tools/$prog" ] || {
 		echo "bench: $tools/$prog is missing: run make first" \
 			"(the peers need CONFIG_URING=y)" >&2
@@ -50,8 +51,12 @@ ops_strict=
 "$tools/bench/ops_bench" $ops_strict > "$out/ops.txt" || bad=1
 cat "$out/ops.txt"
 echo
-"${0%/*}/insns.sh" "$obj" > "$out/insns.txt" || bad=1
+# shellcheck disable=SC2086 # no argument when it is empty
+"${0%/*}/insns.sh" $ops_strict "$obj" > "$out/insns.txt" || bad=1
 cat "$out/insns.txt"
+echo
+"$tools/bench/fiber_bench" $ops_strict > "$out/fibers.txt" || bad=1
+cat "$out/fibers.txt"
 echo
 "$tools/bench/echo_bench" --weir "$tools/weir" --peers "$tools/bench" --out "$out" "$@" || bad=1
 
