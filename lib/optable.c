@@ -168,6 +168,7 @@ const struct weir_op_def weir_op_defs[] = {
 	[WEIR_OP_FSYNC] = {
 		.name	= "fsync",
 		.flags	= IO_OPF_FILE | IO_OPF_BLOCKS,
+		.check	= sync_check,
 		OP_PREP(fsync_prep),
 		.try	= fsync_try,
 	},

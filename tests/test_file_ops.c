@@ -208,6 +208,7 @@ TEST_F(ops, syncing_and_advising_succeed_on_a_file)
 	EXPECT_EQ(0, do_fadvise(self->loop, self->file, 0, 4096, POSIX_FADV_DONTNEED));
 	EXPECT_EQ(-EINVAL, do_fadvise(self->loop, self->file, 0, 0, 999));
 	EXPECT_EQ(-EINVAL, do_fadvise(self->loop, self->file, (uint64_t)-1, 0, 0));
+	EXPECT_EQ(-EINVAL, DO_OP(self->loop, weir_prep_range, WEIR_OP_FSYNC, self->file, 0, 0, 2));
 }
 
 TEST_F(ops, statx_tells_kind_and_size_by_path_and_by_handle)

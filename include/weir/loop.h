@@ -169,7 +169,8 @@ struct weir_loop_opts {
 /**
  * struct weir_loop_stats - counters of a loop since it was opened
  * @turns: turns of the loop
- * @syscalls: system calls the loop made for I/O and waiting
+ * @syscalls: system calls the loop made for I/O and waiting, on its owner's
+ *	thread: not those of offload threads and of who wakes it
  * @events: events handed to done()
  * @ops: operations that ended
  * @errors: operations that ended with an error other than -ECANCELED, -ETIME

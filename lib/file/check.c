@@ -84,6 +84,12 @@ int range_check(const struct weir_loop *loop, const struct weir_op *op)
 	return op->range.offset > INT64_MAX || op->range.len > INT64_MAX ? -EINVAL : 0;
 }
 
+/* Of fsync the mode is a flag: data only. */
+int sync_check(const struct weir_loop *loop, const struct weir_op *op)
+{
+	return op->range.mode & ~1 ? -EINVAL : 0;
+}
+
 int splice_check(const struct weir_loop *loop, const struct weir_op *op)
 {
 	if (!io_file_get(loop, op->splice.from))

@@ -110,6 +110,7 @@ OP_CHECK_DECLARE(open_check);
 OP_CHECK_DECLARE(rename_check);
 OP_CHECK_DECLARE(statx_check);
 OP_CHECK_DECLARE(range_check);
+OP_CHECK_DECLARE(sync_check);
 OP_CHECK_DECLARE(splice_check);
 
 /* An accept that io_uring carries out for one connection only: op->lib_priv. */

@@ -23,25 +23,30 @@ static int sys_socket(struct weir_loop *loop, int family, int type, int protocol
 
 static int sys_bind(struct weir_loop *loop, int fd, const struct sockaddr *addr, uint32_t len)
 {
+	loop->stats.syscalls++;
 	return sys_result(bind(fd, addr, len));
 }
 
 static int sys_listen(struct weir_loop *loop, int fd, int backlog)
 {
+	loop->stats.syscalls++;
 	return sys_result(listen(fd, backlog));
 }
 
 static int sys_setsockopt(struct weir_loop *loop, int fd, int level, int name,
 			  const void *value, uint32_t len)
 {
+	loop->stats.syscalls++;
 	return sys_result(setsockopt(fd, level, name, value, len));
 }
 
 static int sys_getsockname(struct weir_loop *loop, int fd, struct sockaddr *addr, uint32_t *len)
 {
 	socklen_t size = *len;
-	int ret = sys_result(getsockname(fd, addr, &size));
+	int ret;
 
+	loop->stats.syscalls++;
+	ret = sys_result(getsockname(fd, addr, &size));
 	*len = size;
 	return ret;
 }
