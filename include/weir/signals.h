@@ -11,6 +11,7 @@
 #define WEIR_SIGNALS_H
 
 #include <signal.h>
+#include <sys/select.h>	/* sigset_t in strict C too, where <signal.h> has none */
 
 #include <weir/op.h>
 #include <weir/types.h>
