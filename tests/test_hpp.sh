@@ -72,7 +72,8 @@ is "two files of a program may include it"
 for source in "$srctree"/tests/hpp/*.cpp; do
 	name=${source##*/} name=${name%.cpp}
 	# shellcheck disable=SC2046,SC2086 # a compiler and flags
-	$cxx $flags $san -o "$tmp/$name" "$source" "$objtree/lib/libweir.a" \
+	$cxx $flags $san -include "$objtree/include/generated/config.h" \
+		-o "$tmp/$name" "$source" "$objtree/lib/libweir.a" \
 		$(config LIBURING_LIBS) -pthread > "$tmp/log" 2>&1
 	is "$name.cpp compiles without a warning"
 	[ -x "$tmp/$name" ] || continue

@@ -158,7 +158,12 @@ inline bool report(unsigned int number, const Case &test, const char *backend,
 /* usage: program [-b backend] [-t test] */
 inline int main(int argc, char **argv)
 {
-	static const char *const backends[] = {"uring", "epoll", "sim"};
+	static const char *const backends[] = {
+#ifdef CONFIG_URING
+		"uring",
+#endif
+		"epoll", "sim",
+	};
 	const char *backend = nullptr, *name = nullptr;
 	unsigned int number = 0, bad = 0;
 
