@@ -123,6 +123,17 @@ TEST_F(transfer, a_file_that_ends_too_soon_says_so_and_how_much_there_was)
 	EXPECT_EQ(0, memcmp(in, out + 100, 900));
 }
 
+TEST_F(transfer, a_step_may_be_as_long_as_one_likes)
+{
+	RUN_EXACT(self, weir_write_all, &self->write, 0);
+	/* More than one operation takes, and than there is. */
+	self->read.len = UINT32_MAX;
+	self->read.step_bytes = UINT32_MAX;
+	RUN_EXACT(self, weir_read_exact, &self->read, -ENODATA);
+	EXPECT_EQ(BYTES, self->read.moved);
+	EXPECT_EQ(0, memcmp(in, out, BYTES));
+}
+
 TEST_F(transfer, nothing_is_wanted_and_nothing_moved)
 {
 	self->write.len = 0;

@@ -18,7 +18,8 @@ static void exact_event(struct weir_op *op);
 static void step(struct weir_exact *exact)
 {
 	uint64_t left = exact->len - exact->moved;
-	uint32_t most = exact->step_bytes ? exact->step_bytes : STEP_BYTES_MAX;
+	uint32_t most = min_u32(exact->step_bytes ? exact->step_bytes : STEP_BYTES_MAX,
+				STEP_BYTES_MAX);
 	struct weir_op *op = &exact->lib_op;
 
 	weir_prep(op, exact->lib_opcode, exact->file, exact_event, exact);
