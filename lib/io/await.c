@@ -89,7 +89,8 @@ static void await_done(struct weir_op *op)
  * Our callback takes the place of the user's until the terminal event, and gives it
  * back. gcc does not see that when this is inlined: -Wdangling-pointer.
  */
-static __attribute__((noinline)) int await_begin(struct op_waiter *self, struct weir_loop *loop, struct weir_op *op)
+static __attribute__((noinline))
+int await_begin(struct op_waiter *self, struct weir_loop *loop, struct weir_op *op)
 {
 	int err;
 
