@@ -121,7 +121,7 @@ fi
 
 # --- shell ---
 if need shellcheck && [ -s "$tmp/sh" ]; then
-	xargs shellcheck --norc < "$tmp/sh" >&2 || fail "shellcheck is not clean"
+	xargs shellcheck --norc -x < "$tmp/sh" >&2 || fail "shellcheck is not clean"
 fi
 
 # --- clang-format: advice ---

@@ -1,42 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # test_demo.sh - the demo's results hold, with and without privileges
-set -u
 
-: "${srctree:?}" "${objtree:?}"
+# shellcheck source=tests/tap.sh
+. "${srctree:?}/tests/tap.sh"
 weir=$objtree/tools/weir
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-n=0 bad=0
-
-is() {
-	rc=$?
-	n=$((n + 1))
-	if [ $rc = 0 ]; then
-		echo "ok $n - $1"
-	else
-		bad=1
-		tail -n 20 "$tmp/log" | sed 's/^/# /'
-		echo "not ok $n - $1"
-	fi
-	: > "$tmp/log"
-}
-
-skip() {
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
-}
-
-# json <file> <python expression of d>: true if it holds
-json() {
-	python3 - "$1" "$2" >> "$tmp/log" 2>&1 <<-'END'
-	import json, sys
-	d = json.load(open(sys.argv[1]))
-	if not eval(" ".join(sys.argv[2].split())):
-	    print(sys.argv[2], "does not hold for", json.dumps(d)[:800])
-	    sys.exit(1)
-	END
-}
 
 slow_holds='all(s["verified"] and s["pause_ns"] > 300e6 and s["signals_on"] == s["signals_off"] > 0
 	and s["bytes_received"] == s["bytes_produced"] and s["pause_kind"] in ("SENDQ", "ZERO_WINDOW")
@@ -45,7 +13,6 @@ slow_holds='all(s["verified"] and s["pause_ns"] > 300e6 and s["signals_on"] == s
 
 echo "TAP version 13"
 echo "1..7"
-: > "$tmp/log"
 "$weir" doctor -j > "$tmp/doctor" 2>> "$tmp/log"
 
 "$weir" demo --duration 4s -j > "$tmp/all" 2>> "$tmp/log"

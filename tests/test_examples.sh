@@ -2,45 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # test_examples.sh - Documentation/examples: the same programs in four ways, built
 # and run against peers, every byte and every line they print compared
-set -u
 
-: "${srctree:?}" "${objtree:?}"
-tmp=$(mktemp -d)
-peer=''
-n=0 bad=0
+# shellcheck source=tests/tap.sh
+. "${srctree:?}/tests/tap.sh"
 cxx=${CXX:-g++}
-
-# shellcheck disable=SC2317 # called by the trap
-clean_up() {
-	[ -z "$peer" ] || kill -KILL "$peer" 2>/dev/null
-	rm -rf "$tmp"
-}
-trap clean_up EXIT
-trap 'exit 130' HUP INT TERM
-
-# is <what>: reports the status of the command before it
-is() {
-	rc=$?
-	n=$((n + 1))
-	if [ $rc = 0 ]; then
-		echo "ok $n - $1"
-	else
-		bad=1
-		sed 's/^/# /' "$tmp/log"
-		echo "not ok $n - $1"
-	fi
-	: > "$tmp/log"
-}
-
-skip() {
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
-}
-
-# What config.mk says of a variable.
-config() {
-	sed -n "s/^$1 := *//p" "$objtree/config.mk"
-}
 
 # Why there is no C++ here; empty: there is.
 no_cxx() {
@@ -70,7 +35,6 @@ build() {
 }
 
 echo "TAP version 13"
-: > "$tmp/log"
 missing=$(no_cxx)
 ways='callbacks await fibers'
 [ -n "$missing" ] || ways="$ways coroutines"
@@ -119,16 +83,16 @@ for way in $ways; do
 	test $? = 2
 	is "echo with $way refuses a bad address"
 	"$tmp/echo-$way" 127.0.0.1:0 > "$tmp/said" &
-	peer=$!
+	server=$!
 	line=''
 	read -r line < "$tmp/said"
 	python3 "$tmp/clients.py" "${line##*:}" > "$tmp/log" 2>&1
 	is "echo with $way answers twenty clients at once, byte for byte"
-	kill -0 $peer 2>> "$tmp/log"
+	kill -0 $server 2>> "$tmp/log"
 	is "echo with $way goes on"
-	kill -KILL $peer
-	wait $peer 2> /dev/null
-	peer=''
+	kill -KILL $server
+	wait $server 2> /dev/null
+	server=''
 done
 
 # --- copy ---
@@ -183,7 +147,7 @@ print(*ports, flush=True)
 threading.Event().wait()
 END
 python3 "$tmp/peer.py" > "$tmp/said" 2> "$tmp/log" &
-peer=$!
+server=$!
 ports=''
 read -r ports < "$tmp/said"
 set --

@@ -5,34 +5,13 @@
 # Installs into a temporary DESTDIR, compiles every public header alone in C11
 # and C++17, and builds and runs a consumer of each library in C and in C++,
 # shared and static, with the flags pkg-config gives. Then uninstalls.
-set -u
 
-: "${srctree:?}" "${objtree:?}"
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
+# shellcheck source=tests/tap.sh
+. "${srctree:?}/tests/tap.sh"
 dest=$tmp/dest
 root=$dest/opt/weir
 cc=${CC:-gcc}
 cxx=${CXX:-g++}
-n=0
-
-# is <what>: reports the status of the command before it
-is() {
-	rc=$?
-	n=$((n + 1))
-	if [ $rc = 0 ]; then
-		echo "ok $n - $1"
-	else
-		sed 's/^/# /' "$tmp/log"
-		echo "not ok $n - $1"
-	fi
-	: > "$tmp/log"
-}
-
-skip() {
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
-}
 
 # The tree that was built, with the switches it was built with: from the make
 # that runs this, or from what it wrote down.
@@ -52,7 +31,6 @@ pc() {
 }
 
 echo "TAP version 13"
-: > "$tmp/log"
 [ -z "${SAN-}" ] || {
 	echo "1..0 # SKIP a consumer of a sanitized library needs its run time"
 	exit 4

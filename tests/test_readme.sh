@@ -2,42 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # test_readme.sh - what README.md promises: its commands, and its echo server,
 # compiled from the text itself and talked to
-set -u
 
-: "${srctree:?}" "${objtree:?}"
-tmp=$(mktemp -d)
-server=''
-n=0 bad=0
-
-# shellcheck disable=SC2317 # called by the trap
-clean_up() {
-	[ -z "$server" ] || kill -KILL "$server" 2>/dev/null
-	rm -rf "$tmp"
-}
-trap clean_up EXIT
-trap 'exit 130' HUP INT TERM
-
-# is <what>: reports the status of the command before it
-is() {
-	rc=$?
-	n=$((n + 1))
-	if [ $rc = 0 ]; then
-		echo "ok $n - $1"
-	else
-		bad=1
-		sed 's/^/# /' "$tmp/log"
-		echo "not ok $n - $1"
-	fi
-	: > "$tmp/log"
-}
-
-# What config.mk says of a variable.
-config() {
-	sed -n "s/^$1 := *//p" "$objtree/config.mk"
-}
+# shellcheck source=tests/tap.sh
+. "${srctree:?}/tests/tap.sh"
 
 echo "TAP version 13"
-: > "$tmp/log"
 
 "$srctree/scripts/readme-commands.sh" > "$tmp/commands" 2> "$tmp/log"
 printf './scripts/setup %s\n' demo check | diff - "$tmp/commands" >> "$tmp/log" 2>&1

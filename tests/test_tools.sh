@@ -1,55 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # test_tools.sh - the weir program from outside: words, status, files, signals
-set -u
 
-: "${srctree:?}" "${objtree:?}"
+# shellcheck source=tests/tap.sh
+. "${srctree:?}/tests/tap.sh"
 weir=$objtree/tools/weir
 scale=${TEST_SCALE:-1}
-tmp=$(mktemp -d)
 instance=tools-$$
-server='' helper=''
-n=0 bad=0
-
-# A test that failed in the middle must not leave its processes behind.
-# shellcheck disable=SC2317 # called by the trap
-clean_up() {
-	for pid in $server $helper; do
-		kill -KILL "$pid" 2>/dev/null
-	done
-	rm -rf "$tmp"
-}
-trap clean_up EXIT
-trap 'exit 130' HUP INT TERM
-
-is() {
-	rc=$?
-	n=$((n + 1))
-	if [ $rc = 0 ]; then
-		echo "ok $n - $1"
-	else
-		bad=1
-		[ ! -s "$tmp/log" ] || tail -n 20 "$tmp/log" | sed 's/^/# /'
-		echo "not ok $n - $1"
-	fi
-	: > "$tmp/log"
-}
-
-skip() {
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
-}
-
-# json <file> <python expression of d>: true if it holds
-json() {
-	python3 - "$1" "$2" >> "$tmp/log" 2>&1 <<-'END'
-	import json, sys
-	d = json.load(open(sys.argv[1]))
-	if not eval(" ".join(sys.argv[2].split())):
-	    print(sys.argv[2], "does not hold for", json.dumps(d)[:400])
-	    sys.exit(1)
-	END
-}
 
 # fails <status> <text that stderr must have> <arguments of weir>...
 fails() {
