@@ -201,8 +201,10 @@ TEST_F(pass, without_a_place_it_stays)
 
 TEST_F(pass, a_descriptor_goes_too)
 {
-	int pipefd[2];
+	struct seen seen = { 0 };
+	struct weir_op op = { 0 };
 	struct weir_file file;
+	int pipefd[2];
 	char text[8];
 
 	ASSERT_EQ(0, pipe2(pipefd, O_CLOEXEC));
@@ -212,13 +214,8 @@ TEST_F(pass, a_descriptor_goes_too)
 	ASSERT_EQ(0, self->passed.pass.res);
 	EXPECT_EQ(pipefd[0], weir_file_fd(self->b, self->passed.pass.file));
 	ASSERT_EQ(3, write(pipefd[1], "abc", 3));
-	{
-		struct seen seen = { 0 };
-		struct weir_op op = { 0 };
-
-		weir_prep_read(&op, self->passed.pass.file, text, 3, 0, seen_done, &seen);
-		EXPECT_EQ(3, op_do(self->b, &op));
-	}
+	weir_prep_read(&op, self->passed.pass.file, text, 3, 0, seen_done, &seen);
+	EXPECT_EQ(3, op_do(self->b, &op));
 	close(pipefd[1]);
 }
 
