@@ -4,38 +4,10 @@
 #
 # The library needs no C++ compiler, and neither does its build: without one, or
 # with one that is too old, this is skipped.
-set -u
 
-: "${srctree:?}" "${objtree:?}"
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-trap 'exit 130' HUP INT TERM
+# shellcheck source=tests/tap.sh
+. "${srctree:?}/tests/tap.sh"
 cxx=${CXX:-g++}
-n=0 bad=0
-
-# is <what>: reports the status of the command before it
-is() {
-	rc=$?
-	n=$((n + 1))
-	if [ $rc = 0 ]; then
-		echo "ok $n - $1"
-	else
-		bad=1
-		sed 's/^/# /' "$tmp/log"
-		echo "not ok $n - $1"
-	fi
-	: > "$tmp/log"
-}
-
-skip_all() {
-	echo "1..0 # SKIP $1"
-	exit 4
-}
-
-# What config.mk says of a variable.
-config() {
-	sed -n "s/^$1 := *//p" "$objtree/config.mk"
-}
 
 flags="-std=c++23 -Wall -Wextra -Werror -I$srctree/include"
 san=${SAN:+"-fsanitize=$SAN -fno-sanitize-recover=all"}
@@ -46,7 +18,6 @@ compiles() {
 }
 
 echo "TAP version 13"
-: > "$tmp/log"
 command -v "${cxx%% *}" > /dev/null 2>&1 || skip_all "$cxx is not installed"
 printf '#include <coroutine>\n#include <expected>\nstd::expected<int, int> e;\n' | compiles ||
 	skip_all "$cxx has no C++23 std::expected"
