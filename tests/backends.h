@@ -37,8 +37,12 @@
 #define URING_VARIANT(fixture)						\
 	struct has_uring_##fixture;					\
 	FIXTURE_VARIANT_ADD(fixture, uring) { .name = "uring" }
+#define REFUSED_VARIANT(fixture)					\
+	struct has_refused_##fixture;					\
+	FIXTURE_VARIANT_ADD(fixture, refused) { .name = "refused" }
 #else
 #define URING_VARIANT(fixture) struct no_uring_##fixture
+#define REFUSED_VARIANT(fixture) struct no_refused_##fixture
 #endif
 
 /* The variants of a fixture whose tests need descriptors and real time: uring, epoll. */
@@ -55,7 +59,7 @@
 #define BACKEND_VARIANTS(fixture)					\
 	struct backends_of_##fixture;					\
 	KERNEL_VARIANTS(fixture);					\
-	FIXTURE_VARIANT_ADD(fixture, refused) { .name = "refused" };	\
+	REFUSED_VARIANT(fixture);					\
 	FIXTURE_VARIANT_ADD(fixture, sim) { .name = "sim" }
 
 /* In FIXTURE_SETUP and TEST: skips if this machine refuses the backend. */
