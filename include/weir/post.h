@@ -58,8 +58,9 @@ struct weir_post {
  * that is on its way already aborts the process.
  *
  * Context: Any thread; with @from NULL also a signal handler.
- * Return: 0; -EINVAL without a function; -ECHILD in a forked child; -EAGAIN when @to has as many messages
- * waiting as its options allow (posts_max), counted in its statistics.
+ * Return: 0; -EINVAL without a function; -ECHILD in a forked child; -EAGAIN when @to
+ * has as many messages waiting as its options allow (posts_max), counted in its
+ * statistics.
  */
 WEIR_API WEIR_MUST_CHECK
 int weir_post(struct weir_loop *from, struct weir_loop *to, struct weir_post *post);
