@@ -106,6 +106,7 @@ tests_of_words() {
 		fails 2 "--workers: '0'" serve echo --workers=0 &&
 		fails 2 "--workers: 'two'" serve echo --workers two &&
 		fails 2 "--workers: needs a value" serve echo --workers &&
+		fails 2 "--acceptor: clients go to" serve echo --acceptor --policy hash &&
 		fails 2 "--no-bpf: takes no value" serve echo --no-bpf=1 &&
 		fails 2 "--port: '65536'" serve echo --port 65536 &&
 		fails 2 "--policy: 'rr'" serve echo --policy rr &&

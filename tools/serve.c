@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* serve.c - weir serve: run a service until it is told to stop */
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -11,6 +12,9 @@
 #include "echo.h"
 #include "privilege.h"
 #include "serve.h"
+
+/* Places in STEER_POLICIES. */
+enum { POLICY_P2C = 2, POLICY_NOT_SAID = UINT_MAX };
 
 #define STOP_NS		(5 * NS_PER_SEC)
 #define BACKEND_ANY	2	/* place after the last of BACKENDS */
@@ -137,6 +141,11 @@ static int check(struct serve *serve, int operands, char **argv)
 		return usage_error(&cmd_serve,
 				   "--instance: '%s' is not 1 to %d of A-Z a-z 0-9 _ -",
 				   serve->instance, WEIR_NAME_BYTES - 1);
+	if (serve->acceptor && (serve->policy != POLICY_NOT_SAID || serve->instance))
+		return usage_error(&cmd_serve, "--acceptor: clients go to the worker with the "
+				   "fewest; --policy and --instance are for listeners");
+	if (serve->policy == POLICY_NOT_SAID)
+		serve->policy = POLICY_P2C;
 	if (read_addr(serve))
 		return usage_error(&cmd_serve, "--addr: '%s' is not a numeric address",
 				   serve->addr);
@@ -406,7 +415,7 @@ static int serve_run(const struct command *cmd, int argc, char **argv)
 		.port = 7777,
 		.conns = 1024,
 		.addr = "127.0.0.1",
-		.policy = 2,
+		.policy = POLICY_NOT_SAID,
 		.backend = BACKEND_ANY,
 	};
 	int n, result;
