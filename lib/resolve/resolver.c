@@ -163,6 +163,9 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 	struct weir_resolve *question = query->question;
 
 	if (question) {
+		/* Half an answer, of a resolver that is closed meanwhile, is none. */
+		if (query->resolver->closing)
+			status = ARES_EDESTRUCTION;
 		question->res = status ? errno_of(status) : take_answer(question, info);
 		question->lib_query = NULL;
 		weir_cancel(query->resolver->loop, &question->lib_op);
