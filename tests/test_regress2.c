@@ -156,6 +156,7 @@ struct told {
 	struct weir_loop *from;
 	struct weir_loop *to;
 	sem_t parked;
+	sem_t sent;	/* who hears a message does not know that its sender is done */
 	unsigned int heard;
 };
 
@@ -189,6 +190,7 @@ static void *listen_and_close(void *arg)
 
 	if (weir_loop_run_once(told->to, STALL_NS) < 0 || real_ns() - before >= STALL_NS)
 		told->heard = 0;
+	sem_wait(&told->sent);
 	if (weir_loop_close(told->to, LIMIT_NS))
 		abort();
 	return NULL;
@@ -205,11 +207,13 @@ TEST_F(kernel, the_last_message_of_a_loop_that_has_run_is_heard)
 	self->opts.hooks = &hooks;
 	ASSERT_EQ(0, weir_loop_open(&told.to, &self->opts));
 	ASSERT_EQ(0, sem_init(&told.parked, 0, 0));
+	ASSERT_EQ(0, sem_init(&told.sent, 0, 0));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, listen_and_close, &told));
 	sem_wait(&told.parked);
 	weir_prep_nop(&op, tell, &told);
 	weir_submit(self->a, &op);
 	EXPECT_EQ(1, weir_loop_run(self->a));
+	sem_post(&told.sent);
 	ASSERT_EQ(0, pthread_join(thread, NULL));
 	EXPECT_EQ(1, told.heard);
 }
