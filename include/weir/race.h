@@ -12,6 +12,7 @@
 
 #include <weir/addr.h>
 #include <weir/op.h>
+#include <weir/token.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -77,13 +78,11 @@ struct weir_race {
 	struct weir_loop *lib_loop;
 	const struct weir_addr *lib_addrs;
 	uint64_t lib_delay_ns;
-	uint64_t lib_deadline_ns;
 	uint32_t lib_count;
 	uint32_t lib_next;
-	uint32_t lib_busy;
-	uint8_t lib_over;
 	uint8_t lib_won;
 	uint8_t lib_order[WEIR_RACE_MAX];
+	struct weir_token lib_token;
 	struct weir_op lib_timer;
 	struct weir_op lib_ops[WEIR_RACE_MAX];
 };

@@ -4,7 +4,8 @@
  *
  * One timer paces the attempts: its end, by time or because an attempt failed and
  * cancelled it, begins the next. So at any time there is either a timer in
- * flight or no address left to try.
+ * flight or no address left to try. All are under one token, whose end, by the
+ * winner, by the deadline or by the user, is that of the race.
  */
 #include <errno.h>
 #include <string.h>
@@ -16,58 +17,46 @@
 
 static void attempt(struct weir_race *race);
 
+static void race_submit(struct weir_race *race, struct weir_op *op)
+{
+	op->token = &race->lib_token;
+	weir_submit(race->lib_loop, op);
+}
+
 /* When nothing is in flight any more the memory goes back. */
 static void settle(struct weir_race *race)
 {
-	if (race->lib_busy)
+	int over = weir_token_error(&race->lib_token);
+
+	if (weir_token_inflight(&race->lib_token))
 		return;
+	weir_token_fini(&race->lib_token);
 	if (race->lib_won)
 		race->res = 0;
+	else if (over)
+		race->res = over;
 	race->lib_done(race);
-}
-
-static void cancel_attempts(struct weir_race *race)
-{
-	uint32_t i;
-
-	for (i = 0; i < race->lib_count; i++) {
-		if (race->lib_ops[i].opcode == WEIR_OP_CONNECT)
-			weir_cancel(race->lib_loop, &race->lib_ops[i]);
-	}
-}
-
-/* No further attempt; those under way are to end. */
-static void finish(struct weir_race *race)
-{
-	race->lib_over = 1;
-	weir_cancel(race->lib_loop, &race->lib_timer);
-	cancel_attempts(race);
 }
 
 static void on_timer(struct weir_op *op)
 {
 	struct weir_race *race = op->ctx;
 
-	race->lib_busy--;
-	if (!race->lib_over)
+	if (!weir_token_error(&race->lib_token))
 		attempt(race);
 	settle(race);
 }
 
 static void on_closed(struct weir_op *op)
 {
-	struct weir_race *race = op->ctx;
-
-	race->lib_busy--;
-	settle(race);
+	settle(op->ctx);
 }
 
 /* It connected as well, too late. */
 static void drop(struct weir_race *race, struct weir_op *op)
 {
-	race->lib_busy++;
 	weir_prep_close(op, op->accepted, on_closed, race);
-	weir_submit(race->lib_loop, op);
+	race_submit(race, op);
 }
 
 static void on_connect(struct weir_op *op)
@@ -75,16 +64,10 @@ static void on_connect(struct weir_op *op)
 	struct weir_race *race = op->ctx;
 	uint32_t index = (uint32_t)(op - race->lib_ops);
 
-	race->lib_busy--;
 	if (op->res < 0) {
 		race->errs[index] = op->res;
-		/* What ends because all is over is not why. */
-		if (!race->lib_over)
-			race->res = op->res;
-		if (op->origin == WEIR_ORIGIN_DEADLINE)
-			finish(race);	/* it is that of all */
-		else
-			weir_cancel(race->lib_loop, &race->lib_timer);
+		race->res = op->res;
+		weir_cancel(race->lib_loop, &race->lib_timer);
 	} else if (race->lib_won) {
 		race->errs[index] = -ECANCELED;
 		drop(race, op);
@@ -92,7 +75,7 @@ static void on_connect(struct weir_op *op)
 		race->lib_won = 1;
 		race->winner = index;
 		race->file = op->accepted;
-		finish(race);
+		weir_token_cancel(&race->lib_token);
 	}
 	settle(race);
 }
@@ -104,16 +87,13 @@ static void attempt(struct weir_race *race)
 	struct weir_op *op = &race->lib_ops[index];
 	struct weir_loop *loop = race->lib_loop;
 
-	race->lib_busy++;
 	weir_prep_connect(op, (const struct sockaddr *)&addr->ss, addr->len, on_connect, race);
-	op->deadline_ns = race->lib_deadline_ns;
-	weir_submit(loop, op);
+	race_submit(race, op);
 	if (race->lib_next == race->lib_count)
 		return;
-	race->lib_busy++;
 	weir_prep_timeout(&race->lib_timer,
 			  deadline_after(weir_loop_now(loop), race->lib_delay_ns), on_timer, race);
-	weir_submit(loop, &race->lib_timer);
+	race_submit(race, &race->lib_timer);
 }
 
 /* Families in turn, each in the order given: RFC 8305, section 4. */
@@ -150,19 +130,17 @@ int weir_race_start(struct weir_race *race, struct weir_loop *loop,
 		return -E2BIG;
 	memset(race->errs, 0, sizeof(race->errs));
 	race->ctx = opts.ctx;
-	race->res = -ECANCELED;
 	race->winner = 0;
 	race->file = (struct weir_file){ 0, 0 };
 	race->lib_done = opts.done;
 	race->lib_loop = loop;
 	race->lib_addrs = opts.addrs;
 	race->lib_delay_ns = opts.delay_ns ? opts.delay_ns : WEIR_RACE_DELAY_MS * NSEC_PER_MSEC;
-	race->lib_deadline_ns = opts.deadline_ns;
 	race->lib_count = opts.count;
 	race->lib_next = 0;
-	race->lib_busy = 0;
-	race->lib_over = 0;
 	race->lib_won = 0;
+	weir_token_init(&race->lib_token, loop, NULL);
+	weir_token_deadline(&race->lib_token, opts.deadline_ns);
 	interleave(race);
 	attempt(race);
 	return 0;
@@ -170,8 +148,6 @@ int weir_race_start(struct weir_race *race, struct weir_loop *loop,
 
 void weir_race_cancel(struct weir_race *race)
 {
-	if (!race->lib_busy || race->lib_over)
-		return;
-	race->res = -ECANCELED;
-	finish(race);
+	if (race->lib_token.lib_inflight)
+		weir_token_cancel(&race->lib_token);
 }
