@@ -34,6 +34,7 @@ enum io_queued {
  * @msg_flags: of send(2) and recv(2), those that the caller may ask for
  * @check: are its arguments such that the kernel may have them? 0 or -errno.
  *	NULL: there are none that could hurt
+ * @sqe: the opcode of io_uring that carries it out, with a prep
  * @prep: fill in the submission entry. For uring. NULL: the loop does it alone,
  *	or with IO_OPF_BLOCKS its offload threads
  * @try: do it now without blocking (with IO_OPF_BLOCKS: from a thread that may
@@ -46,6 +47,7 @@ struct weir_op_def {
 	uint32_t wait;
 	uint32_t flags;
 	int msg_flags;
+	uint8_t sqe;
 	int (*check)(const struct weir_loop *loop, const struct weir_op *op);
 	void (*prep)(struct weir_loop *loop, const struct weir_op *op,
 		     struct io_uring_sqe *sqe);

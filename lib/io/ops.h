@@ -12,7 +12,7 @@
 #include "io/backend.h"
 
 #ifdef CONFIG_URING
-#define OP_PREP(fn)	.prep = fn
+#define OP_PREP(fn, opcode)	.prep = fn, .sqe = (opcode)
 #define OP_PREP_DECLARE(fn) \
 	void fn(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
 #else
