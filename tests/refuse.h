@@ -14,7 +14,9 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "base/base.h"
+#ifndef ARRAY_SIZE	/* in C++, which has not the library's own base.h */
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#endif
 
 #if defined(__x86_64__)
 #define AUDIT_ARCH_HERE	AUDIT_ARCH_X86_64

@@ -31,20 +31,25 @@ static inline void weir_prep(struct weir_op *op, unsigned int opcode,
 	op->token = NULL;
 }
 
-static inline void weir_prep_nop(struct weir_op *op, weir_done_fn *done, void *ctx)
+/* Of an operation that works on no open file, or makes one. */
+static inline void weir_prep_nofile(struct weir_op *op, unsigned int opcode,
+				    weir_done_fn *done, void *ctx)
 {
 	struct weir_file none = { 0, 0 };
 
-	weir_prep(op, WEIR_OP_NOP, none, done, ctx);
+	weir_prep(op, opcode, none, done, ctx);
+}
+
+static inline void weir_prep_nop(struct weir_op *op, weir_done_fn *done, void *ctx)
+{
+	weir_prep_nofile(op, WEIR_OP_NOP, done, ctx);
 }
 
 /* Ends with 0 at @deadline_ns of the loop's clock; in the past: at once; UINT64_MAX: never. */
 static inline void weir_prep_timeout(struct weir_op *op, uint64_t deadline_ns,
 				     weir_done_fn *done, void *ctx)
 {
-	struct weir_file none = { 0, 0 };
-
-	weir_prep(op, WEIR_OP_TIMEOUT, none, done, ctx);
+	weir_prep_nofile(op, WEIR_OP_TIMEOUT, done, ctx);
 	op->deadline_ns = deadline_ns;
 }
 
@@ -71,9 +76,7 @@ static inline void weir_prep_poll_multi(struct weir_op *op, struct weir_file fil
 static inline void weir_prep_work(struct weir_op *op, int (*fn)(void *arg), void *arg,
 				  weir_done_fn *done, void *ctx)
 {
-	struct weir_file none = { 0, 0 };
-
-	weir_prep(op, WEIR_OP_WORK, none, done, ctx);
+	weir_prep_nofile(op, WEIR_OP_WORK, done, ctx);
 	op->work.fn = fn;
 	op->work.arg = arg;
 }
@@ -82,9 +85,7 @@ static inline void weir_prep_work(struct weir_op *op, int (*fn)(void *arg), void
 static inline void weir_prep_socket(struct weir_op *op, int family, int type, int protocol,
 				    weir_done_fn *done, void *ctx)
 {
-	struct weir_file none = { 0, 0 };
-
-	weir_prep(op, WEIR_OP_SOCKET, none, done, ctx);
+	weir_prep_nofile(op, WEIR_OP_SOCKET, done, ctx);
 	op->socket.family = family;
 	op->socket.type = type;
 	op->socket.protocol = protocol;
@@ -134,9 +135,7 @@ static inline void weir_prep_accept_once(struct weir_op *op, struct weir_file fi
 static inline void weir_prep_connect(struct weir_op *op, const struct sockaddr *addr,
 				     uint32_t addr_len, weir_done_fn *done, void *ctx)
 {
-	struct weir_file none = { 0, 0 };
-
-	weir_prep(op, WEIR_OP_CONNECT, none, done, ctx);
+	weir_prep_nofile(op, WEIR_OP_CONNECT, done, ctx);
 	op->addr.addr = addr;
 	op->addr.len = addr_len;
 }
@@ -274,9 +273,7 @@ static inline void weir_prep_writev(struct weir_op *op, struct weir_file file,
 static inline void weir_prep_open(struct weir_op *op, const char *path, int flags,
 				  unsigned int mode, weir_done_fn *done, void *ctx)
 {
-	struct weir_file none = { 0, 0 };
-
-	weir_prep(op, WEIR_OP_OPEN, none, done, ctx);
+	weir_prep_nofile(op, WEIR_OP_OPEN, done, ctx);
 	op->path.name = path;
 	op->path.flags = flags;
 	op->path.mode = mode;
@@ -286,9 +283,7 @@ static inline void weir_prep_open(struct weir_op *op, const char *path, int flag
 static inline void weir_prep_unlink(struct weir_op *op, const char *path, int flags,
 				    weir_done_fn *done, void *ctx)
 {
-	struct weir_file none = { 0, 0 };
-
-	weir_prep(op, WEIR_OP_UNLINK, none, done, ctx);
+	weir_prep_nofile(op, WEIR_OP_UNLINK, done, ctx);
 	op->path.name = path;
 	op->path.flags = flags;
 	op->path.mode = 0;
@@ -297,9 +292,7 @@ static inline void weir_prep_unlink(struct weir_op *op, const char *path, int fl
 static inline void weir_prep_mkdir(struct weir_op *op, const char *path, unsigned int mode,
 				   weir_done_fn *done, void *ctx)
 {
-	struct weir_file none = { 0, 0 };
-
-	weir_prep(op, WEIR_OP_MKDIR, none, done, ctx);
+	weir_prep_nofile(op, WEIR_OP_MKDIR, done, ctx);
 	op->path.name = path;
 	op->path.flags = 0;
 	op->path.mode = mode;
@@ -309,9 +302,7 @@ static inline void weir_prep_mkdir(struct weir_op *op, const char *path, unsigne
 static inline void weir_prep_rename(struct weir_op *op, const char *from, const char *to,
 				    unsigned int flags, weir_done_fn *done, void *ctx)
 {
-	struct weir_file none = { 0, 0 };
-
-	weir_prep(op, WEIR_OP_RENAME, none, done, ctx);
+	weir_prep_nofile(op, WEIR_OP_RENAME, done, ctx);
 	op->rename.from = from;
 	op->rename.to = to;
 	op->rename.flags = flags;
@@ -322,9 +313,7 @@ static inline void weir_prep_statx(struct weir_op *op, const char *path, int fla
 				   unsigned int mask, struct statx *buf,
 				   weir_done_fn *done, void *ctx)
 {
-	struct weir_file none = { 0, 0 };
-
-	weir_prep(op, WEIR_OP_STATX, none, done, ctx);
+	weir_prep_nofile(op, WEIR_OP_STATX, done, ctx);
 	op->statx.path = path;
 	op->statx.buf = buf;
 	op->statx.flags = flags;

@@ -22,6 +22,8 @@
 
 #include <weir/weir.hpp>
 
+#include "../refuse.h"
+
 using namespace std::literals;
 using weir::Bytes, weir::Loop, weir::Result, weir::Socket, weir::Task;
 
@@ -56,18 +58,33 @@ inline void check(bool good, const char *what, int line)
 /* In the child: what its exit status is to say. */
 enum { GOOD, BAD, EMPTY, REFUSED };
 
+/* A loop of the variant @name: of a backend, or of what is taken where uring is refused. */
+inline Result<Loop> open(const char *name)
+{
+	weir_loop_opts opts = {};
+
+	opts.seed = 1;
+	if (std::strcmp(name, "refused")) {
+		opts.backend = name;
+		return Loop::open(opts);
+	}
+	if (refuse(SYS_io_uring_setup, EPERM))
+		return weir::failure(-EPERM);
+
+	auto loop = Loop::open(opts);
+
+	check(loop && !std::strcmp(loop->backend(), "epoll"), "it fell back to epoll", __LINE__);
+	checks = 0;
+	return loop;
+}
+
 [[noreturn]] inline void child(const Case &test, const char *backend)
 {
 	int status;
 
 	alarm(60);
 	{
-		weir_loop_opts opts = {};
-
-		opts.backend = backend;
-		opts.seed = 1;
-
-		auto loop = Loop::open(opts);
+		auto loop = open(backend);
 
 		if (!loop) {
 			std::printf("# %s\n", loop.error().message().c_str());
@@ -155,12 +172,12 @@ inline bool report(unsigned int number, const Case &test, const char *backend,
 	return good;
 }
 
-/* usage: program [-b backend] [-t test] */
+/* usage: program [-b backend] [-t test]; "refused" is a backend too */
 inline int main(int argc, char **argv)
 {
 	static const char *const backends[] = {
 #ifdef CONFIG_URING
-		"uring",
+		"uring", "refused",
 #endif
 		"epoll", "sim",
 	};

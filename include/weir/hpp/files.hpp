@@ -88,21 +88,6 @@ public:
 		return ops().statx(*this, mask, out, at);
 	}
 
-	auto poll(uint32_t events, Where at = Where::current()) const
-	{
-		return ops().poll(*this, events, at);
-	}
-
-	auto install(Where at = Where::current()) const
-	{
-		return ops().install(*this, at);
-	}
-
-	auto close(Where at = Where::current())
-	{
-		return ops().close(release(), at);
-	}
-
 private:
 	static Task<Result<void>> write_all(Ops ops, weir_file file, Bytes bytes,
 					    uint64_t offset, Where at)
@@ -227,21 +212,6 @@ public:
 	auto setsockopt(int level, int name, Bytes value, Where at = Where::current()) const
 	{
 		return ops().setsockopt(*this, level, name, value, at);
-	}
-
-	auto poll(uint32_t events, Where at = Where::current()) const
-	{
-		return ops().poll(*this, events, at);
-	}
-
-	auto install(Where at = Where::current()) const
-	{
-		return ops().install(*this, at);
-	}
-
-	auto close(Where at = Where::current())
-	{
-		return ops().close(release(), at);
 	}
 
 private:

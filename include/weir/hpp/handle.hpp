@@ -64,6 +64,11 @@ public:
 	/* Every operation there is, of its loop. */
 	Ops ops() const noexcept;
 
+	Op<uint32_t> poll(uint32_t events, Where at = Where::current()) const;
+	/* A plain descriptor of the file, the caller's own. */
+	Op<int> install(Where at = Where::current()) const;
+	Op<void> close(Where at = Where::current());
+
 protected:
 	explicit Handle(detail::Closer *closer) noexcept : closer_(closer) {}
 

@@ -342,6 +342,21 @@ inline Ops Handle::ops() const noexcept
 	return Ops(closer_->core);
 }
 
+inline Op<uint32_t> Handle::poll(uint32_t events, Where at) const
+{
+	return ops().poll(*this, events, at);
+}
+
+inline Op<int> Handle::install(Where at) const
+{
+	return ops().install(*this, at);
+}
+
+inline Op<void> Handle::close(Where at)
+{
+	return ops().close(release(), at);
+}
+
 inline Token::Token(const Ops &loop, Token *parent) noexcept
 {
 	token_.begin(loop.raw(), parent ? parent->raw() : nullptr);
