@@ -35,6 +35,7 @@ enum io_queued {
  * @check: are its arguments such that the kernel may have them? 0 or -errno.
  *	NULL: there are none that could hurt
  * @sqe: the opcode of io_uring that carries it out, with a prep
+ * @sqe_flags: with IO_OPF_SHORT: flags that are added to those asked for
  * @prep: fill in the submission entry. For uring. NULL: the loop does it alone,
  *	or with IO_OPF_BLOCKS its offload threads
  * @try: do it now without blocking (with IO_OPF_BLOCKS: from a thread that may
@@ -47,6 +48,7 @@ struct weir_op_def {
 	uint32_t wait;
 	uint32_t flags;
 	int msg_flags;
+	int sqe_flags;
 	uint8_t sqe;
 	int (*check)(const struct weir_loop *loop, const struct weir_op *op);
 	void (*prep)(struct weir_loop *loop, const struct weir_op *op,
@@ -71,6 +73,7 @@ enum io_op_flags {
 	IO_OPF_INLINE	= 1 << 12,	/* as a rule it ends as it is submitted */
 	IO_OPF_NOW	= 1 << 13,	/* uring too tries it if the file has a descriptor */
 	IO_OPF_HEADED	= 1 << 14,	/* a buffer of its pool begins with a struct msg_head */
+	IO_OPF_SHORT	= 1 << 15,	/* by uring: opcode, bytes and flags are the whole entry */
 	/* More than an entry and its completion: what has none of these goes a shorter way. */
 	IO_OPF_ODD	= IO_OPF_OPENS | IO_OPF_PLAIN | IO_OPF_TWO | IO_OPF_NOW | IO_OPF_ENDS,
 };
@@ -200,6 +203,8 @@ extern const struct io_sys io_sys_linux;		/* lib/io/sys.c */
  *	another -errno) with loop->reason set: refused here
  * @enable: the owner thread is known and is the caller
  * @close: nothing is in flight any more
+ * @submit: of an owned loop, where nothing waits: take @op the short way, or hand it
+ *	to op_submit(). NULL: it has none
  * @queue: start @op: enum io_queued, or -EAGAIN: no room, commit and retry.
  *	Never calls io_event(). Any other failure is a DONE with op->res
  * @commit: hand what was queued to the kernel without waiting
@@ -231,6 +236,7 @@ struct weir_backend {
 	int (*open)(struct weir_loop *loop);
 	int (*enable)(struct weir_loop *loop);
 	void (*close)(struct weir_loop *loop);
+	void (*submit)(struct weir_loop *loop, struct weir_op *op, const char *where);
 	int (*queue)(struct weir_loop *loop, struct weir_op *op);
 	int (*commit)(struct weir_loop *loop);
 	int (*reap)(struct weir_loop *loop, uint64_t deadline_ns);
@@ -312,17 +318,6 @@ void io_event_nofile(struct weir_loop *loop, struct weir_op *op, int err);
  */
 uint64_t io_parking(struct weir_loop *loop, uint64_t deadline_ns);
 void io_running(struct weir_loop *loop, unsigned int events);
-
-/* io_op_of() - the op of a completion, or NULL (counted) if it is stale */
-static inline struct weir_op *io_op_of(struct weir_loop *loop, uint32_t index, uint32_t gen)
-{
-	const struct io_slot *slot = &loop->slots[index];
-
-	if (index < loop->slots_max && slot->op && slot->gen == gen)
-		return slot->op;
-	loop->stats.stale++;
-	return NULL;
-}
 
 /* io_accept_one() - must this accept be armed for a single connection? */
 bool io_accept_one(const struct weir_loop *loop, const struct weir_op *op);

@@ -14,6 +14,7 @@
 #include "io/await.h"
 #include "io/backend.h"
 #include "io/group.h"
+#include "io/short.h"
 
 static const struct weir_backend *const backends[] = {
 #ifdef CONFIG_URING
@@ -87,8 +88,10 @@ static int slots_open(struct weir_loop *loop)
 			      _Alignof(struct io_slot));
 	if (!loop->slots)
 		return -ENOMEM;
-	for (i = 0; i < loop->slots_max; i++)
+	for (i = 0; i < loop->slots_max; i++) {
 		loop->slots[i].next = i + 1;
+		loop->slots[i].gen = SLOT_GEN_FIRST;
+	}
 	return 0;
 }
 
@@ -193,6 +196,7 @@ int weir_loop_open(struct weir_loop **loopp, const struct weir_loop_opts *given)
 	err = pick_backend(loop);
 	if (err)
 		goto close_offload;
+	op_route(loop);
 	*loopp = loop;
 	return 0;
 
@@ -239,8 +243,10 @@ static void start_parked(struct weir_loop *loop)
 {
 	unsigned int i;
 
-	op_start_waiting(loop);
-	op_retry_accepts(loop);
+	if (!list_empty(&loop->waiting))
+		op_start_waiting(loop);
+	if (!list_empty(&loop->accepts))
+		op_retry_accepts(loop);
 	for (i = 0; i < loop->groups_end; i++) {
 		if (loop->groups[i] && loop->groups[i]->parked)
 			group_rearm(loop->groups[i]);
@@ -267,12 +273,14 @@ static unsigned int run_fibers(struct weir_loop *loop)
 /* How long this turn may block: not past a timer, not if there is work. */
 static uint64_t turn_deadline(struct weir_loop *loop, uint64_t until_ns)
 {
-	uint64_t deadline = min_u64(until_ns, wheel_next_ns(&loop->wheel));
+	uint64_t deadline = until_ns;
 	unsigned int i;
 
 	if (!list_empty(&loop->finished) || posts_wait(loop) || fibers_wait(loop) ||
 	    atomic_load(&loop->stop))
 		return 0;
+	if (!wheel_empty(&loop->wheel))
+		deadline = min_u64(deadline, wheel_next_ns(&loop->wheel));
 	for (i = 0; i < loop->groups_end; i++) {
 		if (loop->groups[i] && group_may_rearm(loop->groups[i]))
 			return 0;
@@ -298,7 +306,8 @@ static int turn(struct weir_loop *loop, uint64_t until_ns)
 
 	loop->stats.turns++;
 	events = list_empty(&loop->finished) ? 0 : op_dispatch_finished(loop);
-	op_expire(loop);
+	if (!wheel_empty(&loop->wheel))
+		op_expire(loop);
 	start_parked(loop);
 	if (events)
 		until_ns = 0;
@@ -309,9 +318,12 @@ static int turn(struct weir_loop *loop, uint64_t until_ns)
 			 weir_strerror(ret));
 		return ret;
 	}
-	events += offload_reap(loop);
-	events += posts_run(loop);
-	events += run_fibers(loop);
+	if (loop->offload.started)
+		events += offload_reap(loop);
+	if (posts_wait(loop))
+		events += posts_run(loop);
+	if (loop->fibers)
+		events += run_fibers(loop);
 	if (loop->hooks.tick)
 		loop->hooks.tick(loop->hooks.ctx);
 	if (loop->nested)
@@ -413,6 +425,8 @@ int weir_loop_run_until(struct weir_loop *loop, struct weir_op *op)
 		return ret;
 	/* Not by looking at the op: its callback may have freed it. */
 	loop->awaited = weir_op_busy(op) ? op : NULL;
+	if (loop->awaited)
+		op_lengthen(op);
 	while (loop->awaited) {
 		if (stop_taken(loop)) {
 			ret = -EINTR;
@@ -524,6 +538,7 @@ int weir_loop_close(struct weir_loop *loop, uint64_t timeout_ns)
 	if (ret)
 		return ret;
 	loop->closing = true;
+	op_route(loop);
 	until_ns = deadline_after(loop_clock(loop), timeout_ns);
 	while (!op_none_left(loop)) {
 		atomic_store(&loop->stop, false);
@@ -575,6 +590,7 @@ int weir_loop_fd(struct weir_loop *loop)
 	if (fd < 0)
 		return fd;
 	loop->nested = true;
+	op_route(loop);
 	/* What was submitted before anybody asked is to be told too. */
 	if (!loop->running)
 		loop_tell(loop);
@@ -594,6 +610,7 @@ uint64_t weir_loop_next_ns(const struct weir_loop *loop)
 void weir_loop_stats(const struct weir_loop *loop, struct weir_loop_stats *stats, size_t sz)
 {
 	struct weir_loop_stats now = loop->stats;
+	unsigned int i;
 
 	assert_owner(loop);
 	now.waiting = loop->waiting_count;
@@ -609,5 +626,11 @@ void weir_loop_stats(const struct weir_loop *loop, struct weir_loop_stats *stats
 		    loop->good[WEIR_OP_READ] + loop->good[WEIR_OP_READV];
 	now.sends = loop->good[WEIR_OP_SEND] + loop->good[WEIR_OP_SENDMSG] +
 		    loop->good[WEIR_OP_WRITE] + loop->good[WEIR_OP_WRITEV];
+	for (i = 0; i < WEIR_OP_MAX; i++) {
+		if (weir_op_defs[i].flags & IO_OPF_IN)
+			now.bytes_in += loop->moved[i];
+		else if (weir_op_defs[i].flags & IO_OPF_OUT)
+			now.bytes_out += loop->moved[i];
+	}
 	stats_copy(stats, sz, &now, sizeof(now));
 }

@@ -27,7 +27,8 @@ enum {
 	OP_MAGIC_BUSY		= 0x0b5e55ed,
 	SLOT_NONE		= UINT32_MAX,
 	SLOT_RESERVE		= 64,		/* for ops that free resources */
-	SLOT_GEN_MASK		= 0xffffff,	/* what fits in user_data */
+	SLOT_GEN_MASK		= 0xffffff,
+	SLOT_GEN_FIRST		= 0x1000000,	/* always set: a backend tells it by that */
 	LOOP_PIPES		= 16,		/* that a loop keeps */
 	GROUPS_MAX		= 8,		/* pools of one loop */
 	FIBER_ROUNDS		= 16,		/* a turn: they may wake each other */
@@ -41,6 +42,7 @@ enum op_state {
 	OP_PARKED,	/* on a group's or loop->accepts: for a buffer or a file */
 	OP_TIMER,	/* on loop->timers and the wheel */
 	OP_ARMED,	/* the backend has it */
+	OP_SHORT,	/* the same, and there is no more to it: see io/short.h */
 	OP_OFFLOADED,	/* the offload threads have it */
 	OP_CLOSING,	/* a close that waits for the file's other ops */
 	OP_FINISHED,	/* on loop->finished: result known, to be dispatched */
@@ -82,6 +84,7 @@ struct io_file {
 enum { IO_HINT_DATAGRAM = 1 << 2 };
 
 struct weir_loop {
+	void (*submit)(struct weir_loop *loop, struct weir_op *op, const char *where);
 	const struct weir_backend *backend;
 	const struct io_sys *sys;
 	void *priv;		/* the backend's */
@@ -146,6 +149,7 @@ struct weir_loop {
 	struct weir_sim_opts sim;
 	struct weir_loop_stats stats;
 	uint64_t good[WEIR_OP_MAX];	/* events without an error, by opcode */
+	uint64_t moved[WEIR_OP_MAX];	/* their results, summed up: bytes of some */
 	char reason[160];
 };
 
@@ -183,7 +187,10 @@ void loop_abandon(struct weir_loop *loop);
 int loop_run_for(struct weir_loop *loop, const bool *woken, void (*cancel)(void *arg),
 		 void *arg);
 
-/* lib/io/op.c */
+/* lib/io/op.c: op_submit() - submit, at any time, whatever it takes */
+void op_submit(struct weir_loop *loop, struct weir_op *op, const char *where);
+/* op_route() - what decides whether ops may go the short way has changed */
+void op_route(struct weir_loop *loop);
 void op_finish(struct weir_loop *loop, struct weir_op *op, int res, enum weir_origin origin);
 void op_start(struct weir_loop *loop, struct weir_op *op);
 void op_end(struct weir_loop *loop, struct weir_op *op, enum op_end why);
@@ -200,7 +207,7 @@ bool op_none_left(const struct weir_loop *loop);
 void loop_tell(struct weir_loop *loop);
 
 /* lib/io/fork.c: fork_watch() - have fork_count raised in each forked child */
-extern unsigned int fork_count;
+extern unsigned int fork_count __attribute__((visibility("hidden")));
 int fork_watch(void);
 
 /* Is this process a child of the loop's? */

@@ -139,8 +139,6 @@ unsigned int offload_reap(struct weir_loop *loop)
 	unsigned int n;
 	struct weir_link done;
 
-	if (!offload->started)
-		return 0;
 	pthread_mutex_lock(&offload->lock);
 	list_take(&done, &offload->done);
 	pthread_mutex_unlock(&offload->lock);

@@ -17,6 +17,7 @@
 #include "io/await.h"
 #include "io/backend.h"
 #include "io/group.h"
+#include "io/short.h"
 #include "io/token.h"
 
 /* lib_priv of a receive from a pool: did it get a buffer since it was armed? */
@@ -35,38 +36,15 @@ int weir_op_busy(const struct weir_op *op)
 	return op->lib_magic == OP_MAGIC_BUSY;
 }
 
-/* slots: the index and generation that stand for an op in the kernel */
-
 static bool slot_get(struct weir_loop *loop, struct weir_op *op)
 {
-	struct io_slot *slot;
-
 	if (op->lib_slot != SLOT_NONE)
 		return true;
 	if (loop->slots_used >= loop->slots_budget &&
 	    !(op_def(op)->flags & IO_OPF_ENDS && loop->slots_used < loop->slots_max))
 		return false;
-	op->lib_slot = loop->slot_free;
-	slot = &loop->slots[op->lib_slot];
-	loop->slot_free = slot->next;
-	slot->op = op;
-	loop->slots_used++;
+	slot_take(loop, op);
 	return true;
-}
-
-static void slot_put(struct weir_loop *loop, struct weir_op *op)
-{
-	struct io_slot *slot;
-
-	if (op->lib_slot == SLOT_NONE)
-		return;
-	slot = &loop->slots[op->lib_slot];
-	slot->op = NULL;
-	slot->gen = (slot->gen + 1) & SLOT_GEN_MASK;
-	slot->next = loop->slot_free;
-	loop->slot_free = op->lib_slot;
-	loop->slots_used--;
-	op->lib_slot = SLOT_NONE;
 }
 
 /* start */
@@ -119,6 +97,7 @@ static void op_wait(struct weir_loop *loop, struct weir_op *op)
 {
 	op->lib_state = OP_WAITING;
 	loop->waiting_count++;
+	op_route(loop);
 	/* One that frees resources has a reserve: it never waits behind the others. */
 	list_add_tail(op_def(op)->flags & IO_OPF_ENDS ? loop->waiting.next : &loop->waiting,
 		      &op->lib_queue);
@@ -268,11 +247,7 @@ static int op_check(const struct weir_loop *loop, const struct weir_op *op)
 	if (op->opcode >= WEIR_OP_MAX || op->flags & ~WEIR_OPF_ALL || op->len > INT32_MAX)
 		return -EINVAL;
 	flags = op_def(op)->flags;
-	if (!op_def(op)->try && op->opcode != WEIR_OP_TIMEOUT)
-		return -EOPNOTSUPP;
 	if (op->flags & WEIR_OPF_MULTISHOT && !(flags & IO_OPF_MULTI))
-		return -EINVAL;
-	if (op->opcode == WEIR_OP_WORK && !op->work.fn)
 		return -EINVAL;
 	if (op_has_file(op) && !io_file_get(loop, op->file))
 		return -EBADF;
@@ -366,7 +341,7 @@ static void op_begin(struct weir_loop *loop, struct weir_op *op)
 		op_start(loop, op);
 }
 
-void weir_submit_at(struct weir_loop *loop, struct weir_op *op, const char *where)
+void op_submit(struct weir_loop *loop, struct weir_op *op, const char *where)
 {
 	assert_owner(loop);
 	op_take(loop, op, where);
@@ -377,6 +352,19 @@ void weir_submit_at(struct weir_loop *loop, struct weir_op *op, const char *wher
 	/* Another loop may be waiting for our descriptor to tell. */
 	if (loop->nested && !loop->running)
 		loop_tell(loop);
+}
+
+void weir_submit_at(struct weir_loop *loop, struct weir_op *op, const char *where)
+{
+	loop->submit(loop, op, where);
+}
+
+void op_route(struct weir_loop *loop)
+{
+	bool is_short = loop->backend->submit && loop->owned && !loop->closing &&
+			!loop->nested && list_empty(&loop->waiting);
+
+	loop->submit = is_short ? loop->backend->submit : op_submit;
 }
 
 /* end */
@@ -390,7 +378,8 @@ static void op_release(struct weir_loop *loop, struct weir_op *op)
 		list_del(&op->lib_wheel);
 	if (op->lib_token.next)
 		token_leave(op);
-	slot_put(loop, op);
+	if (op->lib_slot != SLOT_NONE)
+		slot_drop(loop, op->lib_slot);
 	op->lib_state = OP_IDLE;
 	op->lib_magic = OP_MAGIC_IDLE;
 	if (!list_empty(&op->lib_file))
@@ -400,33 +389,20 @@ static void op_release(struct weir_loop *loop, struct weir_op *op)
 		io_file_free(loop, op->file.index);
 }
 
-static void op_count(struct weir_loop *loop, const struct weir_op *op)
-{
-	struct weir_loop_stats *stats = &loop->stats;
-	uint32_t flags;
-
-	stats->events++;
-	if (op->res < 0) {
-		stats->errors += op->res != -ECANCELED && op->res != -ETIME;
-		return;
-	}
-	flags = op_def(op)->flags;
-	/* What moves bytes counts if it moved some. */
-	if (op->res || !(flags & (IO_OPF_IN | IO_OPF_OUT)))
-		loop->good[op->opcode]++;
-	if (flags & IO_OPF_IN)
-		stats->bytes_in += (uint32_t)op->res;
-	else if (flags & IO_OPF_OUT)
-		stats->bytes_out += (uint32_t)op->res;
-}
-
 static inline void op_event(struct weir_loop *loop, struct weir_op *op, int res,
 			    enum weir_origin origin, bool more)
 {
 	op->res = res;
 	op->origin = (uint8_t)origin;
 	op->more = more;
-	op_count(loop, op);
+	loop->stats.events++;
+	if (res < 0) {
+		loop->stats.errors += res != -ECANCELED && res != -ETIME;
+	} else {
+		/* What moves bytes counts if it moved some. */
+		loop->good[op->opcode] += res || !(op_def(op)->flags & (IO_OPF_IN | IO_OPF_OUT));
+		loop->moved[op->opcode] += (uint32_t)res;
+	}
 	if (!more)
 		op_release(loop, op);
 	op->done(op);
@@ -462,6 +438,7 @@ void op_end(struct weir_loop *loop, struct weir_op *op, enum op_end why)
 {
 	if (op->opcode == WEIR_OP_CLOSE || op->lib_end != OP_END_NONE)
 		return;
+	op_lengthen(op);
 	switch ((enum op_state)op->lib_state) {
 	case OP_PARKED:
 		if (op_group(op))
@@ -488,6 +465,7 @@ void op_end(struct weir_loop *loop, struct weir_op *op, enum op_end why)
 		}
 		break;
 	case OP_IDLE:
+	case OP_SHORT:
 	case OP_CLOSING:
 	case OP_FINISHED:
 	case OP_ALARM:
@@ -591,13 +569,14 @@ void op_start_waiting(struct weir_loop *loop)
 		loop->waiting_count--;
 		op_start(loop, op);
 	}
+	op_route(loop);
 }
 
 void op_retry_accepts(struct weir_loop *loop)
 {
 	struct weir_link parked;
 
-	if (list_empty(&loop->accepts) || loop_clock(loop) < loop->accept_retry_ns)
+	if (loop_clock(loop) < loop->accept_retry_ns)
 		return;
 	list_take(&parked, &loop->accepts);
 	while (!list_empty(&parked)) {
@@ -613,8 +592,6 @@ void op_expire(struct weir_loop *loop)
 {
 	struct weir_link due;
 
-	if (wheel_empty(&loop->wheel))
-		return;
 	list_init(&due);
 	wheel_expire(&loop->wheel, loop_clock(loop), &due);
 	while (!list_empty(&due)) {

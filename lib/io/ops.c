@@ -40,6 +40,11 @@ int nop_try(struct weir_loop *loop, struct weir_op *op, int fd)
 	return 0;
 }
 
+int work_check(const struct weir_loop *loop, const struct weir_op *op)
+{
+	return op->work.fn ? 0 : -EINVAL;
+}
+
 int work_try(struct weir_loop *loop, struct weir_op *op, int fd)
 {
 	return op->work.fn(op->work.arg);

@@ -33,6 +33,7 @@ OP_TRY_DECLARE(nop_try);
 OP_CHECK_DECLARE(poll_check);
 OP_PREP_DECLARE(poll_prep);
 OP_TRY_DECLARE(poll_try);
+OP_CHECK_DECLARE(work_check);
 OP_TRY_DECLARE(work_try);
 
 /* lib/net/ops.c */

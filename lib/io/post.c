@@ -100,8 +100,6 @@ unsigned int posts_run(struct weir_loop *loop)
 	struct weir_post *post, *next;
 	unsigned int n = 0;
 
-	if (!posts_wait(loop))
-		return 0;
 	/* Those that are posted meanwhile wait for the next turn. */
 	for (post = turn_round(atomic_exchange(&loop->posts, NULL)); post; post = next) {
 		next = post->lib_next;

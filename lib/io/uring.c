@@ -13,17 +13,21 @@
 
 #include "io/group.h"
 #include "io/ops.h"
+#include "io/short.h"
 #include "io/uring.h"
 
 enum {
 	ERESTARTSYS	= 512,	/* the kernel's own; a cancelled splice shows it */
+	SHORT_BYTES	= 1 << 14,	/* with more, the bytes are what costs */
 	GEN_SHIFT	= 32,
 };
 
+_Static_assert(SLOT_GEN_FIRST == KIND_OP << (URING_KIND_SHIFT - GEN_SHIFT),
+	       "a generation says that it is of an op");
+
 static uint64_t data_of(const struct weir_loop *loop, const struct weir_op *op)
 {
-	return uring_data(KIND_OP, op->lib_slot |
-			  (uint64_t)loop->slots[op->lib_slot].gen << GEN_SHIFT);
+	return op->lib_slot | (uint64_t)loop->slots[op->lib_slot].gen << GEN_SHIFT;
 }
 
 /* queue and cancel */
@@ -127,20 +131,90 @@ static int uring_queue(struct weir_loop *loop, struct weir_op *op)
 	const struct weir_op_def *def = op_def(op);
 	struct uring *u = uring_of(loop);
 	struct io_uring_sqe *sqe;
+	int queued = IO_QUEUED_PENDING;
 
-	u->inline_ops += !!(def->flags & IO_OPF_INLINE);
-	if (def->flags & IO_OPF_ODD || !def->prep)
-		return queue_odd(loop, op);
-	sqe = io_uring_get_sqe(&u->ring);
-	if (!sqe) {
-		u->inline_ops -= !!(def->flags & IO_OPF_INLINE);
-		return -EAGAIN;
+	if (def->flags & IO_OPF_ODD || !def->prep) {
+		queued = queue_odd(loop, op);
+	} else {
+		sqe = io_uring_get_sqe(&u->ring);
+		if (!sqe)
+			return -EAGAIN;
+		def->prep(loop, op, sqe);
+		sqe->user_data = data_of(loop, op);
+		if (op_has_file(op))
+			set_file(loop, op->file, sqe);
 	}
-	def->prep(loop, op, sqe);
-	sqe->user_data = data_of(loop, op);
-	if (op_has_file(op))
+	u->inline_ops += queued == IO_QUEUED_PENDING && def->flags & IO_OPF_INLINE;
+	return queued;
+}
+
+/* the short way: see io/short.h */
+
+/* The whole of an entry but for its descriptor, whatever was in it before. */
+static inline void fill_short(struct io_uring_sqe *sqe, uint8_t opcode, const void *buf,
+			      uint32_t len, uint32_t flags)
+{
+	sqe->opcode = opcode;
+	sqe->flags = 0;
+	sqe->ioprio = 0;
+	sqe->off = 0;
+	sqe->addr = (uintptr_t)buf;
+	sqe->len = len;
+	sqe->msg_flags = flags;
+	sqe->buf_index = 0;
+	sqe->personality = 0;
+	sqe->file_index = 0;
+	sqe->addr3 = 0;
+	sqe->__pad2[0] = 0;
+}
+
+/* May the bytes that @op names go as they are? What is wrong or large has a longer way. */
+static inline bool is_plain(const struct weir_op_def *def, const struct weir_op *op)
+{
+	return op->xfer.buf && !op->xfer.pool && op->len <= SHORT_BYTES &&
+	       !(op->xfer.msg_flags & ~def->msg_flags);
+}
+
+static inline bool may_go(const struct weir_loop *loop, const struct weir_op *op)
+{
+	const struct io_uring_sq *sq = &uring_of(loop)->ring.sq;
+
+	return op->opcode < WEIR_OP_MAX && !op->flags && !op->deadline_ns && !op->token &&
+	       op->lib_magic != OP_MAGIC_BUSY && op->done && !loop_is_forked(loop) &&
+	       loop->slots_used < loop->slots_budget &&
+	       sq->sqe_tail - io_uring_smp_load_acquire(sq->khead) < sq->ring_entries;
+}
+
+static void uring_submit(struct weir_loop *loop, struct weir_op *op, const char *where)
+{
+	struct uring *u = uring_of(loop);
+	struct io_uring_sq *sq = &u->ring.sq;
+	const struct weir_op_def *def = op_def(op);
+	struct io_file *file = NULL;
+	struct io_uring_sqe *sqe;
+	const struct io_slot *slot;
+
+	if (!may_go(loop, op) || !(def->flags & IO_OPF_SHORT))
+		goto long_way;
+	sqe = &sq->sqes[sq->sqe_tail & sq->ring_mask];
+	if (def->flags & IO_OPF_FILE) {
+		file = io_file_get(loop, op->file);
+		if (!file || !is_plain(def, op))
+			goto long_way;
+		fill_short(sqe, def->sqe, op->xfer.buf, op->len,
+			   (uint32_t)(op->xfer.msg_flags | def->sqe_flags));
 		set_file(loop, op->file, sqe);
-	return IO_QUEUED_PENDING;
+	} else {
+		fill_short(sqe, def->sqe, NULL, 0, 0);
+	}
+	assert_owner(loop);
+	sq->sqe_tail++;
+	slot = short_start(loop, op, file, where);
+	sqe->user_data = op->lib_slot | (uint64_t)slot->gen << GEN_SHIFT;
+	u->inline_ops += !!(def->flags & IO_OPF_INLINE);
+	return;
+long_way:
+	op_submit(loop, op, where);
 }
 
 /*
@@ -185,6 +259,7 @@ static void on_pool(struct weir_loop *loop, struct weir_op *op, int res, uint32_
 	uint32_t bid = flags >> IORING_CQE_BUFFER_SHIFT;
 	bool end;
 
+	uring_of(loop)->news++;
 	if (res > 0 && flags & IORING_CQE_F_MORE && !(op_def(op)->flags & IO_OPF_HEADED)) {
 		io_event_lease(loop, op, (uint32_t)res, bid, true);
 		return;
@@ -248,87 +323,92 @@ static int through_descriptor(struct weir_loop *loop, struct weir_op *op, int fd
 	return res;
 }
 
-static void on_odd(struct weir_loop *loop, struct weir_op *op, const struct io_uring_cqe *cqe)
+static void on_odd(struct weir_loop *loop, struct weir_op *op, int res, uint32_t flags)
 {
 	if (op->opcode == WEIR_OP_ACCEPT)
-		uring_on_accept(loop, op, cqe->res, cqe->flags);
+		uring_on_accept(loop, op, res, flags);
 	else if (op_opens(op) && !op_opens_plain(op))
-		uring_on_open(loop, op, cqe->res);
+		uring_on_open(loop, op, res);
 	else if (op->flags & WEIR_OPF_MULTISHOT)
-		on_poll(loop, op, cqe->res, cqe->flags);
-	else if (is_installed(op) && cqe->res >= 0)
-		io_event(loop, op, through_descriptor(loop, op, cqe->res), false);
+		on_poll(loop, op, res, flags);
+	else if (is_installed(op) && res >= 0)
+		io_event(loop, op, through_descriptor(loop, op, res), false);
 	else
-		io_event(loop, op, cqe->res == -ERESTARTSYS ? -EINTR : cqe->res, false);
+		io_event(loop, op, res == -ERESTARTSYS ? -EINTR : res, false);
 }
 
-static void on_op(struct weir_loop *loop, const struct io_uring_cqe *cqe)
+static void on_op(struct weir_loop *loop, struct weir_op *op, int res, uint32_t flags)
 {
-	uint32_t flags;
-	struct uring *u = uring_of(loop);
-	struct weir_op *op = io_op_of(loop, (uint32_t)cqe->user_data,
-				      (cqe->user_data >> GEN_SHIFT) & SLOT_GEN_MASK);
-
-	if (!op)
-		return;
-	flags = op_def(op)->flags;
-	u->news += !(flags & IO_OPF_INLINE);
+	op_lengthen(op);
 	if (op_group(op))
-		on_pool(loop, op, cqe->res, cqe->flags);
-	else if (!(flags & IO_OPF_ODD) && !(op->flags & WEIR_OPF_MULTISHOT))
-		io_event(loop, op, cqe->res == -ERESTARTSYS ? -EINTR : cqe->res, false);
+		on_pool(loop, op, res, flags);
 	else
-		on_odd(loop, op, cqe);
+		on_odd(loop, op, res, flags);
+}
+
+/* What is no operation of a user. */
+static bool on_other(struct weir_loop *loop, uint64_t data, int res)
+{
+	switch (uring_kind(data)) {
+	case KIND_OP:
+		loop->stats.stale++;
+		break;
+	case KIND_WAKE:
+		on_wake(loop);
+		break;
+	case KIND_BELL:
+		/* Before posts_run() looks: see lib/io/post.c. */
+		atomic_store(&loop->bell, false);
+		break;
+	case KIND_BELL_LOST:
+		uring_on_bell_lost(loop, data & URING_DATA_MASK, res);
+		break;
+	case KIND_ARRIVED:
+		uring_on_arrived(loop, data & URING_DATA_MASK, res);
+		return true;
+	case KIND_SENT:
+		uring_on_sent(loop, data & URING_DATA_MASK, res);
+		break;
+	case KIND_QUIET:
+		break;
+	}
+	return false;
+}
+
+/* Does it end well what went the short way? Without bytes it is an end of another kind. */
+static inline bool is_short(const struct weir_op *op, int res)
+{
+	return op->lib_state == OP_SHORT && (res > 0 || (!res && op->opcode == WEIR_OP_NOP));
 }
 
 int uring_dispatch(struct weir_loop *loop)
 {
-	struct uring *u = uring_of(loop);
-	struct io_uring_cq *cq = &u->ring.cq;
+	struct io_uring_cq *cq = &uring_of(loop)->ring.cq;
 	unsigned int head = *cq->khead;
 	/* Those that come meanwhile wait for the next turn: it stays bounded. */
-	unsigned int n = io_uring_smp_load_acquire(cq->ktail) - head;
+	unsigned int end = io_uring_smp_load_acquire(cq->ktail);
 	unsigned int mask = *cq->kring_mask;
-	unsigned int i;
 	int events = 0;
 
-	for (i = 0; i < n; i++) {
-		const struct io_uring_cqe *at = &cq->cqes[(head + i) & mask];
-		struct io_uring_cqe cqe;
-
+	while (head != end) {
+		const struct io_uring_cqe *at = &cq->cqes[head & mask];
 		/* One by one, as they were stored: a wider load would wait for them. */
-		cqe.user_data = IO_URING_READ_ONCE(at->user_data);
-		cqe.res = IO_URING_READ_ONCE(at->res);
-		cqe.flags = IO_URING_READ_ONCE(at->flags);
-		io_uring_smp_store_release(cq->khead, head + i + 1);
-		if (uring_kind(cqe.user_data) == KIND_OP) {
-			events++;
-			on_op(loop, &cqe);
+		uint64_t data = IO_URING_READ_ONCE(at->user_data);
+		int res = IO_URING_READ_ONCE(at->res);
+		uint32_t flags = IO_URING_READ_ONCE(at->flags);
+		uint32_t index = (uint32_t)data;
+		const struct io_slot *slot = &loop->slots[index];
+
+		io_uring_smp_store_release(cq->khead, ++head);
+		if (index >= loop->slots_max || slot->gen != data >> GEN_SHIFT) {
+			events += on_other(loop, data, res);
 			continue;
 		}
-		switch (uring_kind(cqe.user_data)) {
-		case KIND_OP:
-			break;
-		case KIND_WAKE:
-			on_wake(loop);
-			break;
-		case KIND_BELL:
-			/* Before posts_run() looks: see lib/io/post.c. */
-			atomic_store(&loop->bell, false);
-			break;
-		case KIND_BELL_LOST:
-			uring_on_bell_lost(loop, &cqe);
-			break;
-		case KIND_ARRIVED:
-			events++;
-			uring_on_arrived(loop, &cqe);
-			break;
-		case KIND_SENT:
-			uring_on_sent(loop, &cqe);
-			break;
-		case KIND_QUIET:
-			break;
-		}
+		events++;
+		if (is_short(slot->op, res))
+			short_end(loop, slot->op, index, res);
+		else
+			on_op(loop, slot->op, res, flags);
 	}
 	return events;
 }
@@ -349,6 +429,7 @@ const struct weir_backend weir_backend_uring = {
 	.open		= uring_open,
 	.enable		= uring_start,
 	.close		= uring_close,
+	.submit		= uring_submit,
 	.queue		= uring_queue,
 	.commit		= uring_commit,
 	.reap		= uring_reap,

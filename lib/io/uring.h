@@ -39,7 +39,7 @@ struct uring {
 	uint64_t ops;			/* bit n: the kernel has operation n */
 	uint32_t features;
 	uint32_t inline_ops;		/* queued ops that likely end at submission */
-	uint64_t news;			/* events since noted_ns, those ops not counted */
+	uint64_t news;			/* receives since noted_ns that a pool served */
 	uint64_t noted_ns;
 	uint64_t rate;			/* of events in one batch time, times 256 */
 	bool deferred;			/* DEFER_TASKRUN */
@@ -82,11 +82,11 @@ void uring_on_open(struct weir_loop *loop, struct weir_op *op, int res);
 
 /* lib/io/uring_peer.c: uring_bell() is weir_backend.bell */
 int uring_bell(struct weir_loop *loop, struct weir_loop *to);
-void uring_on_bell_lost(struct weir_loop *loop, const struct io_uring_cqe *cqe);
+void uring_on_bell_lost(struct weir_loop *loop, uint64_t data, int res);
 int uring_send_file(struct weir_loop *loop, uint32_t file, struct weir_loop *to,
 		    struct weir_pass *pass);
-void uring_on_arrived(struct weir_loop *loop, const struct io_uring_cqe *cqe);
-void uring_on_sent(struct weir_loop *loop, const struct io_uring_cqe *cqe);
+void uring_on_arrived(struct weir_loop *loop, uint64_t data, int res);
+void uring_on_sent(struct weir_loop *loop, uint64_t data, int res);
 void uring_lose_bells(struct weir_loop *loop);
 
 /* lib/io/uring_setup.c */

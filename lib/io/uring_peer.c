@@ -35,12 +35,12 @@ static void bell_lost(uint64_t data)
 	weir_loop_wake(to);
 }
 
-void uring_on_bell_lost(struct weir_loop *loop, const struct io_uring_cqe *cqe)
+void uring_on_bell_lost(struct weir_loop *loop, uint64_t data, int res)
 {
 	/* No such thing in this kernel. */
-	if (cqe->res == -EINVAL || cqe->res == -EOPNOTSUPP)
+	if (res == -EINVAL || res == -EOPNOTSUPP)
 		uring_of(loop)->no_bell = true;
-	bell_lost(cqe->user_data);
+	bell_lost(data);
 }
 
 /* The completion there is covered by the place that is kept there. */
@@ -57,25 +57,24 @@ int uring_send_file(struct weir_loop *loop, uint32_t file, struct weir_loop *to,
 	return 0;
 }
 
-void uring_on_arrived(struct weir_loop *loop, const struct io_uring_cqe *cqe)
+void uring_on_arrived(struct weir_loop *loop, uint64_t data, int res)
 {
-	pass_arrived(loop, (struct weir_pass *)(uintptr_t)(cqe->user_data & URING_DATA_MASK),
-		     (uint32_t)cqe->res);
+	pass_arrived(loop, (struct weir_pass *)(uintptr_t)data, (uint32_t)res);
 }
 
-void uring_on_sent(struct weir_loop *loop, const struct io_uring_cqe *cqe)
+void uring_on_sent(struct weir_loop *loop, uint64_t data, int res)
 {
-	uint32_t file = (uint32_t)(cqe->user_data & URING_DATA_MASK);
+	uint32_t file = (uint32_t)data;
 	struct io_uring_sqe *sqe;
 
-	if (cqe->res >= 0) {
+	if (res >= 0) {
 		sqe = uring_sqe(loop);
 		if (sqe) {
 			io_uring_prep_close_direct(sqe, file);
 			uring_quiet(sqe);
 		}
 	}
-	pass_sent(loop, file, cqe->res < 0 ? cqe->res : 0);
+	pass_sent(loop, file, res < 0 ? res : 0);
 }
 
 /* A loop that is given up in the middle of a turn leaves bells that never sounded. */
