@@ -31,6 +31,7 @@
 
 #define LIMIT_NS	(10 * NSEC_PER_SEC)
 #define STALL_NS	(4 * NSEC_PER_SEC)
+#define REGISTER_MEM_REGION 34	/* IORING_REGISTER_MEM_REGION of <linux/io_uring.h> */
 #define SETTLE_NS	(50 * NSEC_PER_MSEC)	/* nothing is expected to come */
 
 #ifdef CONFIG_URING
@@ -40,9 +41,14 @@
 #define REFUSED_VARIANT(fixture)					\
 	struct has_refused_##fixture;					\
 	FIXTURE_VARIANT_ADD(fixture, refused) { .name = "refused" }
+/* For waits: uring, where the kernel refuses to keep what they are for. */
+#define COPIED_VARIANT(fixture)						\
+	struct has_copied_##fixture;					\
+	FIXTURE_VARIANT_ADD(fixture, copied) { .name = "copied" }
 #else
 #define URING_VARIANT(fixture) struct no_uring_##fixture
 #define REFUSED_VARIANT(fixture) struct no_refused_##fixture
+#define COPIED_VARIANT(fixture) struct no_copied_##fixture
 #endif
 
 /* The variants of a fixture whose tests need descriptors and real time: uring, epoll. */
@@ -142,6 +148,11 @@ static inline int open_variant(struct weir_loop **loopp, struct weir_loop_opts *
 		if (refuse(SYS_io_uring_setup, EPERM))
 			return -EPERM;
 		opts->backend = NULL;
+	}
+	if (opts->backend && !strcmp(opts->backend, "copied")) {
+		if (refuse_if(SYS_io_uring_register, 1, BPF_JEQ, REGISTER_MEM_REGION, EINVAL))
+			return -EPERM;
+		opts->backend = "uring";
 	}
 	return weir_loop_open(loopp, opts);
 }

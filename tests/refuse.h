@@ -26,14 +26,22 @@
 #define AUDIT_ARCH_HERE	0
 #endif
 
-/* From now on system call @nr fails with @err in this process. 0 or -errno. */
-static inline int refuse(uint32_t nr, uint32_t err)
+/*
+ * From now on system call @nr fails with @err in this process, if the low half of its
+ * argument @arg compares with @value as BPF_JEQ, BPF_JGE or BPF_JSET say. 0 or -errno.
+ */
+static inline int refuse_if(uint32_t nr, unsigned int arg, uint16_t compare, uint32_t value,
+			    uint32_t err)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_HERE, 0, 3),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_HERE, 0, 5),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 3),
+		/* All of AUDIT_ARCH_HERE are little-endian. */
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 (uint32_t)offsetof(struct seccomp_data, args) + 8 * arg),
+		BPF_JUMP((uint16_t)(BPF_JMP | BPF_K | compare), value, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | err),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
@@ -45,6 +53,12 @@ static inline int refuse(uint32_t nr, uint32_t err)
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
 		return -errno;
 	return 0;
+}
+
+/* The same, whatever its arguments. */
+static inline int refuse(uint32_t nr, uint32_t err)
+{
+	return refuse_if(nr, 0, BPF_JGE, 0, err);
 }
 
 #endif /* TESTS_REFUSE_H */

@@ -42,6 +42,9 @@ struct uring {
 	uint64_t news;			/* receives since noted_ns that a pool served */
 	uint64_t noted_ns;
 	uint64_t rate;			/* of events in one batch time, times 256 */
+	struct uring_reg_wait *wait;	/* what a wait is for: a page */
+	size_t wait_bytes;
+	bool wait_known;		/* the kernel has that page: nothing is copied */
 	bool deferred;			/* DEFER_TASKRUN */
 	bool polled;			/* SQPOLL: a kernel thread takes the entries */
 	bool accept_one;		/* multishot accepts are not to be trusted */

@@ -75,6 +75,32 @@ static void napi_open(struct weir_loop *loop, struct uring *u)
 			 weir_strerror(err));
 }
 
+/*
+ * What a wait is for stands in a page that the kernel reads where it is. Only a ring
+ * that is disabled still takes one.
+ */
+static void wait_register(struct weir_loop *loop, struct uring *u)
+{
+	struct uring_region region = {
+		.user_addr = (uintptr_t)u->wait,
+		.size = u->wait_bytes,
+		.flags = URING_REGION_USER,
+	};
+	struct uring_region_reg reg = {
+		.region = (uintptr_t)&region,
+		.flags = URING_REGION_WAIT,
+	};
+	int err = io_uring_register((unsigned int)u->ring.ring_fd, URING_REGISTER_MEM_REGION, &reg,
+				    1);
+
+	u->wait_known = err >= 0;
+	if (u->wait_known)
+		loop_log(loop, WEIR_LOG_DEBUG, "uring: what waits are for is registered");
+	else
+		loop_log(loop, WEIR_LOG_DEBUG, "uring: what waits are for is copied each time: %s",
+			 weir_strerror(err));
+}
+
 static int ring_open(struct weir_loop *loop, struct uring *u)
 {
 	const struct weir_loop_opts *opts = &loop->opts;
@@ -156,9 +182,15 @@ int uring_open(struct weir_loop *loop)
 	if (!u)
 		return -ENOMEM;
 	list_init(&u->accepts);
+	u->wait_bytes = (size_t)sysconf(_SC_PAGESIZE);
+	u->wait = mem_get(&loop->alloc, 1, u->wait_bytes, u->wait_bytes);
+	if (!u->wait) {
+		err = -ENOMEM;
+		goto free_state;
+	}
 	err = ring_open(loop, u);
 	if (err)
-		goto free_state;
+		goto free_wait;
 	if (!(u->features & IORING_FEAT_EXT_ARG)) {
 		err = -ENOSYS;
 		snprintf(loop->reason, sizeof(loop->reason), "io_uring here is too old: no "
@@ -168,6 +200,7 @@ int uring_open(struct weir_loop *loop)
 	err = tables_open(loop, u);
 	if (err)
 		goto exit_ring;
+	wait_register(loop, u);
 	napi_open(loop, u);
 	if (!(u->features & URING_FEAT_MIN_TIMEOUT))
 		loop_log(loop, WEIR_LOG_INFO, "uring: no minimum wait here, batching: off");
@@ -181,6 +214,8 @@ int uring_open(struct weir_loop *loop)
 
 exit_ring:
 	io_uring_queue_exit(&u->ring);
+free_wait:
+	mem_put(&loop->alloc, u->wait, 1, u->wait_bytes);
 free_state:
 	mem_put(&loop->alloc, u, 1, sizeof(*u));
 	return err;
@@ -210,6 +245,7 @@ void uring_close(struct weir_loop *loop)
 	uring_lose_bells(loop);
 	uring_nest_close(loop);
 	io_uring_queue_exit(&u->ring);
+	mem_put(&loop->alloc, u->wait, 1, u->wait_bytes);
 	mem_put(&loop->alloc, u, 1, sizeof(*u));
 	loop->priv = NULL;
 }

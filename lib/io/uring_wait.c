@@ -135,30 +135,44 @@ static unsigned int wanted(const struct weir_loop *loop, const struct uring *u)
 	return min_u32(sources / 2, loop->opts.batch_max) + u->inline_ops;
 }
 
+/* Fill in what the next wait is for. */
+static void wait_set(struct weir_loop *loop, struct uring_reg_wait *wait, unsigned int min,
+		     uint64_t deadline_ns)
+{
+	uint64_t now, left;
+
+	wait->min_wait_usec = min > 1 ? loop->opts.batch_wait_us : 0;
+	wait->flags = 0;
+	if (deadline_ns == DEADLINE_NONE)
+		return;
+	/* The cached time is as old as the last callbacks were slow. */
+	now = loop->sys->now(loop);
+	left = deadline_ns > now ? deadline_ns - now : 0;
+	wait->ts.tv_sec = (int64_t)(left / NSEC_PER_SEC);
+	wait->ts.tv_nsec = (long long)(left % NSEC_PER_SEC);
+	wait->flags = URING_WAIT_TS;
+}
+
 static int wait_events(struct weir_loop *loop, uint64_t deadline_ns)
 {
 	struct uring *u = uring_of(loop);
-	unsigned int flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
-	struct __kernel_timespec ts;
+	struct uring_reg_wait *wait = u->wait;
 	struct uring_wait_arg arg = { 0 };
+	unsigned int flags = IORING_ENTER_GETEVENTS;
 	unsigned int min = wanted(loop, u);
-	uint64_t now, left;
 
 	if (u->features & URING_FEAT_NO_IOWAIT)
 		flags |= URING_ENTER_NO_IOWAIT;
-	if (min > 1)
-		arg.min_wait_usec = loop->opts.batch_wait_us;
-	if (deadline_ns != DEADLINE_NONE) {
-		/* The cached time is as old as the last callbacks were slow. */
-		now = loop->sys->now(loop);
-		left = deadline_ns > now ? deadline_ns - now : 0;
-		ts.tv_sec = (int64_t)(left / NSEC_PER_SEC);
-		ts.tv_nsec = (long long)(left % NSEC_PER_SEC);
-		arg.ts = (uintptr_t)&ts;
-	}
-	/* An argument is copied and looked at: none is cheaper. */
-	if (min == 1 && !arg.ts)
-		return enter(loop, min, flags & ~IORING_ENTER_EXT_ARG, NULL, 0);
+	/* An argument is looked at, and maybe copied: none is cheaper. */
+	if (min == 1 && deadline_ns == DEADLINE_NONE)
+		return enter(loop, min, flags, NULL, 0);
+	wait_set(loop, wait, min, deadline_ns);
+	flags |= IORING_ENTER_EXT_ARG;
+	/* Instead of an address: where in the page it is. */
+	if (u->wait_known)
+		return enter(loop, min, flags | URING_ENTER_EXT_ARG_REG, NULL, sizeof(*wait));
+	arg.min_wait_usec = wait->min_wait_usec;
+	arg.ts = wait->flags ? (uintptr_t)&wait->ts : 0;
 	return enter(loop, min, flags, &arg, sizeof(arg));
 }
 
