@@ -39,17 +39,20 @@ enum weir_loop_limits {
 };
 
 /**
- * enum weir_loop_flags - how a loop waits
+ * enum weir_loop_flags - how a loop waits and receives
  * @WEIR_LOOP_NO_BATCH: never wait for more than one completion. Less latency
  *	at middling load, more system calls and processor time at high load.
  * @WEIR_LOOP_SQPOLL: a kernel thread of the ring submits; it polls, and costs a
  *	processor while there is work. For uring; others log that it has no effect
+ * @WEIR_LOOP_NO_BUNDLE: a completion brings one buffer of a pool, also where the
+ *	kernel can fill several at once. For uring; others never do
  * @WEIR_LOOP_ALL: every flag this version knows; others are refused
  */
 enum weir_loop_flags {
 	WEIR_LOOP_NO_BATCH	= 1 << 0,
 	WEIR_LOOP_SQPOLL	= 1 << 1,
-	WEIR_LOOP_ALL		= WEIR_LOOP_NO_BATCH | WEIR_LOOP_SQPOLL,
+	WEIR_LOOP_NO_BUNDLE	= 1 << 2,
+	WEIR_LOOP_ALL		= WEIR_LOOP_NO_BATCH | WEIR_LOOP_SQPOLL | WEIR_LOOP_NO_BUNDLE,
 };
 
 /**
@@ -195,6 +198,7 @@ struct weir_loop_opts {
  * @posts: messages that arrived
  * @posts_refused: messages refused because too many were waiting
  * @bells: times that another loop was told of a message through the ring
+ * @bundled: buffers of pools that came with the completion of another one
  */
 struct weir_loop_stats {
 	uint64_t turns;
@@ -223,6 +227,7 @@ struct weir_loop_stats {
 	uint64_t posts;
 	uint64_t posts_refused;
 	uint64_t bells;
+	uint64_t bundled;
 };
 
 /**

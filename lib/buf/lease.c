@@ -44,5 +44,5 @@ uint32_t weir_lease_len(const struct weir_lease *lease)
 uint32_t weir_lease_size(const struct weir_lease *lease)
 {
 	check_owner(lease);
-	return lease->group->buf_bytes;
+	return lease->size;
 }

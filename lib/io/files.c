@@ -84,9 +84,14 @@ struct weir_file io_file_fixed(struct weir_loop *loop, uint32_t index)
 
 void io_file_type(struct weir_loop *loop, struct weir_file file, int type)
 {
+	uint16_t *hints = &loop->files[file.index].hints;
+
 	type &= ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (type != SOCK_STREAM && type != SOCK_SEQPACKET)
-		loop->files[file.index].hints |= IO_HINT_DATAGRAM;
+	if (type == SOCK_STREAM)
+		return;
+	*hints |= IO_HINT_RECORDS;
+	if (type != SOCK_SEQPACKET)
+		*hints |= IO_HINT_DATAGRAM;
 }
 
 void io_file_free(struct weir_loop *loop, uint32_t index)

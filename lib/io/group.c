@@ -37,7 +37,8 @@ int group_open(struct io_group *group)
 
 		lease->group = group;
 		lease->data = group->slab + (size_t)i * group->buf_bytes;
-		lease->bid = i;
+		lease->size = group->buf_bytes;
+		lease->bid = (uint16_t)i;
 	}
 	for (group->spare = 0; group->spare < group->spare_max; group->spare++)
 		group->spares[group->spare] = (uint16_t)group->spare;

@@ -14,8 +14,9 @@ struct weir_lease {
 	unsigned char *data;
 	uint32_t refs;
 	uint32_t len;		/* bytes received into it */
-	uint32_t bid;
-	uint32_t pad;
+	uint32_t size;
+	uint16_t bid;
+	uint16_t next;		/* uring: put into its ring behind this one */
 };
 
 struct io_group {
@@ -40,6 +41,8 @@ struct io_group {
 	struct weir_link hungry;	/* those that another left without a buffer */
 	void (*spare_freed)(struct io_group *group);	/* set while someone waits for one */
 	uint32_t mask;			/* uring: places of its ring, less one */
+	uint32_t bundle_bytes;		/* uring: most in one completion; 0: one buffer */
+	uint16_t last;			/* uring: the last that was put into its ring */
 	void *priv;			/* the backend's */
 };
 

@@ -77,11 +77,14 @@ struct io_file {
 	uint32_t pins;		/* ops of two files in flight on it, on its list or not */
 	uint8_t state;		/* enum io_file_state */
 	uint8_t armed;		/* readiness backends: poll events registered */
-	uint16_t hints;		/* IO_HINT_DATAGRAM; readiness backends: enum ready_hints */
+	uint16_t hints;		/* IO_HINT_*; readiness backends: enum ready_hints */
 };
 
-/* io_file.hints: a socket of datagrams, where one without bytes is not the end. */
-enum { IO_HINT_DATAGRAM = 1 << 2 };
+/*
+ * io_file.hints: a socket of datagrams, where one without bytes is not the end; a
+ * socket of records, datagrams among them, of which a receive takes one.
+ */
+enum { IO_HINT_DATAGRAM = 1 << 2, IO_HINT_RECORDS = 1 << 3 };
 
 struct weir_loop {
 	void (*submit)(struct weir_loop *loop, struct weir_op *op, const char *where);

@@ -52,7 +52,7 @@ static const struct probe_row {
 		PROBE_ACCEPT, true },
 	[PROBE_RECV] = { "recv_multishot", "one receive for many messages", probe_recv,
 		PROBE_BUF_RING, true },
-	[PROBE_BUNDLE] = { "recv_bundle", "several buffers in one completion (Linux 6.10)",
+	[PROBE_BUNDLE] = { "recv_bundle", "several buffers in one completion (Linux 6.17)",
 		probe_bundle, PROBE_RECV, false },
 	[PROBE_BUF_INC] = { "buf_inc", "one buffer for several messages (Linux 6.12)",
 		probe_buf_inc, PROBE_RECV, false },

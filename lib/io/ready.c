@@ -328,7 +328,7 @@ static unsigned int run_accept(struct weir_loop *loop, struct weir_op *op)
 			return n;
 		}
 		loop->files[op->accepted.index].hints |=
-			file_of(loop, op)->hints & READY_HINT_STREAM;
+			file_of(loop, op)->hints & (READY_HINT_STREAM | IO_HINT_RECORDS);
 		io_event(loop, op, res, more);
 		if (!more || interrupted(loop, op))
 			return n;

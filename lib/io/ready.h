@@ -23,7 +23,7 @@ enum {
  */
 enum ready_hints {
 	READY_HINT_STREAM	= 1 << 0,
-	READY_HINT_MORE		= 1 << 1,	/* the next bit is IO_HINT_DATAGRAM */
+	READY_HINT_MORE		= 1 << 1,	/* the next two are IO_HINT_* */
 	READY_HINT_OWN		= 1 << 8,	/* this bit and higher: the backend's */
 };
 

@@ -253,6 +253,14 @@ static void on_wake(struct weir_loop *loop)
 	wake_arm(loop);
 }
 
+static void on_bytes(struct weir_loop *loop, struct weir_op *op, uint32_t len, uint32_t bid)
+{
+	if (len > op_group(op)->buf_bytes)
+		uring_on_bundle(loop, op, len, bid);
+	else
+		io_event_lease(loop, op, len, bid, true);
+}
+
 static void on_pool(struct weir_loop *loop, struct weir_op *op, int res, uint32_t flags)
 {
 	struct io_group *group = op_group(op);
@@ -261,7 +269,7 @@ static void on_pool(struct weir_loop *loop, struct weir_op *op, int res, uint32_
 
 	uring_of(loop)->news++;
 	if (res > 0 && flags & IORING_CQE_F_MORE && !(op_def(op)->flags & IO_OPF_HEADED)) {
-		io_event_lease(loop, op, (uint32_t)res, bid, true);
+		on_bytes(loop, op, (uint32_t)res, bid);
 		return;
 	}
 	if (res == -ENOBUFS) {
@@ -276,7 +284,7 @@ static void on_pool(struct weir_loop *loop, struct weir_op *op, int res, uint32_
 		return;
 	}
 	if (res)
-		io_event_lease(loop, op, (uint32_t)res, bid, true);
+		on_bytes(loop, op, (uint32_t)res, bid);
 	else
 		io_event(loop, op, 0, true);
 	if (!(flags & IORING_CQE_F_MORE))

@@ -109,4 +109,7 @@ int uring_group_open(struct weir_loop *loop, struct io_group *group);
 void uring_group_close(struct weir_loop *loop, struct io_group *group);
 void uring_group_put(struct weir_loop *loop, struct io_group *group, uint32_t bid);
 
+/* uring_on_bundle() - @len bytes came in several buffers, of which @bid is the first */
+void uring_on_bundle(struct weir_loop *loop, struct weir_op *op, uint32_t len, uint32_t bid);
+
 #endif /* IO_URING_H */

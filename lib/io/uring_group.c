@@ -8,19 +8,19 @@
 #include <sys/resource.h>
 
 #include "io/group.h"
+#include "io/probe.h"
 #include "io/uring.h"
+
+/*
+ * A bundle is cut off at so many buffers, and the socket goes on after the others:
+ * as many as the kernel's multishot fills in a row without. Cut off at fewer it
+ * costs more than it saves.
+ */
+enum { BUNDLE_MIN = 16, BUNDLE_MAX = 32 };
 
 static size_t ring_bytes(const struct io_group *group)
 {
 	return round_up_pow2(group->count) * sizeof(struct io_uring_buf);
-}
-
-static void buf_add(struct io_group *group, uint32_t bid, uint32_t at)
-{
-	struct io_uring_buf_ring *ring = group->priv;
-
-	io_uring_buf_ring_add(ring, group->leases[bid].data, group->buf_bytes, (uint16_t)bid,
-			      (int)round_up_pow2(group->count) - 1, (int)at);
 }
 
 /*
@@ -47,6 +47,24 @@ static void slab_register(struct weir_loop *loop, struct io_group *group)
 		 (unsigned long long)limit.rlim_cur);
 }
 
+/*
+ * A bundle that could take all the buffers there are ends its multishot, even if it
+ * takes one: so it may take no more than are left when nothing is armed any more.
+ */
+static void bundle_open(struct weir_loop *loop, struct io_group *group)
+{
+	uint32_t most = min_u32(group->low, BUNDLE_MAX);
+
+	if (loop->opts.flags & WEIR_LOOP_NO_BUNDLE || most < BUNDLE_MIN)
+		return;
+	if (!probe_works(PROBE_BUNDLE)) {
+		loop_log(loop, WEIR_LOG_INFO, "uring: several buffers in one completion: %s",
+			 weir_uring_features(NULL)[PROBE_BUNDLE].why);
+		return;
+	}
+	group->bundle_bytes = most * group->buf_bytes;
+}
+
 int uring_group_open(struct weir_loop *loop, struct io_group *group)
 {
 	struct io_uring_buf_reg reg = { 0 };
@@ -69,10 +87,11 @@ int uring_group_open(struct weir_loop *loop, struct io_group *group)
 	io_uring_buf_ring_init(ring);
 	group->priv = ring;
 	group->mask = reg.ring_entries - 1;
+	group->last = (uint16_t)group->spare_max;
 	for (bid = group->spare_max; bid < group->count; bid++)
-		buf_add(group, bid, bid - group->spare_max);
-	io_uring_buf_ring_advance(ring, (int)(group->count - group->spare_max));
+		uring_group_put(loop, group, bid);
 	slab_register(loop, group);
+	bundle_open(loop, group);
 	return 0;
 }
 
@@ -97,4 +116,26 @@ void uring_group_put(struct weir_loop *loop, struct io_group *group, uint32_t bi
 	buf->len = group->buf_bytes;
 	buf->bid = (uint16_t)bid;
 	io_uring_smp_store_release(&ring->tail, (uint16_t)(ring->tail + 1));
+	group->leases[group->last].next = (uint16_t)bid;
+	group->last = (uint16_t)bid;
+}
+
+/*
+ * The kernel names the first buffer. It filled those that follow it in the ring,
+ * each but the last one whole. None of them comes back, and so moves in the ring,
+ * before its own lease ends.
+ */
+void uring_on_bundle(struct weir_loop *loop, struct weir_op *op, uint32_t len, uint32_t bid)
+{
+	const struct io_group *group = op_group(op);
+
+	while (len > group->buf_bytes) {
+		uint32_t next = group->leases[bid].next;
+
+		len -= group->buf_bytes;
+		loop->stats.bundled++;
+		io_event_lease(loop, op, group->buf_bytes, bid, true);
+		bid = next;
+	}
+	io_event_lease(loop, op, len, bid, true);
 }

@@ -79,6 +79,8 @@ void uring_on_accept(struct weir_loop *loop, struct weir_op *op, int res, uint32
 		return;
 	}
 	op->accepted = io_file_fixed(loop, (uint32_t)res);
+	loop->files[op->accepted.index].hints |= loop->files[op->file.index].hints &
+						 IO_HINT_RECORDS;
 	if (!(op->flags & WEIR_OPF_MULTISHOT)) {
 		io_event(loop, op, 0, false);
 		return;

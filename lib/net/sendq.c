@@ -140,7 +140,7 @@ int weir_conn_send_lease(struct weir_conn *conn, struct weir_lease *lease, uint3
 	int err;
 
 	assert_owner(conn->loop);
-	if (offset > lease->group->buf_bytes || len > lease->group->buf_bytes - offset)
+	if (offset > lease->size || len > lease->size - offset)
 		return -EINVAL;
 	if (conn->state != CONN_OPEN)
 		return -EPIPE;
