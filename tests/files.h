@@ -5,6 +5,8 @@
 #ifndef TESTS_FILES_H
 #define TESTS_FILES_H
 
+#include <dirent.h>
+
 #include "backends.h"
 
 #define DO_OP(loop, prep, ...)						\
@@ -42,6 +44,19 @@
 	DO_OP(loop, weir_prep_rename, from, to, flags)
 #define do_splice(loop, from, off_in, to, off_out, len) \
 	DO_OP(loop, weir_prep_splice, from, off_in, to, off_out, len, 0)
+
+/* How many descriptors this process has open. */
+static inline unsigned int open_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned int n = 0;
+
+	while (dir && readdir(dir))
+		n++;
+	if (dir)
+		closedir(dir);
+	return n;
+}
 
 /* *@filep is the new file on success. */
 static inline int do_open(struct weir_loop *loop, const char *path, int flags,

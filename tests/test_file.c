@@ -2,7 +2,6 @@
 /*
  * test_file.c - reading and writing files; handles of descriptors
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -191,18 +190,6 @@ FIXTURE_SETUP(fd)
 FIXTURE_TEARDOWN(fd)
 {
 	EXPECT_EQ(0, weir_loop_close(self->loop, LIMIT_NS));
-}
-
-static unsigned int open_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int n = 0;
-
-	while (dir && readdir(dir))
-		n++;
-	if (dir)
-		closedir(dir);
-	return n;
 }
 
 TEST_F(fd, reading_a_pipe_waits_for_data_and_holds_up_nobody)

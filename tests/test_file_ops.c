@@ -11,6 +11,7 @@
 
 #include "backends.h"
 #include "files.h"
+#include "lean.h"
 #include "kselftest_harness.h"
 
 FIXTURE(ops)
@@ -21,15 +22,16 @@ FIXTURE(ops)
 	char path[80];
 	char other[80];
 	struct statx st;
-	struct server server;
 };
 
 BACKEND_VARIANTS(ops);
+LEAN_VARIANT(ops, old);
+LEAN_VARIANT(ops, bare);
 
 FIXTURE_SETUP(ops)
 {
 	struct weir_loop_opts opts = {
-		.sz = sizeof(opts), .backend = variant->name, .files_max = 8,
+		.sz = sizeof(opts), .backend = lean_backend(variant->name), .files_max = 8,
 	};
 
 	OPEN_LOOP(&self->loop, &opts);
@@ -224,22 +226,6 @@ TEST_F(ops, statx_tells_kind_and_size_by_path_and_by_handle)
 	EXPECT_EQ(-EFAULT, do_statx(self->loop, self->path, NULL));
 	EXPECT_EQ(0, do_fstatx(self->loop, self->file, &self->st));
 	EXPECT_EQ(5, self->st.stx_size);
-}
-
-TEST_F(ops, a_socket_answers_statx_or_says_that_it_cannot)
-{
-	struct weir_file client, accepted;
-	int err;
-
-	ASSERT_EQ(0, server_open(self->loop, &self->server, 1));
-	ASSERT_EQ(0, pair_open(self->loop, &self->server, &client, &accepted));
-	err = do_fstatx(self->loop, client, &self->st);
-	if (err) {
-		EXPECT_EQ(-EOPNOTSUPP, err);
-		EXPECT_EQ(-EOPNOTSUPP, weir_file_fd(self->loop, client));
-	} else {
-		EXPECT_TRUE(S_ISSOCK(self->st.stx_mode));
-	}
 }
 
 TEST_F(ops, a_name_is_removed_while_its_file_stays_open)

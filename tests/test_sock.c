@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 
 #include "socks.h"
+#include "lean.h"
 #include "kselftest_harness.h"
 
 FIXTURE(sock)
@@ -16,10 +17,11 @@ FIXTURE(sock)
 };
 
 BACKEND_VARIANTS(sock);
+LEAN_VARIANT(sock, bare);
 
 FIXTURE_SETUP(sock)
 {
-	struct weir_loop_opts opts = { .sz = sizeof(opts), .backend = variant->name };
+	struct weir_loop_opts opts = { .sz = sizeof(opts), .backend = lean_backend(variant->name) };
 
 	OPEN_LOOP(&self->loop, &opts);
 	ASSERT_EQ(0, server_open(self->loop, &self->server, 16));
@@ -211,7 +213,7 @@ TEST_F(sock, a_socket_of_no_kind_is_refused)
 TEST_F(sock, a_socket_beyond_the_table_is_refused)
 {
 	struct weir_loop_opts opts = {
-		.sz = sizeof(opts), .backend = variant->name, .files_max = 4,
+		.sz = sizeof(opts), .backend = lean_backend(variant->name), .files_max = 4,
 	};
 	struct weir_file file[4], more;
 	struct weir_loop *loop;

@@ -15,6 +15,10 @@
 
 #include "io/ops.h"
 
+#ifdef CONFIG_URING
+#include "io/uring.h"
+#endif
+
 #define OPEN_FLAGS	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND |	\
 			 O_NONBLOCK | O_SYNC | O_DSYNC | O_ASYNC | O_DIRECT | O_LARGEFILE |	\
 			 O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE)
@@ -27,6 +31,20 @@ int xfer_check(const struct weir_loop *loop, const struct weir_op *op)
 	if (op->xfer.offset > INT64_MAX)
 		return -EINVAL;
 	return !op->xfer.buf && op->len ? -EFAULT : 0;
+}
+
+int read_check(const struct weir_loop *loop, const struct weir_op *op)
+{
+#ifdef CONFIG_URING
+	int fd = op_fd(loop, op);
+
+	/* Only the multishot read would tell that a file has no edges. */
+	if (op->flags & WEIR_OPF_MULTISHOT && fd >= 0 && loop->backend == &weir_backend_uring &&
+	    !uring_has(loop, URING_OP_READ_MULTISHOT) &&
+	    !uring_has_edges((struct weir_loop *)(uintptr_t)loop, fd))
+		return -EBADFD;
+#endif
+	return xfer_check(loop, op);
 }
 
 int vector_check(const struct weir_loop *loop, const struct weir_op *op)
@@ -73,10 +91,7 @@ int statx_check(const struct weir_loop *loop, const struct weir_op *op)
 {
 	if (!op->statx.buf || (!op->statx.path && !op->file.gen))
 		return -EFAULT;
-	if (op->statx.path)
-		return op->file.gen ? -EINVAL : 0;
-	/* The kernel has no statx of a registered slot. */
-	return op->file.index < loop->files_fixed ? -EOPNOTSUPP : 0;
+	return op->statx.path && op->file.gen ? -EINVAL : 0;
 }
 
 int range_check(const struct weir_loop *loop, const struct weir_op *op)

@@ -7,6 +7,7 @@
  */
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #include "io/group.h"
 #include "io/ops.h"
@@ -14,14 +15,18 @@
 #ifdef CONFIG_URING
 #include <liburing.h>
 
-#include "io/uring_abi.h"
+#include "io/uring.h"
 
 void read_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
 {
 	const struct io_group *group = op_group(op);
 
 	if (group) {
-		io_uring_prep_rw(URING_OP_READ_MULTISHOT, sqe, -1, NULL, 0, 0);
+		/* Without the multishot one by one: on_pool() of uring.c goes on. */
+		if (uring_has(loop, URING_OP_READ_MULTISHOT))
+			io_uring_prep_rw(URING_OP_READ_MULTISHOT, sqe, -1, NULL, 0, 0);
+		else
+			io_uring_prep_read(sqe, -1, NULL, group->buf_bytes, 0);
 		sqe->flags |= IOSQE_BUFFER_SELECT;
 		sqe->buf_group = (uint16_t)group->id;
 		return;
@@ -45,14 +50,44 @@ void write_prep(struct weir_loop *loop, const struct weir_op *op, struct io_urin
 		io_uring_prep_write(sqe, -1, op->xfer.buf, op->len, op->xfer.offset);
 }
 
+/* The pool whose slab holds all of the vector, or NULL; its empty pieces lie nowhere. */
+static const struct io_group *vector_group(const struct weir_loop *loop, const struct weir_op *op)
+{
+	const struct iovec *iov = op->xfer.buf;
+	const struct io_group *group = NULL;
+	uint32_t i;
+
+	for (i = 0; i < op->len; i++) {
+		const struct io_group *found;
+
+		found = iov[i].iov_len ?
+			group_find(loop, iov[i].iov_base, (uint32_t)iov[i].iov_len) : NULL;
+		if (!found || (group && found != group))
+			return NULL;
+		group = found;
+	}
+	return group;
+}
+
+static void vector_prep(struct weir_loop *loop, const struct weir_op *op, unsigned int plain,
+			unsigned int fixed, struct io_uring_sqe *sqe)
+{
+	const struct io_group *group = uring_has(loop, fixed) ? vector_group(loop, op) : NULL;
+
+	io_uring_prep_rw((int)(group ? fixed : plain), sqe, -1, op->xfer.buf, op->len,
+			 op->xfer.offset);
+	if (group)
+		sqe->buf_index = (uint16_t)group->id;
+}
+
 void readv_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
 {
-	io_uring_prep_readv(sqe, -1, op->xfer.buf, op->len, op->xfer.offset);
+	vector_prep(loop, op, IORING_OP_READV, URING_OP_READV_FIXED, sqe);
 }
 
 void writev_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
 {
-	io_uring_prep_writev(sqe, -1, op->xfer.buf, op->len, op->xfer.offset);
+	vector_prep(loop, op, IORING_OP_WRITEV, URING_OP_WRITEV_FIXED, sqe);
 }
 
 void open_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
@@ -96,6 +131,11 @@ void fallocate_prep(struct weir_loop *loop, const struct weir_op *op, struct io_
 {
 	io_uring_prep_fallocate(sqe, -1, op->range.mode, (off_t)op->range.offset,
 				(off_t)op->range.len);
+}
+
+void ftruncate_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
+{
+	io_uring_prep_rw(URING_OP_FTRUNCATE, sqe, -1, NULL, 0, op->range.offset);
 }
 
 void fadvise_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)

@@ -34,7 +34,8 @@ enum io_queued {
  * @msg_flags: of send(2) and recv(2), those that the caller may ask for
  * @check: are its arguments such that the kernel may have them? 0 or -errno.
  *	NULL: there are none that could hurt
- * @sqe: the opcode of io_uring that carries it out, with a prep
+ * @sqe: the opcode of io_uring that carries it out, with a prep. A ring that lacks
+ *	one is none, but for IO_OPF_ELSEWHERE
  * @sqe_flags: with IO_OPF_SHORT: flags that are added to those asked for
  * @prep: fill in the submission entry. For uring. NULL: the loop does it alone,
  *	or with IO_OPF_BLOCKS its offload threads
@@ -62,7 +63,7 @@ enum io_op_flags {
 	IO_OPF_MULTI	= 1 << 1,	/* may be multishot */
 	IO_OPF_POOL	= 1 << 2,	/* its buffers may be a pool's: multishot then */
 	IO_OPF_OPENS	= 1 << 3,	/* its success is a new file */
-	IO_OPF_BLOCKS	= 1 << 4,	/* must be offloaded, but by uring if it has a prep */
+	IO_OPF_BLOCKS	= 1 << 4,	/* must be offloaded, unless a ring does it */
 	IO_OPF_IN	= 1 << 5,	/* its count is bytes in */
 	IO_OPF_OUT	= 1 << 6,	/* its count is bytes out */
 	IO_OPF_MAYFILE	= 1 << 7,	/* works on an open file if one is given */
@@ -74,8 +75,10 @@ enum io_op_flags {
 	IO_OPF_NOW	= 1 << 13,	/* uring too tries it if the file has a descriptor */
 	IO_OPF_HEADED	= 1 << 14,	/* a buffer of its pool begins with a struct msg_head */
 	IO_OPF_SHORT	= 1 << 15,	/* by uring: opcode, bytes and flags are the whole entry */
+	IO_OPF_ELSEWHERE = 1 << 16,	/* what a ring cannot do is done without it */
 	/* More than an entry and its completion: what has none of these goes a shorter way. */
-	IO_OPF_ODD	= IO_OPF_OPENS | IO_OPF_PLAIN | IO_OPF_TWO | IO_OPF_NOW | IO_OPF_ENDS,
+	IO_OPF_ODD	= IO_OPF_OPENS | IO_OPF_PLAIN | IO_OPF_TWO | IO_OPF_NOW | IO_OPF_ENDS |
+			  IO_OPF_ELSEWHERE,
 };
 
 /*

@@ -8,8 +8,22 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <unistd.h>
 
-#include "io/backend.h"
+#include "io/ops.h"
+
+static int fd_of(const struct weir_loop *loop, const struct weir_op *op)
+{
+	return op->lib_priv >= OP_FD ? (int)(op->lib_priv - OP_FD) : op_fd(loop, op);
+}
+
+/* One of its own goes with it. */
+static void fd_close(struct weir_op *op)
+{
+	if (op->lib_priv >= OP_FD)
+		close((int)(op->lib_priv - OP_FD));
+	op->lib_priv = 0;
+}
 
 static void *offload_thread(void *arg)
 {
@@ -31,7 +45,8 @@ static void *offload_thread(void *arg)
 		offload->queued_count--;
 		pthread_mutex_unlock(&offload->lock);
 
-		op->res = op_def(op)->try(loop, op, op_fd(loop, op));
+		op->res = op_def(op)->try(loop, op, fd_of(loop, op));
+		fd_close(op);
 
 		pthread_mutex_lock(&offload->lock);
 		list_add_tail(&offload->done, &op->lib_queue);
@@ -94,8 +109,6 @@ int io_offload(struct weir_loop *loop, struct weir_op *op)
 	struct offload *offload = &loop->offload;
 	bool busy;
 
-	if (op_has_file(op) && op_fd(loop, op) < 0)
-		return -EOPNOTSUPP;
 	pthread_mutex_lock(&offload->lock);
 	busy = !offload->idle || !list_empty(&offload->queued);
 	pthread_mutex_unlock(&offload->lock);
@@ -125,6 +138,7 @@ int offload_cancel(struct weir_loop *loop, struct weir_op *op)
 		if (node == &op->lib_queue) {
 			list_del(node);
 			offload->queued_count--;
+			fd_close(op);
 			ret = 0;
 			break;
 		}

@@ -71,7 +71,7 @@ OP_TRY_DECLARE(accept_try);
 OP_PREP_DECLARE(connect_prep);
 OP_TRY_DECLARE(connect_try);
 
-/* lib/file/ops.c; a ftruncate has no prep */
+/* lib/file/ops.c */
 OP_PREP_DECLARE(read_prep);
 OP_TRY_DECLARE(read_try);
 OP_FILL_DECLARE(read_fill);
@@ -95,6 +95,7 @@ OP_PREP_DECLARE(fsync_prep);
 OP_TRY_DECLARE(fsync_try);
 OP_PREP_DECLARE(fallocate_prep);
 OP_TRY_DECLARE(fallocate_try);
+OP_PREP_DECLARE(ftruncate_prep);
 OP_TRY_DECLARE(ftruncate_try);
 OP_PREP_DECLARE(fadvise_prep);
 OP_TRY_DECLARE(fadvise_try);
@@ -105,6 +106,7 @@ OP_TRY_DECLARE(close_try);
 
 /* lib/file/check.c */
 OP_CHECK_DECLARE(xfer_check);
+OP_CHECK_DECLARE(read_check);
 OP_CHECK_DECLARE(vector_check);
 OP_CHECK_DECLARE(path_check);
 OP_CHECK_DECLARE(open_check);
@@ -116,6 +118,9 @@ OP_CHECK_DECLARE(splice_check);
 
 /* An accept that io_uring carries out for one connection only: op->lib_priv. */
 enum { ACCEPT_MULTI = 1, ACCEPT_ONE = 2 };
+
+/* Its slot gets a descriptor, or has got this one less OP_FD: op->lib_priv. */
+enum { OP_INSTALLING = 16, OP_FD = 17 };
 
 /* An op that opens a file, on its way: op->lib_priv. Then a connect goes on with it. */
 enum { OPEN_NONE, OPEN_FILE, OPEN_CONNECTING };

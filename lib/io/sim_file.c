@@ -216,7 +216,9 @@ int sim_fallocate(struct weir_loop *loop, int fd, int mode, uint64_t offset, uin
 	struct sim_obj *obj;
 	int err;
 
-	err = file_of(sim, fd, -ESPIPE, &obj);
+	err = file_of(sim, fd, -ENODEV, &obj);
+	if (err == -ENODEV && sim_obj_of(sim, fd)->state == SIM_PIPE)
+		err = -ESPIPE;
 	if (!err)
 		err = alloc_check(obj, mode, offset, len);
 	if (err)
@@ -248,12 +250,14 @@ int sim_ftruncate(struct weir_loop *loop, int fd, uint64_t size)
 /* There is no cache to advise. */
 int sim_fadvise(struct weir_loop *loop, int fd, uint64_t offset, uint64_t len, int advice)
 {
-	struct sim_obj *obj;
-	int err;
+	const struct sim_obj *obj = sim_obj_of(sim_of(loop), fd);
 
-	err = file_of(sim_of(loop), fd, -ESPIPE, &obj);
-	if (err)
-		return err;
+	if (!obj)
+		return -EBADF;
+	if (obj->state == SIM_PIPE)
+		return -ESPIPE;
+	if (obj->state == SIM_FILE && !obj->inode)
+		return -EIO;
 	return advice < POSIX_FADV_NORMAL || advice > POSIX_FADV_NOREUSE || len > INT64_MAX ?
 	       -EINVAL : 0;
 }

@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/epoll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,9 +41,17 @@ static void set_file(struct weir_loop *loop, struct weir_file file, struct io_ur
 	}
 }
 
+static bool is_installing(const struct weir_op *op)
+{
+	return op_def(op)->flags & IO_OPF_ELSEWHERE && op->lib_priv == OP_INSTALLING;
+}
+
 void uring_fill(struct weir_loop *loop, struct weir_op *op, struct io_uring_sqe *sqe)
 {
-	op_def(op)->prep(loop, op, sqe);
+	if (is_installing(op))
+		install_prep(loop, op, sqe);
+	else
+		op_def(op)->prep(loop, op, sqe);
 	sqe->user_data = data_of(loop, op);
 	if (op->opcode == WEIR_OP_CLOSE)
 		return;		/* a slot or a descriptor, never through the table */
@@ -70,48 +77,12 @@ void uring_cancel(struct weir_loop *loop, struct weir_op *op)
 	uring_quiet(sqe);
 }
 
-/* An option that the kernel does not read of a slot is read of a descriptor. */
-static bool is_installed(const struct weir_op *op)
-{
-	return op->opcode == WEIR_OP_GETSOCKOPT && op->sockopt.level != SOL_SOCKET;
-}
-
-/*
- * What is not done by the ring: what only plain descriptors can, and a socket, if
- * it could not be bound as a slot of the table.
- */
-static bool queue_elsewhere(struct weir_loop *loop, struct weir_op *op, int *queued)
-{
-	const struct weir_op_def *def = op_def(op);
-	int fd = op_fd(loop, op);
-	int res;
-
-	if (!def->prep) {
-		res = io_offload(loop, op);
-		if (!res) {
-			*queued = IO_QUEUED_PENDING;
-			return true;	/* a thread may have it already */
-		}
-	} else if ((def->flags & IO_OPF_NOW && fd >= 0) ||
-		   (op->opcode == WEIR_OP_SOCKET && !uring_has(loop, URING_OP_BIND))) {
-		res = def->try(loop, op, fd);
-	} else if ((op->opcode == WEIR_OP_INSTALL || is_installed(op)) &&
-		   !uring_has(loop, URING_OP_FIXED_FD_INSTALL)) {
-		res = -EOPNOTSUPP;
-	} else {
-		return false;
-	}
-	op->res = res;
-	*queued = IO_QUEUED_DONE;
-	return true;
-}
-
 static int queue_odd(struct weir_loop *loop, struct weir_op *op)
 {
+	int queued = uring_elsewhere(loop, op);
 	struct io_uring_sqe *sqe;
-	int queued;
 
-	if (queue_elsewhere(loop, op, &queued))
+	if (queued != -ENOSYS)
 		return queued;
 	if (!io_uring_sq_space_left(&uring_of(loop)->ring))
 		return -EAGAIN;
@@ -133,7 +104,7 @@ static int uring_queue(struct weir_loop *loop, struct weir_op *op)
 	struct io_uring_sqe *sqe;
 	int queued = IO_QUEUED_PENDING;
 
-	if (def->flags & IO_OPF_ODD || !def->prep) {
+	if (def->flags & IO_OPF_ODD) {
 		queued = queue_odd(loop, op);
 	} else {
 		sqe = io_uring_get_sqe(&u->ring);
@@ -291,20 +262,6 @@ static void on_pool(struct weir_loop *loop, struct weir_op *op, int res, uint32_
 		io_event_again(loop, op);
 }
 
-/* Has it edges to wait for? A regular file has none; epoll is the one to know. */
-static bool has_edges(struct weir_loop *loop, int fd)
-{
-	struct epoll_event event = { .events = EPOLLIN };
-	int set = epoll_create1(EPOLL_CLOEXEC);
-	bool has;
-
-	loop->stats.syscalls += 3;
-	has = set < 0 || !epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) || errno != EPERM;
-	if (set >= 0)
-		close(set);
-	return has;
-}
-
 /*
  * A multishot poll. The kernel may end it although it was not asked to, and does so
  * at once with what is always ready.
@@ -317,18 +274,10 @@ static void on_poll(struct weir_loop *loop, struct weir_op *op, int res, uint32_
 	if (res < 0 || flags & IORING_CQE_F_MORE)
 		return;
 	fd = op_fd(loop, op);
-	if (op->lib_end == OP_END_NONE && fd >= 0 && !has_edges(loop, fd))
+	if (op->lib_end == OP_END_NONE && fd >= 0 && !uring_has_edges(loop, fd))
 		io_event(loop, op, -EINVAL, false);
 	else
 		io_event_again(loop, op);
-}
-
-static int through_descriptor(struct weir_loop *loop, struct weir_op *op, int fd)
-{
-	int res = op_def(op)->try(loop, op, fd);
-
-	loop->sys->close(loop, fd);
-	return res;
 }
 
 static void on_odd(struct weir_loop *loop, struct weir_op *op, int res, uint32_t flags)
@@ -339,8 +288,8 @@ static void on_odd(struct weir_loop *loop, struct weir_op *op, int res, uint32_t
 		uring_on_open(loop, op, res);
 	else if (op->flags & WEIR_OPF_MULTISHOT)
 		on_poll(loop, op, res, flags);
-	else if (is_installed(op) && res >= 0)
-		io_event(loop, op, through_descriptor(loop, op, res), false);
+	else if (is_installing(op))
+		uring_on_installed(loop, op, res);
 	else
 		io_event(loop, op, res == -ERESTARTSYS ? -EINTR : res, false);
 }

@@ -37,6 +37,7 @@ struct uring {
 	struct weir_link accepts;	/* armed, by lib_queue */
 	uint64_t wake_count;		/* where the wake descriptor is read into */
 	uint64_t ops;			/* bit n: the kernel has operation n */
+	uint64_t rows;			/* bit n: so it carries out WEIR_OP n */
 	uint32_t features;
 	uint32_t inline_ops;		/* queued ops that likely end at submission */
 	uint64_t news;			/* receives since noted_ns that a pool served */
@@ -82,6 +83,17 @@ void uring_reserve(struct weir_loop *loop);
 void uring_opening(struct weir_loop *loop, struct weir_op *op);
 void uring_on_accept(struct weir_loop *loop, struct weir_op *op, int res, uint32_t flags);
 void uring_on_open(struct weir_loop *loop, struct weir_op *op, int res);
+
+/* lib/io/uring_rows.c: uring_rows_open() - ask the ring what it has. 0 or -errno */
+int uring_rows_open(struct weir_loop *loop, struct uring *u);
+
+/*
+ * uring_elsewhere() - carry @op out without the ring: enum io_queued; or -ENOSYS: it
+ * is the ring's, if only to make a descriptor of its slot
+ */
+int uring_elsewhere(struct weir_loop *loop, struct weir_op *op);
+bool uring_has_edges(struct weir_loop *loop, int fd);
+void uring_on_installed(struct weir_loop *loop, struct weir_op *op, int res);
 
 /* lib/io/uring_peer.c: uring_bell() is weir_backend.bell */
 int uring_bell(struct weir_loop *loop, struct weir_loop *to);

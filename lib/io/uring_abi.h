@@ -22,8 +22,11 @@ enum {
 	URING_MSG_SEND_FD		= 1,		/* 6.0 */
 	URING_OP_READ_MULTISHOT		= 49,		/* 6.7 */
 	URING_OP_FIXED_FD_INSTALL	= 54,		/* 6.8 */
+	URING_OP_FTRUNCATE		= 55,		/* 6.9 */
 	URING_OP_BIND			= 56,		/* 6.11 */
 	URING_OP_LISTEN			= 57,		/* 6.11 */
+	URING_OP_READV_FIXED		= 60,		/* 6.15 */
+	URING_OP_WRITEV_FIXED		= 61,		/* 6.15 */
 	URING_OPS_MAX			= 64,		/* more than are known here */
 	URING_SOCKET_GETSOCKOPT		= 2,		/* 6.7 */
 	URING_SOCKET_SETSOCKOPT		= 3,		/* 6.7 */

@@ -134,24 +134,6 @@ static int ring_open(struct weir_loop *loop, struct uring *u)
 	return 0;
 }
 
-static void ops_probe(struct uring *u)
-{
-	union {
-		struct io_uring_probe head;
-		unsigned char room[sizeof(struct io_uring_probe) +
-				   URING_OPS_MAX * sizeof(struct io_uring_probe_op)];
-	} probe = { 0 };
-	unsigned int i;
-
-	/* Refused only by kernels that have none of what is asked for. */
-	if (io_uring_register_probe(&u->ring, &probe.head, URING_OPS_MAX))
-		return;
-	for (i = 0; i < probe.head.ops_len && i < URING_OPS_MAX; i++) {
-		if (probe.head.ops[i].flags & IO_URING_OP_SUPPORTED)
-			u->ops |= 1ULL << i;
-	}
-}
-
 static int tables_open(struct weir_loop *loop, struct uring *u)
 {
 	struct rlimit limit;
@@ -197,14 +179,15 @@ int uring_open(struct weir_loop *loop)
 			 "waiting with a timeout (IORING_FEAT_EXT_ARG)");
 		goto exit_ring;
 	}
-	err = tables_open(loop, u);
+	err = uring_rows_open(loop, u);
+	if (!err)
+		err = tables_open(loop, u);
 	if (err)
 		goto exit_ring;
 	wait_register(loop, u);
 	napi_open(loop, u);
 	if (!(u->features & URING_FEAT_MIN_TIMEOUT))
 		loop_log(loop, WEIR_LOG_INFO, "uring: no minimum wait here, batching: off");
-	ops_probe(u);
 	u->accept_one = probe_denied(PROBE_ACCEPT);
 	if (u->accept_one)
 		loop_log(loop, WEIR_LOG_INFO, "uring: multishot accept: %s",

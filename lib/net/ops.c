@@ -68,11 +68,8 @@ void shutdown_prep(struct weir_loop *loop, const struct weir_op *op, struct io_u
 
 void getsockopt_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
 {
-	if (op->sockopt.level == SOL_SOCKET)
-		uring_prep_sockopt(sqe, URING_SOCKET_GETSOCKOPT, op->sockopt.level,
-				   op->sockopt.name, op->sockopt.value, op->sockopt.len);
-	else
-		install_prep(loop, op, sqe);	/* is_installed() of uring.c goes on */
+	uring_prep_sockopt(sqe, URING_SOCKET_GETSOCKOPT, op->sockopt.level, op->sockopt.name,
+			   op->sockopt.value, op->sockopt.len);
 }
 
 void setsockopt_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
