@@ -53,7 +53,10 @@ static void count_jump(void *ctx)
 static void count_turn(void *ctx)
 {
 	struct world *world = ctx;
+	struct weir_loop_stats stats;
 
+	weir_loop_stats(world->loop, &stats, sizeof(stats));
+	world->mischief.waits += stats.waiting > 0;
 	if (++world->turns == world->turns_stop)
 		weir_loop_stop(world->loop);
 }
@@ -80,7 +83,7 @@ static void world_loop(struct world *world)
 		.sim		= &world->sim,
 		.seed		= world->seed,
 		/* Some have to wait; but not those that the others wait for. */
-		.ops_max	= 3 * world->clients_count + 11 + (uint32_t)world_roll(world, 64),
+		.ops_max	= 3 * world->clients_count + 6 + (uint32_t)world_roll(world, 8),
 		/* Listener, files and clients; the server's side waits for its turn. */
 		.files_max	= 18 + world->clients_count +
 				  (uint32_t)world_roll(world, CLIENTS_MAX),
@@ -195,12 +198,24 @@ void world_cancel(struct world *world)
 	}
 }
 
+/* What was done to it; before its kernel goes. */
+static void world_note(struct world *world, const struct weir_loop_stats *stats)
+{
+	const struct sim *sim = sim_of(world->loop);
+
+	memcpy(world->mischief.kinds, sim->mischief, sizeof(sim->mischief));
+	memcpy(world->mischief.failed, sim->failed, sizeof(sim->failed));
+	world->mischief.parks = stats->parks;
+	world->mischief.files_full = stats->accept_pauses;
+}
+
 void world_close(struct world *world)
 {
 	struct weir_loop_stats stats;
 	struct weir_pool_stats pool;
 
 	weir_loop_stats(world->loop, &stats, sizeof(stats));
+	world_note(world, &stats);
 	if (world->over && (stats.files || stats.inflight || stats.waiting))
 		world_bad(world, "files or slots are left");
 	if (weir_loop_close(world->loop, 1000000000))

@@ -19,6 +19,8 @@
 #include <weir/loop.h>
 #include <weir/pool.h>
 
+#include "io/sim.h"
+
 enum {
 	CLIENTS_MAX	= 8,
 	CONNS_MAX	= 64,
@@ -87,6 +89,15 @@ struct post {
 
 struct script;
 
+/* What was done to it, so that a test can see that all of it was. */
+struct world_mischief {
+	uint64_t kinds[SIM_MISCHIEFS];
+	uint64_t failed[WEIR_OP_MAX];
+	uint64_t waits;		/* turns in which operations waited for a slot */
+	uint64_t parks;		/* receives that found the pool empty */
+	uint64_t files_full;	/* accepts that found no place in the table of files */
+};
+
 struct world {
 	struct weir_loop *loop;
 	struct weir_pool *pool;
@@ -110,6 +121,7 @@ struct world {
 	bool ending;		/* start nothing but closes */
 	bool over;		/* the run came to its end */
 
+	struct world_mischief mischief;
 	uint64_t trace;		/* hash of (time, opcode, result) of every event */
 	uint64_t ended_well[WEIR_OP_MAX];	/* operations, with no error */
 	uint64_t events, started, ended, errors, turns, turns_stop, jumps;

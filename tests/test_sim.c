@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "io/backend.h"
+#include "sim_power.h"
 #include "sim_service.h"
 
 #include "kselftest_harness.h"
@@ -19,6 +20,8 @@ enum {
 	SEEDS_DEFAULT	= 200,
 	STEPS_MAX	= 4000,	/* turns of the longest world that is cut at every step */
 	WORLDS_FOR_ALL	= 5,	/* one of each kind of faults */
+	SEEDS_FOR_ALL	= 200,	/* so many bring about all kinds of faults */
+	SEEDS_FOR_ERRORS = 1000, /* and so many each row of the table of errors */
 	TIMEOUT_S	= 3600,
 };
 
@@ -120,9 +123,62 @@ FIXTURE_TEARDOWN(sim)
 {
 }
 
+/* Structs of numbers. */
+static void add_counts(void *to, const void *from, size_t bytes)
+{
+	const uint64_t *more = from;
+	uint64_t *sum = to;
+	size_t i;
+
+	for (i = 0; i < bytes / sizeof(*sum); i++)
+		sum[i] += more[i];
+}
+
+/* A kernel that is kind in some way would test nothing there. */
+static void expect_all_mischief(struct __test_metadata *_metadata,
+				const struct world_mischief *sum)
+{
+	unsigned int i;
+
+	for (i = 0; i < SIM_MISCHIEFS; i++) {
+		EXPECT_LT(0, sum->kinds[i]);
+		if (!sum->kinds[i])
+			TH_LOG("mischief %u never happened", i);
+	}
+	EXPECT_LT(0, sum->waits);
+	EXPECT_LT(0, sum->parks);
+	EXPECT_LT(0, sum->files_full);
+}
+
+static void expect_all_errors(struct __test_metadata *_metadata,
+			      const struct world_mischief *sum)
+{
+	static const bool never_fails[WEIR_OP_MAX] = {
+		[WEIR_OP_NOP]		= true,
+		[WEIR_OP_TIMEOUT]	= true,
+		[WEIR_OP_POLL]		= true,
+		[WEIR_OP_WORK]		= true,
+		[WEIR_OP_BIND]		= true,
+		[WEIR_OP_LISTEN]	= true,
+		[WEIR_OP_SHUTDOWN]	= true,
+		[WEIR_OP_GETSOCKOPT]	= true,
+		[WEIR_OP_FADVISE]	= true,
+		[WEIR_OP_CLOSE]		= true,
+	};
+	unsigned int i;
+
+	for (i = 0; i < WEIR_OP_MAX; i++) {
+		EXPECT_EQ(never_fails[i], !sum->failed[i]);
+		if (never_fails[i] != !sum->failed[i])
+			TH_LOG("errors of %s: %llu", weir_op_name(i),
+			       (unsigned long long)sum->failed[i]);
+	}
+}
+
 TEST_F_TIMEOUT(sim, every_byte_is_accounted_for_on_every_seed, TIMEOUT_S)
 {
 	uint64_t events = 0, errors = 0, jumps = 0, seed;
+	struct world_mischief sum = { 0 };
 
 	for (seed = self->first; seed < self->first + self->count; seed++) {
 		progress("worlds", seed - self->first, self->count);
@@ -131,13 +187,25 @@ TEST_F_TIMEOUT(sim, every_byte_is_accounted_for_on_every_seed, TIMEOUT_S)
 		events += world.events;
 		errors += world.errors;
 		jumps += world.jumps;
+		add_counts(&sum, &world.mischief, sizeof(sum));
 	}
 	TH_LOG("%llu seeds: %llu events, %llu of them errors; the clock jumped %llu times",
 	       (unsigned long long)self->count, (unsigned long long)events,
 	       (unsigned long long)errors, (unsigned long long)jumps);
 	EXPECT_GT(events, 10 * self->count);
 	EXPECT_GT(jumps, self->count);
-	EXPECT_TRUE(errors || self->count < 10);
+	TH_LOG("delayed %llu, cut short %llu, reordered %llu, cancelled too late %llu",
+	       (unsigned long long)sum.kinds[SIM_DELAYED],
+	       (unsigned long long)sum.kinds[SIM_CUT],
+	       (unsigned long long)sum.kinds[SIM_REORDERED],
+	       (unsigned long long)sum.kinds[SIM_LATE]);
+	TH_LOG("queue full %llu; waited for a slot %llu, a buffer %llu, a file %llu",
+	       (unsigned long long)sum.kinds[SIM_REARMED], (unsigned long long)sum.waits,
+	       (unsigned long long)sum.parks, (unsigned long long)sum.files_full);
+	if (self->count >= SEEDS_FOR_ALL)
+		expect_all_mischief(_metadata, &sum);
+	if (self->count >= SEEDS_FOR_ERRORS)
+		expect_all_errors(_metadata, &sum);
 }
 
 /* What no world does is not tested here at all. */
@@ -148,8 +216,11 @@ TEST_F_TIMEOUT(sim, every_operation_there_is_ends_well_in_some_world, TIMEOUT_S)
 
 	for (seed = self->first; seed < self->first + WORLDS_FOR_ALL; seed++)
 		live(seed);
-	for (i = 0; i < WEIR_OP_MAX; i++)
-		EXPECT_GT(ended_well[i], 0) TH_LOG("%s never did", weir_op_name(i));
+	for (i = 0; i < WEIR_OP_MAX; i++) {
+		EXPECT_GT(ended_well[i], 0);
+		if (!ended_well[i])
+			TH_LOG("%s never did", weir_op_name(i));
+	}
 }
 
 TEST_F_TIMEOUT(sim, the_same_seed_gives_the_same_trace_and_another_does_not, TIMEOUT_S)
@@ -227,6 +298,70 @@ TEST_F_TIMEOUT(sim, the_same_seed_gives_the_same_service, TIMEOUT_S)
 		uint64_t one = serve(seed), two = serve(seed);
 
 		ASSERT_EQ(one, two) SEED_FAILED(seed, "two runs of the service differ");
+		ASSERT_NE(one, before);
+		before = one;
+	}
+}
+
+/* power loss */
+
+static struct power_world power;
+
+static uint64_t lose_power(uint64_t seed)
+{
+	struct world_faults faults = faults_of(seed);
+
+	seed_now = seed;
+	power_live(&power, seed, &faults);
+	return power.world.trace;
+}
+
+/* A disk that keeps all, or nothing but what was synced, would try nobody. */
+static void expect_all_kinds(struct __test_metadata *_metadata, const struct power_counts *counts)
+{
+	EXPECT_LT(0, counts->in_flight);
+	EXPECT_LT(0, counts->records_kept);
+	EXPECT_LT(0, counts->records_lost);
+	EXPECT_LT(0, counts->settings_old);
+	EXPECT_LT(0, counts->settings_new);
+	EXPECT_LT(0, counts->sectors_old);
+	EXPECT_LT(0, counts->sectors_new);
+	EXPECT_LT(0, counts->writes_torn);
+	EXPECT_LT(0, counts->names_lost);
+	EXPECT_LT(0, counts->syncs_failed);
+}
+
+TEST_F_TIMEOUT(sim, what_was_synced_is_there_whenever_the_power_fails, TIMEOUT_S)
+{
+	struct power_counts sum = { 0 };
+	uint64_t seed;
+
+	for (seed = self->first; seed < self->first + self->count; seed++) {
+		progress("power losses", seed - self->first, self->count);
+		lose_power(seed);
+		ASSERT_EQ(NULL, power.world.bad) SEED_FAILED(seed, power.world.bad);
+		add_counts(&sum, &power.counts, sizeof(sum));
+	}
+	TH_LOG("%llu seeds: %llu losses of power, %llu with operations in flight",
+	       (unsigned long long)self->count, (unsigned long long)sum.losses,
+	       (unsigned long long)sum.in_flight);
+	TH_LOG("%llu records, %llu settings, %llu sectors lost, %llu writes torn",
+	       (unsigned long long)sum.records_lost,
+	       (unsigned long long)sum.settings_old, (unsigned long long)sum.sectors_old,
+	       (unsigned long long)sum.writes_torn);
+	if (self->count >= SEEDS_FOR_ALL)
+		expect_all_kinds(_metadata, &sum);
+}
+
+TEST_F_TIMEOUT(sim, the_same_seed_loses_the_same, TIMEOUT_S)
+{
+	uint64_t count = self->count / 4 + 2;
+	uint64_t before = 0, seed;
+
+	for (seed = self->first; seed < self->first + count; seed++) {
+		uint64_t one = lose_power(seed), two = lose_power(seed);
+
+		ASSERT_EQ(one, two) SEED_FAILED(seed, "two runs of a power loss differ");
 		ASSERT_NE(one, before);
 		before = one;
 	}

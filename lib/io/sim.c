@@ -42,7 +42,7 @@ static void sim_entropy(struct weir_loop *loop, void *buf, size_t len)
 
 static bool sim_cut_short(struct weir_loop *loop)
 {
-	return sim_chance(sim_of(loop), loop->sim.rearm_permille);
+	return sim_does(sim_of(loop), SIM_REARMED, loop->sim.rearm_permille);
 }
 
 /* open and close */
@@ -195,7 +195,7 @@ static int sim_queue(struct weir_loop *loop, struct weir_op *op)
 	op->res = faults_inside(op) ? 0 : sim_fault(sim, op->opcode);
 	if (op->res)
 		return IO_QUEUED_DONE;
-	if (!delay && !sim_chance(sim, loop->sim.reorder_permille))
+	if (!delay && !sim_does(sim, SIM_REORDERED, loop->sim.reorder_permille))
 		return ready_queue(loop, op);
 	/* On a list, or an edge of its file would have it tried at once. */
 	list_add_tail(&sim->delayed, &op->lib_queue);
@@ -222,7 +222,7 @@ static void sim_cancel(struct weir_loop *loop, struct weir_op *op)
 {
 	struct sim *sim = sim_of(loop);
 
-	if (sim_chance(sim, loop->sim.late_permille)) {
+	if (sim_does(sim, SIM_LATE, loop->sim.late_permille)) {
 		cancel_late(sim, op);
 		return;
 	}

@@ -40,6 +40,16 @@ enum {
 /* The clock begins at a time that no deadline of "never" or "at once" equals. */
 #define SIM_EPOCH_NS		(1000 * NSEC_PER_SEC)
 
+/* What chance does, counted: a test can see that it did all of it. */
+enum sim_mischief {
+	SIM_DELAYED,
+	SIM_CUT,		/* a transfer moved less than it could have */
+	SIM_REORDERED,
+	SIM_LATE,		/* a cancel came too late, or so it seemed */
+	SIM_REARMED,		/* a multishot operation ended as with a full queue */
+	SIM_MISCHIEFS,
+};
+
 /* What an entry of the event queue is due for. */
 enum sim_due {
 	SIM_DUE_TRY,		/* an op: its delay is over */
@@ -168,6 +178,8 @@ struct sim {
 	uint64_t now_ns;
 	uint64_t faults;	/* state of the generator of delays, cuts, errors, choices */
 	uint64_t entropy;	/* and of what the program draws: neither shifts the other */
+	uint64_t mischief[SIM_MISCHIEFS];
+	uint64_t failed[WEIR_OP_MAX];	/* operations, by the table of faults */
 
 	struct sim_node *nodes;
 	uint32_t nodes_max;
@@ -226,6 +238,9 @@ uint32_t sim_cut(struct sim *sim, uint32_t len);
 
 /* sim_chance() - true in @permille of 1000 cases */
 bool sim_chance(struct sim *sim, uint32_t permille);
+
+/* sim_does() - the same, and counted */
+bool sim_does(struct sim *sim, enum sim_mischief what, uint32_t permille);
 
 /* sim_fault() - by chance an error of the table for @opcode, as -errno; else 0 */
 int sim_fault(struct sim *sim, enum weir_opcode opcode);

@@ -190,16 +190,26 @@ bool sim_chance(struct sim *sim, uint32_t permille)
 	return permille && sim_choose(sim, 1000) < permille;
 }
 
+bool sim_does(struct sim *sim, enum sim_mischief what, uint32_t permille)
+{
+	bool yes = sim_chance(sim, permille);
+
+	sim->mischief[what] += yes;
+	return yes;
+}
+
 uint64_t sim_delay(struct sim *sim)
 {
 	uint64_t max = sim->loop->sim.delay_max_ns;
+	uint64_t delay = max ? sim_choose(sim, max + 1) : 0;
 
-	return max ? sim_choose(sim, max + 1) : 0;
+	sim->mischief[SIM_DELAYED] += delay > 0;
+	return delay;
 }
 
 uint32_t sim_cut(struct sim *sim, uint32_t len)
 {
-	if (len < 2 || !sim_chance(sim, sim->loop->sim.short_permille))
+	if (len < 2 || !sim_does(sim, SIM_CUT, sim->loop->sim.short_permille))
 		return len;
 	return 1 + (uint32_t)sim_choose(sim, len - 1);
 }
@@ -218,8 +228,10 @@ int sim_fault(struct sim *sim, enum weir_opcode opcode)
 		const struct weir_sim_fault *row = &rows[(first + i) % count];
 
 		if (row->opcode == opcode &&
-		    sim_chance(sim, opts->faults ? row->permille : opts->error_permille))
+		    sim_chance(sim, opts->faults ? row->permille : opts->error_permille)) {
+			sim->failed[opcode]++;
 			return -row->error;
+		}
 	}
 	return 0;
 }
