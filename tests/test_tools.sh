@@ -124,6 +124,10 @@ tests_of_words() {
 	fails 2 "--duration: '10x'" bench echo -d 10x && fails 2 "--size: '0'" bench echo -s 0 &&
 		fails 2 "--rate: '1.5'" bench echo -R 1.5 && fails 2 "-Z" bench echo -Z &&
 		fails 2 "--sources" bench echo --sources 2 --addr ::1 &&
+		fails 2 "--napi: '0'" bench echo --napi 0 && fails 2 "--napi: '1000001'" bench echo --napi 1000001 &&
+		fails 2 "--napi: 'x'" bench echo --napi x && fails 2 "--sqpoll: takes no value" bench echo --sqpoll=1 &&
+		fails 2 "--serve: the server is one of its own" bench echo --sqpoll --port 7777 &&
+		fails 2 "--serve: the server is one of its own" bench echo --napi 5 --addr ::1 &&
 		fails 2 "frob" show frob && fails 2 "workers, flows" show &&
 		fails 2 "--for: 'frob'" doctor --for frob && fails 2 "frob" doctor frob &&
 		fails 2 "frob" demo frob && fails 2 "--instance: 'a.b'" show workers -i a.b &&
@@ -336,6 +340,48 @@ tests_of_bench() {
 	is "bench shows progress, a report and the spectrum"
 }
 
+# own <options> <what its report must say> <what must hold of d["server"]>
+own() {
+	# shellcheck disable=SC2086 # options
+	timeout 60 "$weir" bench echo $1 -c 8 -d 200ms > "$tmp/out" 2>> "$tmp/log" &&
+		grep -q "^server .*$2" "$tmp/out" &&
+		timeout 60 "$weir" bench echo $1 -c 8 -d 200ms --warmup 50ms -j > "$tmp/bench" 2>> "$tmp/log" &&
+		json "$tmp/bench" "$3 and d['requests'] > 0 == sum(d['errors'].values())" &&
+		json "$tmp/bench" 'd["server"]["requests"] >= d["requests_total"] and d["server"]["syscalls"] > 0'
+}
+
+# own_polled <name of the feature> <arguments of own>...
+own_polled() {
+	feature=$1
+	shift
+	if json "$tmp/doctor" 'any(p["id"] == "uring.'"$feature"'" and p["state"] == "ok" for p in d["probes"])'; then
+		own "$@"
+	else
+		# shellcheck disable=SC2086 # options
+		fails 1 "not to be had here" bench echo $1 -d 200ms
+	fi
+}
+
+tests_of_own_server() {
+	own --serve "sqpoll off, napi off" 'not d["server"]["sqpoll"] and d["server"]["napi_us"] == 0'
+	is "bench measures a server of its own"
+
+	own_polled sqpoll --sqpoll "sqpoll on, napi off" 'd["server"]["sqpoll"] and d["server"]["napi_us"] == 0'
+	is "bench switches the submitting kernel thread on, or says that there is none"
+
+	own_polled napi "--napi 20" "sqpoll off, napi 20 us" 'not d["server"]["sqpoll"] and d["server"]["napi_us"] == 20'
+	is "bench switches busy polling of devices on, or says that there is none"
+
+	timeout 60 "$weir" bench echo --serve --new-conn -c 20 -R 200 -d 500ms -j > "$tmp/bench" 2>> "$tmp/log" &&
+		json "$tmp/bench" '90 <= d["requests"] <= 110 and sum(d["errors"].values()) == 0'
+	is "its own server takes a new connection for each request"
+
+	serve --no-bpf && bench -d 100ms && json "$tmp/bench" 'd["server"] is None'
+	rc=$?
+	stop && [ $rc = 0 ]
+	is "of a server that runs already it does not say what is on"
+}
+
 bpf_tests='show workers, flows, events and instances are JSON with named states
 capabilities are gone while it serves
 a name in use is refused and named
@@ -541,6 +587,7 @@ tests_of_doctor
 tests_of_serving
 tests_of_stopping
 tests_of_bench
+tests_of_own_server
 tests_of_bpf
 tests_of_refusal
 tests_of_nobody

@@ -6,14 +6,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench_server.h"
 #include "common.h"
 #include "load.h"
 
 struct bench {
 	uint64_t connections, size, rate, duration, warmup, timeout, seed, cpu, sources, requests;
-	uint64_t port;
+	uint64_t port, napi_us, server_cpu;
 	const char *addr;
-	bool churn, json, pretty, spectrum, verbose;
+	bool churn, json, pretty, spectrum, verbose, serve, sqpoll;
+	/* from here on: not options */
+	struct bench_server server;
 };
 
 #define AT(field)	offsetof(struct bench, field)
@@ -47,6 +50,14 @@ static const struct opt bench_opts[] = {
 	  .help = "of the server, numeric; default 127.0.0.1" },
 	{ "port", 0, OPT_COUNT, .offset = AT(port), .value = "PORT", .min = 1, .max = 65535,
 	  .help = "of the server; default 7777" },
+	{ "serve", 0, OPT_FLAG, .offset = AT(serve),
+	  .help = "run the server too: one worker, a thread of this process" },
+	{ "sqpoll", 0, OPT_FLAG, .offset = AT(sqpoll),
+	  .help = "--serve, and a kernel thread submits for it" },
+	{ "napi", 0, OPT_COUNT, .offset = AT(napi_us), .value = "USEC", .min = 1, .max = 1000000,
+	  .help = "--serve, and poll network devices USEC before sleeping" },
+	{ "server-cpu", 0, OPT_COUNT, .offset = AT(server_cpu), .value = "N",
+	  .max = CPU_SETSIZE - 1, .help = "--serve, and pin it to a processor" },
 	{ "spectrum", 'L', OPT_FLAG, .offset = AT(spectrum),
 	  .help = "print every percentile, in HdrHistogram's format" },
 	{ "json", 'j', OPT_FLAG, .offset = AT(json), .help = "result as JSON" },
@@ -81,6 +92,23 @@ static void show_progress(void *arg, const struct load_progress *p)
 	fflush(stderr);
 }
 
+/* A server of ours is where it is; one that is told where it is, is not ours. */
+static int fill_server(const struct command *cmd, struct bench *bench)
+{
+	bench->serve |= bench->sqpoll || bench->napi_us || bench->server_cpu != CPU_NONE;
+	if (bench->serve && (bench->addr || bench->port))
+		return usage_error(cmd, "--serve: the server is one of its own; --addr and "
+				   "--port are for one that runs already");
+	bench->server.sqpoll = bench->sqpoll;
+	bench->server.napi_us = bench->napi_us;
+	bench->server.cpu = bench->server_cpu == CPU_NONE ? -1 : (int)bench->server_cpu;
+	if (!bench->addr)
+		bench->addr = "127.0.0.1";
+	if (!bench->port)
+		bench->port = 7777;
+	return 0;
+}
+
 static int fill(const struct command *cmd, const struct bench *bench, struct load_opts *opts)
 {
 	const char *why;
@@ -104,13 +132,36 @@ static int fill(const struct command *cmd, const struct bench *bench, struct loa
 	return why ? usage_error(cmd, "--%s", why) : 0;
 }
 
-static int run(const struct bench *bench, struct load_opts *opts, struct load_result *res)
+static int report(const struct bench *bench, const struct load_opts *opts,
+		  const struct load_result *res)
+{
+	struct json j;
+
+	if (!bench->json && !bench->pretty) {
+		load_print(opts, res, stdout);
+		if (bench->serve)
+			bench_server_print(&bench->server, stdout);
+		if (bench->spectrum)
+			load_print_spectrum(res, stdout);
+		return fflush(stdout) ? -EIO : 0;
+	}
+	json_init(&j, stdout, bench->pretty);
+	json_object(&j, NULL);
+	load_json(opts, res, &j);
+	if (bench->serve)
+		bench_server_json(&bench->server, &j);
+	else
+		json_null(&j, "server");
+	json_end_object(&j);
+	return json_fini(&j);
+}
+
+static int run(struct bench *bench, struct load_opts *opts, struct load_result *res)
 {
 	struct progress progress = {
 		.terminal = isatty(STDERR_FILENO),
 		.on = bench->verbose || (isatty(STDERR_FILENO) && !bench->json && !bench->pretty),
 	};
-	struct json j;
 	int err;
 
 	opts->progress = show_progress;
@@ -125,14 +176,9 @@ static int run(const struct bench *bench, struct load_opts *opts, struct load_re
 	if (err)
 		return fail("no connection to %s port %u: %s", bench->addr,
 			    (unsigned int)bench->port, weir_strerror(err));
-	if (bench->json || bench->pretty) {
-		json_init(&j, stdout, bench->pretty);
-		load_json(opts, res, &j, NULL);
-		err = json_fini(&j);
-	} else {
-		load_print(opts, res, stdout, bench->spectrum);
-		err = fflush(stdout) ? -EIO : 0;
-	}
+	if (bench->serve && bench_server_stop(&bench->server))
+		return WEIR_EXIT_FAILED;
+	err = report(bench, opts, res);
 	if (err)
 		return fail("standard output: %s", weir_strerror(err));
 	if (res->errors[LOAD_ERR_MISMATCH])
@@ -141,6 +187,23 @@ static int run(const struct bench *bench, struct load_opts *opts, struct load_re
 	if (!res->requests)
 		return fail("not one request was answered");
 	return WEIR_EXIT_OK;
+}
+
+/* With a new connection for each request the last ones may still be closing. */
+static int run_with_server(const struct command *cmd, struct bench *bench,
+			   struct load_opts *opts, struct load_result *res)
+{
+	int result;
+
+	result = bench_server_open(&bench->server, opts->connections * (bench->churn ? 2 : 1));
+	if (result)
+		return result;
+	bench->port = bench->server.port;
+	result = fill(cmd, bench, opts);
+	if (!result)
+		result = run(bench, opts, res);
+	bench_server_close(&bench->server);
+	return result;
 }
 
 static int bench_run(const struct command *cmd, int argc, char **argv)
@@ -152,8 +215,7 @@ static int bench_run(const struct command *cmd, int argc, char **argv)
 		.timeout = 5 * NS_PER_SEC,
 		.seed = 1,
 		.cpu = CPU_NONE,
-		.addr = "127.0.0.1",
-		.port = 7777,
+		.server_cpu = CPU_NONE,
 	};
 	struct load_result *res;
 	struct load_opts opts;
@@ -166,13 +228,16 @@ static int bench_run(const struct command *cmd, int argc, char **argv)
 		return usage_error(cmd, "one thing to measure: there is echo");
 	if (strcmp(argv[0], "echo"))
 		return usage_error(cmd, "%s: no such benchmark; there is echo", argv[0]);
-	result = fill(cmd, &bench, &opts);
+	result = fill_server(cmd, &bench);
+	if (!result)
+		result = fill(cmd, &bench, &opts);
 	if (result)
 		return result;
 	res = malloc(sizeof(*res));
 	if (!res)
 		return fail("%s", weir_strerror(-ENOMEM));
-	result = run(&bench, &opts, res);
+	result = bench.serve ? run_with_server(cmd, &bench, &opts, res) :
+			       run(&bench, &opts, res);
 	free(res);
 	return result;
 }
@@ -185,11 +250,14 @@ const struct command cmd_bench = {
 "With --rate, requests are due at fixed instants whatever the server does, and\n"
 "latency counts from the instant a request was due (no coordinated omission).\n"
 "Every echoed byte is compared. Exit status 1 if nothing was answered or bytes\n"
-"came back that were not sent; other errors are counted in the report.",
+"came back that were not sent; other errors are counted in the report.\n"
+"With --serve, --sqpoll, --napi or --server-cpu it measures a server of its own,\n"
+"and the report says what that had on and what a request cost it.",
 	.examples =
 "  weir bench echo -c 100 -d 10s\n"
 "  weir bench echo -c 1000 -R 20k -d 30s -j\n"
-"  weir bench echo --new-conn -c 1000 -R 800 -d 8s",
+"  weir bench echo --new-conn -c 1000 -R 800 -d 8s\n"
+"  weir bench echo --sqpoll -c 100 -d 3s --cpu 1 --server-cpu 0",
 	.opts = bench_opts,
 	.run = bench_run,
 };

@@ -130,12 +130,13 @@ uint64_t load_errors(const struct load_result *res);
 /* load_error_name() - "connect", "read", ... */
 const char *load_error_name(enum load_error error);
 
-/* load_print() - a short report for people; @spectrum adds all percentiles. */
-void load_print(const struct load_opts *opts, const struct load_result *res, FILE *out,
-		bool spectrum);
+/* load_print() - a short report for people. */
+void load_print(const struct load_opts *opts, const struct load_result *res, FILE *out);
 
-/* load_json() - options and result as one object @name (NULL at the top). */
-void load_json(const struct load_opts *opts, const struct load_result *res, struct json *j,
-	       const char *name);
+/* load_print_spectrum() - all percentiles. */
+void load_print_spectrum(const struct load_result *res, FILE *out);
+
+/* load_json() - options and result as members of the object that is open. */
+void load_json(const struct load_opts *opts, const struct load_result *res, struct json *j);
 
 #endif /* WEIR_TOOLS_LOAD_H */

@@ -131,8 +131,7 @@ static void print_errors(FILE *out, const struct load_result *res)
 	fputc('\n', out);
 }
 
-void load_print(const struct load_opts *opts, const struct load_result *res, FILE *out,
-		bool spectrum)
+void load_print(const struct load_opts *opts, const struct load_result *res, FILE *out)
 {
 	fprintf(out, "%-12s %s loop, %" PRIu32 " connections%s, %" PRIu32 " bytes\n", "load",
 		opts->rate ? "open" : "closed", opts->connections,
@@ -146,8 +145,10 @@ void load_print(const struct load_opts *opts, const struct load_result *res, FIL
 	if (res->abandoned)
 		fprintf(out, "%-12s %" PRIu64 " (stopped before they were answered)\n",
 			"abandoned", res->abandoned);
-	if (!spectrum)
-		return;
+}
+
+void load_print_spectrum(const struct load_result *res, FILE *out)
+{
 	fputs("\nLatency in milliseconds, from the scheduled instant:\n", out);
 	hist_print(&res->latency, out, 1e6);
 }
@@ -180,10 +181,8 @@ static void json_errors(const struct load_result *res, struct json *j)
 	json_end_object(j);
 }
 
-void load_json(const struct load_opts *opts, const struct load_result *res, struct json *j,
-	       const char *name)
+void load_json(const struct load_opts *opts, const struct load_result *res, struct json *j)
 {
-	json_object(j, name);
 	json_opts(opts, j);
 	json_u64(j, "requests", res->requests);
 	json_u64(j, "requests_total", res->requests_total);
@@ -200,5 +199,4 @@ void load_json(const struct load_opts *opts, const struct load_result *res, stru
 	json_string(j, "first_error", res->first_errno ? strerror(res->first_errno) : NULL);
 	hist_json(&res->latency, j, "latency");
 	hist_json(&res->service, j, "service");
-	json_end_object(j);
 }

@@ -30,8 +30,8 @@ _weir_words() {
 			'--conns --acceptor --no-batch --sqpoll --napi --stall --json-exit --verbose --help' ;;
 	bench)
 		echo 'echo --connections --size --rate --duration --warmup --timeout --new-conn' \
-			'--requests --sources --seed --cpu --addr --port --spectrum --json --pretty' \
-			'--verbose --help' ;;
+			'--requests --sources --seed --cpu --addr --port --serve --sqpoll --napi' \
+			'--server-cpu --spectrum --json --pretty --verbose --help' ;;
 	show)
 		echo 'workers flows events instances --instance --watch --json --pretty --help' ;;
 	clean)
