@@ -53,6 +53,34 @@ config() {
 	sed -n "s/^$1 := *//p" "$objtree/config.mk"
 }
 
+# has_cxx23 <compiler>: is it there, and is there a std::expected with it?
+has_cxx23() {
+	# shellcheck disable=SC2086 # a compiler may have arguments
+	command -v "${1%% *}" > /dev/null 2>&1 &&
+		printf '#include <coroutine>\n#include <expected>\nstd::expected<int, int> e;\n' |
+		$1 -std=c++23 -fsyntax-only -x c++ - > /dev/null 2>&1
+}
+
+# find_cxx23: the compiler for weir.hpp to $cxx, or why there is none to $no_cxx23. With
+# clang it is the clang++ beside it, or the newest there is: from version 19 on it can
+# use g++'s library. g++ is as good, but not for objects with sanitizers of clang.
+find_cxx23() {
+	case ${CC-} in
+	*clang*)
+		set -- "$(echo "$CC" | sed 's,clang\([^/]*\)$,clang++\1,')" \
+			clang++-22 clang++-21 clang++-20 clang++-19
+		[ -n "${SAN-}" ] || set -- "$@" g++ ;;
+	*) set -- g++ ;;
+	esac
+	[ -z "${CXX-}" ] || set -- "$CXX"
+	no_cxx23=''
+	for cxx; do
+		! has_cxx23 "$cxx" || return 0
+	done
+	# shellcheck disable=SC2034 # for who sources this
+	no_cxx23="no C++23 std::expected with $(echo "$@" | sed 's/ /, /g')"
+}
+
 # json <file> <python expression of d>: true if it holds
 json() {
 	python3 - "$1" "$2" >> "$tmp/log" 2>&1 <<-'END'

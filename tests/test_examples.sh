@@ -5,23 +5,6 @@
 
 # shellcheck source=tests/tap.sh
 . "${srctree:?}/tests/tap.sh"
-cxx=${CXX:-g++}
-
-# Why there is no C++ here; empty: there is.
-no_cxx() {
-	command -v "${cxx%% *}" > /dev/null 2>&1 || {
-		echo "$cxx is not installed"
-		return
-	}
-	case ${SAN:+x}${CC-} in
-	x*clang*)
-		echo "SAN= of $CC does not go with $cxx"
-		return ;;
-	esac
-	printf '#include <coroutine>\n#include <expected>\nstd::expected<int, int> e;\n' |
-		$cxx -std=c++23 -fsyntax-only -x c++ - > /dev/null 2>&1 ||
-		echo "$cxx has no C++23 std::expected"
-}
 
 # build <example> <compiler and standard>...
 build() {
@@ -35,16 +18,16 @@ build() {
 }
 
 echo "TAP version 13"
-missing=$(no_cxx)
+find_cxx23
 ways='callbacks await fibers'
-[ -n "$missing" ] || ways="$ways coroutines"
+[ -n "$no_cxx23" ] || ways="$ways coroutines"
 for program in echo copy fetch; do
 	for way in callbacks await fibers; do
 		build $program-$way.c "${CC:-gcc}" -std=c11
 		is "$program with $way compiles without a warning"
 	done
-	if [ -n "$missing" ]; then
-		skip "$program with coroutines" "$missing"
+	if [ -n "$no_cxx23" ]; then
+		skip "$program with coroutines" "$no_cxx23"
 	else
 		# shellcheck disable=SC2086 # a compiler may have arguments
 		build $program.cpp $cxx -std=c++23

@@ -76,8 +76,7 @@ int main()
 	return result && *result == 42 ? 0 : 1;
 }
 END
-if ! printf '#include <coroutine>\n#include <expected>\nstd::expected<int, int> e;\n' |
-   $cxx -std=c++23 -fsyntax-only -x c++ - > /dev/null 2>&1; then
+if ! has_cxx23 "$cxx"; then
 	skip "a_program_in_cxx23_uses_weir_hpp" "$cxx has no C++23 std::expected"
 else
 	# shellcheck disable=SC2086 # a compiler and flags

@@ -68,7 +68,7 @@ static bool is_late(const struct weir_token *token)
 
 static void alarm_start(struct weir_token *token)
 {
-	if (token->lib_end || !token->lib_alarm.deadline_ns)
+	if (token->lib_end)
 		return;
 	if (is_late(token))
 		token_end(token, OP_END_DEADLINE);
@@ -98,7 +98,7 @@ int token_join(struct weir_loop *loop, struct weir_op *op)
 		return -EINVAL;
 	list_add_tail(&token->lib_ops, &op->lib_token);
 	for (; token; token = token->lib_parent) {
-		if (!token->lib_inflight++)
+		if (!token->lib_inflight++ && token->lib_alarm.deadline_ns)
 			alarm_start(token);
 	}
 	return 0;
@@ -111,9 +111,10 @@ void token_leave(struct weir_op *op)
 	list_del(&op->lib_token);
 	for (token = op->token; token; token = token->lib_parent) {
 		token->lib_ended++;
-		if (!--token->lib_inflight)
+		if (!--token->lib_inflight && token->lib_alarm.deadline_ns)
 			list_del(&token->lib_alarm.lib_wheel);
-		tell_waiters(token);
+		if (!list_empty(&token->lib_waiters))
+			tell_waiters(token);
 	}
 }
 
@@ -169,7 +170,7 @@ void weir_token_deadline(struct weir_token *token, uint64_t deadline_ns)
 	assert_owner(token->lib_loop);
 	list_del(&token->lib_alarm.lib_wheel);
 	token->lib_alarm.deadline_ns = deadline_ns;
-	if (token->lib_inflight)
+	if (token->lib_inflight && deadline_ns)
 		alarm_start(token);
 }
 
