@@ -219,6 +219,32 @@ TEST_F(race, a_cancel_ends_it)
 	EXPECT_EQ(0, self->r.server.seen.events);
 }
 
+TEST_F(race, a_token_ends_it_by_cancel_or_deadline)
+{
+	struct weir_token token = { 0 };
+	int i;
+
+	add(&self->r, &self->r.stuck.addr);
+	add(&self->r, &self->r.server.addr);
+	self->r.opts.delay_ns = LIMIT_NS;
+	self->r.opts.token = &token;
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, weir_token_init(&token, self->r.loop, NULL));
+		self->r.done = 0;
+		if (i)
+			weir_token_deadline(&token, weir_loop_now(self->r.loop) + NSEC_PER_MSEC);
+		ASSERT_EQ(0, weir_race_start(&self->r.race, self->r.loop, &self->r.opts));
+		if (!i)
+			weir_token_cancel(&token);
+		RUN_UNTIL(self->r.loop, self->r.done);
+		EXPECT_EQ(i ? -ETIME : -ECANCELED, self->r.race.res);
+		EXPECT_EQ(0, weir_token_inflight(&token));
+		weir_token_fini(&token);
+	}
+	EXPECT_EQ(0, self->r.server.seen.events);
+	EXPECT_EQ(-EINVAL, weir_race_start(&self->r.race, self->r.loop, &self->r.opts));
+}
+
 TEST_F(race, as_many_as_there_may_be_and_all_of_them_connect)
 {
 	uint64_t files = stats_of(self->r.loop).files;

@@ -3,6 +3,8 @@
  * test_resolve_end.c - names to addresses on a loop: how questions end that are
  * cancelled, too late, given up, or asked anew
  */
+#include <weir/token.h>
+
 #include "resolving.h"
 #include "kselftest_harness.h"
 
@@ -69,6 +71,22 @@ TEST_F(ending, a_cancel_while_the_server_is_silent)
 	RUN();
 	EXPECT_EQ(1, self->r.asked.done);
 	EXPECT_EQ(-ECANCELED, Q.res);
+}
+
+TEST_F(ending, a_token_that_is_cancelled_while_the_server_is_silent)
+{
+	struct weir_token token = { 0 };
+
+	ASSERT_EQ(0, weir_token_init(&token, self->r.loop, NULL));
+	Q.token = &token;
+	ask(&self->r, "silent.test", AF_INET);
+	while (!dns_count(&self->r.dns.counts->udp))
+		ASSERT_LE(0, weir_loop_run_once(self->r.loop, NSEC_PER_MSEC));
+	weir_token_cancel(&token);
+	RUN();
+	EXPECT_EQ(1, self->r.asked.done);
+	EXPECT_EQ(-ECANCELED, Q.res);
+	weir_token_fini(&token);
 }
 
 /* Called in each turn after its events: the answer is there, done() is not called yet. */

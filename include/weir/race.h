@@ -39,6 +39,7 @@ enum weir_race_limits {
  * @deadline_ns: when to give up, on the clock of weir_loop_now(); 0 is never
  * @done: called once, when all attempts have ended
  * @ctx: the caller's
+ * @token: cancels it; NULL for none
  */
 struct weir_race_opts {
 	size_t sz;
@@ -51,13 +52,14 @@ struct weir_race_opts {
 	uint64_t deadline_ns;
 	void (*done)(struct weir_race *race);
 	void *ctx;
+	struct weir_token *token;
 };
 
 /**
  * struct weir_race - a race in the caller's memory
  * @ctx: the caller's
- * @res: 0; or -ETIME after the deadline, -ECANCELED after weir_race_cancel(), or
- *	else why the attempt failed that ended last
+ * @res: 0; or -ETIME after the deadline, its own or the token's, -ECANCELED after
+ *	weir_race_cancel() or that of the token, or else why the attempt failed that ended last
  * @winner: index of the address that won
  * @file: the connection, the caller's to close
  * @errs: for each address why it failed, -ECANCELED if another was quicker, 0 if
@@ -94,8 +96,8 @@ struct weir_race {
  * @opts: options
  *
  * Context: Owner thread.
- * Return: 0, and done() will be called; -EINVAL without addresses or done();
- * -E2BIG for more than WEIR_RACE_MAX of them, or for option bytes this version
+ * Return: 0, and done() will be called; -EINVAL without addresses or done(), or
+ * with a token that is none or another loop's; -E2BIG for more than WEIR_RACE_MAX of them, or for option bytes this version
  * does not know.
  */
 WEIR_API WEIR_MUST_CHECK

@@ -56,6 +56,7 @@ struct weir_resolver_opts {
  * @family: AF_INET, AF_INET6, or 0 for both
  * @port: put into each address, in host order
  * @deadline_ns: when to give up, on the clock of weir_loop_now(); 0 is never
+ * @token: cancels it, see weir/token.h; NULL for none
  * @res: how many addresses there are; or -ENOENT for a name that does not exist
  *	or has no address, -ETIMEDOUT if no server answers, -EREMOTEIO if they
  *	fail, refuse or are not there, -EBADMSG if one answers nonsense, -EINVAL for
@@ -70,6 +71,7 @@ struct weir_resolve {
 	void (*done)(struct weir_resolve *question);
 	void *ctx;
 	uint64_t deadline_ns;
+	struct weir_token *token;
 	uint16_t family;
 	uint16_t port;
 	int32_t res;
@@ -112,7 +114,7 @@ WEIR_API void weir_resolver_close(struct weir_resolver *resolver);
 /**
  * weir_resolve() - ask for the addresses of a name
  * @resolver: the resolver
- * @question: done, family, port and deadline_ns filled in; not under way
+ * @question: the fields before @res filled in; not under way
  * @name: host name, or a numeric address; copied
  *
  * Never fails and never calls back: done() tells, from the loop.

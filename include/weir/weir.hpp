@@ -13,6 +13,7 @@
 #error "weir.hpp needs C++23"
 #endif
 
+#include <weir/hpp/call.hpp>
 #include <weir/hpp/files.hpp>
 #include <weir/hpp/group.hpp>
 #include <weir/hpp/loop.hpp>

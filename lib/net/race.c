@@ -128,6 +128,10 @@ int weir_race_start(struct weir_race *race, struct weir_loop *loop,
 		return -EINVAL;
 	if (opts.count > WEIR_RACE_MAX)
 		return -E2BIG;
+	err = weir_token_init(&race->lib_token, loop, opts.token);
+	if (err)
+		return err;
+	weir_token_deadline(&race->lib_token, opts.deadline_ns);
 	memset(race->errs, 0, sizeof(race->errs));
 	race->ctx = opts.ctx;
 	race->winner = 0;
@@ -139,8 +143,6 @@ int weir_race_start(struct weir_race *race, struct weir_loop *loop,
 	race->lib_count = opts.count;
 	race->lib_next = 0;
 	race->lib_won = 0;
-	weir_token_init(&race->lib_token, loop, NULL);
-	weir_token_deadline(&race->lib_token, opts.deadline_ns);
 	interleave(race);
 	attempt(race);
 	return 0;

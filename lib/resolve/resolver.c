@@ -237,6 +237,7 @@ void weir_resolve(struct weir_resolver *resolver, struct weir_resolve *question,
 		at = deadline_after(weir_loop_now(resolver->loop), NEVER_NS);
 	question->lib_query = NULL;
 	weir_prep_timeout(&question->lib_op, at, on_end, question);
+	question->lib_op.token = question->token;
 	weir_submit(resolver->loop, &question->lib_op);
 	ask(resolver, question, name);
 }

@@ -42,19 +42,13 @@ public:
 		return ops().writev(*this, vector, offset, at);
 	}
 
-	/* All of it, however many writes that takes. */
-	Task<Result<void>> write_all(Bytes bytes, uint64_t offset,
-				     Where at = Where::current()) const
-	{
-		return write_all(ops(), *this, bytes, offset, at);
-	}
-
 	/* Until the room is full or the file ends; gives how much that was. */
-	Task<Result<size_t>> read_full(Room room, uint64_t offset,
-				       Where at = Where::current()) const
-	{
-		return read_full(ops(), *this, room, offset, at);
-	}
+	Exact<size_t> read_full(Room room, uint64_t offset = WEIR_NO_OFFSET,
+				Where at = Where::current()) const;
+
+	/* All of it, however many writes that takes. */
+	Exact<void> write_all(Bytes bytes, uint64_t offset = WEIR_NO_OFFSET,
+			      Where at = Where::current()) const;
 
 	auto fsync(Where at = Where::current()) const
 	{
@@ -86,41 +80,6 @@ public:
 	auto statx(unsigned int mask, struct ::statx *out, Where at = Where::current()) const
 	{
 		return ops().statx(*this, mask, out, at);
-	}
-
-private:
-	static Task<Result<void>> write_all(Ops ops, weir_file file, Bytes bytes,
-					    uint64_t offset, Where at)
-	{
-		size_t done = 0;
-
-		while (done < bytes.size) {
-			auto n = co_await ops.write(file, bytes.from(done), offset + done, at);
-
-			if (!n)
-				co_return std::unexpected(n.error());
-			if (!*n)
-				co_return failure(-EIO);
-			done += *n;
-		}
-		co_return Result<void>();
-	}
-
-	static Task<Result<size_t>> read_full(Ops ops, weir_file file, Room room,
-					      uint64_t offset, Where at)
-	{
-		size_t done = 0;
-
-		while (done < room.size) {
-			auto n = co_await ops.read(file, room.from(done), offset + done, at);
-
-			if (!n)
-				co_return std::unexpected(n.error());
-			if (!*n)
-				break;
-			done += *n;
-		}
-		co_return done;
 	}
 };
 
@@ -189,6 +148,10 @@ public:
 		return recv_full(ops(), *this, room, at);
 	}
 
+	/* A file, or part of one, without a copy in user memory. */
+	SendFile sendfile(weir_file from, uint64_t offset = 0, uint64_t len = UINT64_MAX,
+			  Where at = Where::current()) const;
+
 	auto shutdown(int how, Where at = Where::current()) const
 	{
 		return ops().shutdown(*this, how, at);
@@ -250,6 +213,8 @@ namespace detail {
 
 template <>
 struct Convert<File> {
+	static constexpr bool owns = true;
+
 	static File from(Core *core, const weir_op &op)
 	{
 		return File(core->closer(op.accepted));
@@ -258,6 +223,8 @@ struct Convert<File> {
 
 template <>
 struct Convert<Socket> {
+	static constexpr bool owns = true;
+
 	static Socket from(Core *core, const weir_op &op)
 	{
 		return Socket(core->closer(op.accepted));

@@ -111,19 +111,9 @@ std::coroutine_handle<> start_all(Members &members, const Context &context, Grou
 }
 
 template <typename Members>
-class [[nodiscard]] Gather {
+class [[nodiscard]] Gather : public Limited<Gather<Members>> {
 public:
 	explicit Gather(Members &&members) : members_(std::move(members)) {}
-
-	Within<Gather> with_timeout(std::chrono::nanoseconds timeout) &&
-	{
-		return Within<Gather>(std::move(*this)).with_timeout(timeout);
-	}
-
-	Await<Gather> operator co_await() && noexcept
-	{
-		return {*this};
-	}
 
 	std::coroutine_handle<> start(const Context &context, Link link)
 	{
@@ -142,22 +132,12 @@ private:
 };
 
 template <typename Members>
-class [[nodiscard]] Any {
+class [[nodiscard]] Any : public Limited<Any<Members>> {
 public:
 	explicit Any(Members &&members) : members_(std::move(members))
 	{
 		if (!members_.size())
 			die("when_any() of nothing");
-	}
-
-	Within<Any> with_timeout(std::chrono::nanoseconds timeout) &&
-	{
-		return Within<Any>(std::move(*this)).with_timeout(timeout);
-	}
-
-	Await<Any> operator co_await() && noexcept
-	{
-		return {*this};
 	}
 
 	std::coroutine_handle<> start(Context context, Link link)

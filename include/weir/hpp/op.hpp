@@ -99,6 +99,8 @@ protected:
 /* How the result of an operation becomes a T. */
 template <typename T>
 struct Convert {
+	static constexpr bool owns = false;
+
 	static T from(Core *, const weir_op &op) noexcept
 	{
 		return static_cast<T>(op.res);
@@ -107,6 +109,8 @@ struct Convert {
 
 template <>
 struct Convert<void> {
+	static constexpr bool owns = false;
+
 	static void from(Core *, const weir_op &) noexcept {}
 };
 
@@ -120,6 +124,15 @@ template <typename T>
 class [[nodiscard]] Op : public detail::BasicOp {
 public:
 	using BasicOp::BasicOp;
+	Op(Op &&) = default;
+
+	/* A file that was opened and that nobody took is closed. */
+	~Op()
+	{
+		if constexpr (detail::Convert<T>::owns)
+			if (this->op_.done && !this->busy())
+				static_cast<void>(take());
+	}
 
 	/* Ends with std::errc::timed_out when it takes longer. */
 	Op &&with_timeout(std::chrono::nanoseconds timeout) && noexcept
@@ -138,6 +151,7 @@ public:
 
 	Result<T> take()
 	{
+		this->op_.done = nullptr;
 		if (int res = this->result(); res < 0)
 			return failure(res);
 		if constexpr (std::is_void_v<T>)
@@ -199,18 +213,6 @@ private:
 	std::optional<std::chrono::nanoseconds> timeout_;
 	weir_token *token_ = nullptr;
 };
-
-template <typename T>
-Within<Task<T>> Task<T>::with_timeout(std::chrono::nanoseconds timeout) &&
-{
-	return Within<Task>(std::move(*this)).with_timeout(timeout);
-}
-
-template <typename T>
-Within<Task<T>> Task<T>::with_token(Token &token) &&
-{
-	return Within<Task>(std::move(*this)).with_token(token);
-}
 
 } /* namespace weir */
 

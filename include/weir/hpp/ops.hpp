@@ -12,11 +12,16 @@
 
 #include <weir/hpp/stream.hpp>
 #include <weir/option.h>
+#include <weir/transfer.h>
 
 namespace weir {
 
 class File;
+class Race;
+class SendFile;
 class Socket;
+template <typename T>
+class Exact;
 
 namespace detail {
 
@@ -104,6 +109,13 @@ public:
 	{
 		return make<Socket>(at, weir_prep_connect, address.raw(), address.size());
 	}
+
+	/*
+	 * Connects to whichever of @addresses, best first, answers first: RFC 8305. The
+	 * next one is tried when one has failed, or after @delay; 0 is 250 ms.
+	 */
+	Race race(std::span<const Address> addresses, std::chrono::nanoseconds delay = {},
+		  Where at = Where::current()) const;
 
 	Op<void> connect(weir_file file, const Address &address,
 			 Where at = Where::current()) const
@@ -238,6 +250,18 @@ public:
 		return make<size_t>(at, weir_prep_writev, file, vector.data(),
 				    detail::clamp(vector.size()), offset);
 	}
+
+	/* Until the room is full or the file ends; gives how much that was. */
+	Exact<size_t> read_full(weir_file file, Room room, uint64_t offset = WEIR_NO_OFFSET,
+				Where at = Where::current()) const;
+
+	/* All of it, however many writes that takes. */
+	Exact<void> write_all(weir_file file, Bytes bytes, uint64_t offset = WEIR_NO_OFFSET,
+			      Where at = Where::current()) const;
+
+	/* A file, or part of one, into a socket or pipe; gives how much that was. */
+	SendFile sendfile(weir_file from, weir_file to, uint64_t offset = 0,
+			  uint64_t len = UINT64_MAX, Where at = Where::current()) const;
 
 	Op<void> fsync(weir_file file, Where at = Where::current()) const
 	{

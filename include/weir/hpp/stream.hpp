@@ -70,7 +70,7 @@ struct Source {
  * it waits with a timer, which is an operation and hears of both.
  */
 template <typename T>
-class [[nodiscard]] Next : Waiting {
+class [[nodiscard]] Next : Waiting, public Limited<Next<T>> {
 public:
 	Next(Source<T> *source, const Where &at) : source_(source), timer_(source->core, at) {}
 	Next(Next &&other) noexcept : source_(other.source_), timer_(std::move(other.timer_)) {}
@@ -80,21 +80,6 @@ public:
 		delist();
 		if (source_->next == this)
 			source_->next = nullptr;
-	}
-
-	Within<Next> with_timeout(std::chrono::nanoseconds timeout) &&
-	{
-		return Within<Next>(std::move(*this)).with_timeout(timeout);
-	}
-
-	Within<Next> with_token(Token &token) &&
-	{
-		return Within<Next>(std::move(*this)).with_token(token);
-	}
-
-	Await<Next> operator co_await() && noexcept
-	{
-		return {*this};
 	}
 
 	std::coroutine_handle<> start(const Context &context, Link link)

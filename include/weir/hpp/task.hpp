@@ -215,6 +215,38 @@ template <typename A>
 class Within;
 class Token;
 
+namespace detail {
+
+/* What can be awaited, within a time limit or under a token. */
+template <typename D>
+class Limited {
+public:
+	/* Gives every operation in it at most so long, from when it is awaited. */
+	Within<D> with_timeout(std::chrono::nanoseconds timeout) &&
+	{
+		return Within<D>(std::move(self())).with_timeout(timeout);
+	}
+
+	/* Cancels every operation in it when @token is cancelled. */
+	Within<D> with_token(Token &token) &&
+	{
+		return Within<D>(std::move(self())).with_token(token);
+	}
+
+	Await<D> operator co_await() && noexcept
+	{
+		return {self()};
+	}
+
+private:
+	D &self() noexcept
+	{
+		return static_cast<D &>(*this);
+	}
+};
+
+} /* namespace detail */
+
 /*
  * A coroutine that runs when it is awaited, once, and gives a T or throws what
  * it threw. To be awaited as an rvalue: co_await f(), or co_await std::move(t).
@@ -223,7 +255,7 @@ class Token;
  * process: the kernel still writes into its frame.
  */
 template <typename T = void>
-class [[nodiscard]] Task {
+class [[nodiscard]] Task : public detail::Limited<Task<T>> {
 public:
 	using promise_type = detail::Promise<T>;
 
@@ -245,16 +277,6 @@ public:
 	explicit operator bool() const noexcept
 	{
 		return static_cast<bool>(frame_);
-	}
-
-	/* Gives every operation in it at most so long, from when it is awaited. */
-	Within<Task> with_timeout(std::chrono::nanoseconds timeout) &&;
-	/* Cancels every operation in it when @token is cancelled. */
-	Within<Task> with_token(Token &token) &&;
-
-	detail::Await<Task> operator co_await() && noexcept
-	{
-		return {*this};
 	}
 
 	/* For what awaits it, see the head of this file. */
