@@ -319,8 +319,17 @@ void io_event_nofile(struct weir_loop *loop, struct weir_op *op, int err);
  * io_parking() - the backend is about to block until @deadline_ns. Returns until
  * when it may: the user, who may submit and cancel here, was called.
  */
-uint64_t io_parking(struct weir_loop *loop, uint64_t deadline_ns);
-void io_running(struct weir_loop *loop, unsigned int events);
+static inline uint64_t io_parking(struct weir_loop *loop, uint64_t deadline_ns)
+{
+	return loop->hooks.parking ? loop_parking(loop, deadline_ns) : deadline_ns;
+}
+
+static inline void io_running(struct weir_loop *loop, unsigned int events)
+{
+	loop->now_read = false;
+	if (loop->hooks.running)
+		loop->hooks.running(loop->hooks.ctx, loop_clock(loop), events);
+}
 
 /* io_accept_one() - must this accept be armed for a single connection? */
 bool io_accept_one(const struct weir_loop *loop, const struct weir_op *op);

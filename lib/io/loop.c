@@ -232,13 +232,6 @@ static int own(struct weir_loop *loop)
 	return err;
 }
 
-void io_running(struct weir_loop *loop, unsigned int events)
-{
-	loop->now_read = false;
-	if (loop->hooks.running)
-		loop->hooks.running(loop->hooks.ctx, loop_clock(loop), events);
-}
-
 static void start_parked(struct weir_loop *loop)
 {
 	unsigned int i;
@@ -290,10 +283,8 @@ static uint64_t turn_deadline(struct weir_loop *loop, uint64_t until_ns)
 	return deadline;
 }
 
-uint64_t io_parking(struct weir_loop *loop, uint64_t deadline_ns)
+uint64_t loop_parking(struct weir_loop *loop, uint64_t deadline_ns)
 {
-	if (!loop->hooks.parking)
-		return deadline_ns;
 	loop->hooks.parking(loop->hooks.ctx);
 	/* It may have given the loop something to do. */
 	return turn_deadline(loop, deadline_ns);
@@ -622,15 +613,16 @@ void weir_loop_stats(const struct weir_loop *loop, struct weir_loop_stats *stats
 	now.connects = loop->good[WEIR_OP_CONNECT];
 	now.polls = loop->good[WEIR_OP_POLL];
 	now.opens = loop->good[WEIR_OP_OPEN] + loop->good[WEIR_OP_SOCKET];
-	now.recvs = loop->good[WEIR_OP_RECV] + loop->good[WEIR_OP_RECVMSG] +
-		    loop->good[WEIR_OP_READ] + loop->good[WEIR_OP_READV];
-	now.sends = loop->good[WEIR_OP_SEND] + loop->good[WEIR_OP_SENDMSG] +
-		    loop->good[WEIR_OP_WRITE] + loop->good[WEIR_OP_WRITEV];
 	for (i = 0; i < WEIR_OP_MAX; i++) {
-		if (weir_op_defs[i].flags & IO_OPF_IN)
+		now.ops += loop->shorts[i];
+		now.events += loop->shorts[i];
+		if (weir_op_defs[i].flags & IO_OPF_IN) {
+			now.recvs += loop->good[i] + loop->shorts[i];
 			now.bytes_in += loop->moved[i];
-		else if (weir_op_defs[i].flags & IO_OPF_OUT)
+		} else if (weir_op_defs[i].flags & IO_OPF_OUT) {
+			now.sends += loop->good[i] + loop->shorts[i];
 			now.bytes_out += loop->moved[i];
+		}
 	}
 	stats_copy(stats, sz, &now, sizeof(now));
 }

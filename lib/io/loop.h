@@ -27,8 +27,8 @@ enum {
 	OP_MAGIC_BUSY		= 0x0b5e55ed,
 	SLOT_NONE		= UINT32_MAX,
 	SLOT_RESERVE		= 64,		/* for ops that free resources */
-	SLOT_GEN_MASK		= 0xffffff,
-	SLOT_GEN_FIRST		= 0x1000000,	/* always set: a backend tells it by that */
+	SLOT_GEN_FIRST		= 1,		/* the lowest byte stays: a backend tells it */
+	SLOT_GEN_STEP		= 0x100,	/* from what else it waits for by that */
 	LOOP_PIPES		= 16,		/* that a loop keeps */
 	GROUPS_MAX		= 8,		/* pools of one loop */
 	FIBER_ROUNDS		= 16,		/* a turn: they may wake each other */
@@ -152,7 +152,8 @@ struct weir_loop {
 	struct weir_sim_opts sim;
 	struct weir_loop_stats stats;
 	uint64_t good[WEIR_OP_MAX];	/* events without an error, by opcode */
-	uint64_t moved[WEIR_OP_MAX];	/* their results, summed up: bytes of some */
+	uint64_t shorts[WEIR_OP_MAX];	/* more of them: ops that went the short way */
+	uint64_t moved[WEIR_OP_MAX];	/* results without an error, summed up: bytes of some */
 	char reason[160];
 };
 
@@ -205,6 +206,9 @@ void op_cancel_all(struct weir_loop *loop);
 /* op_settle() - end what is in flight on the file of @op, then carry @op out */
 void op_settle(struct weir_loop *loop, struct weir_op *op, const char *where);
 bool op_none_left(const struct weir_loop *loop);
+
+/* lib/io/loop.c: the user hears that the loop parks; until when it may */
+uint64_t loop_parking(struct weir_loop *loop, uint64_t deadline_ns);
 
 /* lib/io/loop.c: work is left that the descriptor does not show by itself */
 void loop_tell(struct weir_loop *loop);

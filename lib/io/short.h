@@ -31,7 +31,7 @@ static inline void slot_drop(struct weir_loop *loop, uint32_t index)
 	struct io_slot *slot = &loop->slots[index];
 
 	slot->op = NULL;
-	slot->gen = ((slot->gen + 1) & SLOT_GEN_MASK) | SLOT_GEN_FIRST;
+	slot->gen += SLOT_GEN_STEP;
 	slot->next = loop->slot_free;
 	loop->slot_free = index;
 	loop->slots_used--;
@@ -63,9 +63,7 @@ static inline void short_end(struct weir_loop *loop, struct weir_op *op, uint32_
 	slot_drop(loop, index);
 	prev->next = next;
 	next->prev = prev;
-	loop->stats.ops++;
-	loop->stats.events++;
-	loop->good[op->opcode]++;
+	loop->shorts[op->opcode]++;
 	loop->moved[op->opcode] += (uint32_t)res;
 	op->res = res;
 	op->origin = WEIR_ORIGIN_KERNEL;

@@ -18,15 +18,14 @@
 enum {
 	ERESTARTSYS	= 512,	/* the kernel's own; a cancelled splice shows it */
 	SHORT_BYTES	= 1 << 14,	/* with more, the bytes are what costs */
-	GEN_SHIFT	= 32,
 };
 
-_Static_assert(SLOT_GEN_FIRST == KIND_OP << (URING_KIND_SHIFT - GEN_SHIFT),
-	       "a generation says that it is of an op");
+_Static_assert((int)SLOT_GEN_FIRST == (int)KIND_OP && SLOT_GEN_STEP == 0x100,
+	       "the lowest byte of a generation says that it is of an op");
 
 static uint64_t data_of(const struct weir_loop *loop, const struct weir_op *op)
 {
-	return op->lib_slot | (uint64_t)loop->slots[op->lib_slot].gen << GEN_SHIFT;
+	return op->lib_slot | (uint64_t)loop->slots[op->lib_slot].gen << URING_KIND_SHIFT;
 }
 
 /* queue and cancel */
@@ -150,8 +149,8 @@ static inline bool may_go(const struct weir_loop *loop, const struct weir_op *op
 {
 	const struct io_uring_sq *sq = &uring_of(loop)->ring.sq;
 
-	return op->opcode < WEIR_OP_MAX && !op->flags && !op->deadline_ns && !op->token &&
-	       op->lib_magic != OP_MAGIC_BUSY && op->done && !loop_is_forked(loop) &&
+	return (op->opcode | op->flags << 8) < WEIR_OP_MAX &&
+	       !(op->deadline_ns | (uintptr_t)op->token) && op->lib_magic != OP_MAGIC_BUSY && op->done && !loop_is_forked(loop) &&
 	       loop->slots_used < loop->slots_budget &&
 	       sq->sqe_tail - io_uring_smp_load_acquire(sq->khead) < sq->ring_entries;
 }
@@ -181,7 +180,7 @@ static void uring_submit(struct weir_loop *loop, struct weir_op *op, const char 
 	assert_owner(loop);
 	sq->sqe_tail++;
 	slot = short_start(loop, op, file, where);
-	sqe->user_data = op->lib_slot | (uint64_t)slot->gen << GEN_SHIFT;
+	sqe->user_data = op->lib_slot | (uint64_t)slot->gen << URING_KIND_SHIFT;
 	u->inline_ops += !!(def->flags & IO_OPF_INLINE);
 	return;
 long_way:
@@ -318,13 +317,13 @@ static bool on_other(struct weir_loop *loop, uint64_t data, int res)
 		atomic_store(&loop->bell, false);
 		break;
 	case KIND_BELL_LOST:
-		uring_on_bell_lost(loop, data & URING_DATA_MASK, res);
+		uring_on_bell_lost(loop, uring_value(data), res);
 		break;
 	case KIND_ARRIVED:
-		uring_on_arrived(loop, data & URING_DATA_MASK, res);
+		uring_on_arrived(loop, uring_value(data), res);
 		return true;
 	case KIND_SENT:
-		uring_on_sent(loop, data & URING_DATA_MASK, res);
+		uring_on_sent(loop, uring_value(data), res);
 		break;
 	case KIND_QUIET:
 		break;
@@ -357,7 +356,7 @@ int uring_dispatch(struct weir_loop *loop)
 		const struct io_slot *slot = &loop->slots[index];
 
 		io_uring_smp_store_release(cq->khead, ++head);
-		if (index >= loop->slots_max || slot->gen != data >> GEN_SHIFT) {
+		if (index >= loop->slots_max || slot->gen != data >> URING_KIND_SHIFT) {
 			events += on_other(loop, data, res);
 			continue;
 		}

@@ -8,7 +8,7 @@
 #include "io/backend.h"
 #include "io/uring_abi.h"
 
-/* user_data: what it stands for, and for an op slot and generation: see io/loop.h. */
+/* user_data: what it stands for */
 enum kind {
 	KIND_OP		= 1,
 	KIND_WAKE	= 2,	/* the read of the wake descriptor */
@@ -19,17 +19,25 @@ enum kind {
 	KIND_SENT	= 7,	/* ours to another one; its place in the table */
 };
 
-#define URING_KIND_SHIFT	56
-#define URING_DATA_MASK		((1ULL << URING_KIND_SHIFT) - 1)
+/*
+ * From the lowest bit: a word, eight bits of kind, three bytes. Of an op they are
+ * slot, kind and generation; else the two parts together are a number or an address.
+ */
+#define URING_KIND_SHIFT	32
 
-static inline uint64_t uring_data(enum kind kind, uint64_t data)
+static inline uint64_t uring_data(enum kind kind, uint64_t value)
 {
-	return (uint64_t)kind << URING_KIND_SHIFT | (data & URING_DATA_MASK);
+	return (value >> 32) << 40 | (uint64_t)kind << URING_KIND_SHIFT | (uint32_t)value;
+}
+
+static inline uint64_t uring_value(uint64_t data)
+{
+	return (data >> 40) << 32 | (uint32_t)data;
 }
 
 static inline enum kind uring_kind(uint64_t data)
 {
-	return (enum kind)(data >> URING_KIND_SHIFT);
+	return (enum kind)(data >> URING_KIND_SHIFT & 0xff);
 }
 
 struct uring {

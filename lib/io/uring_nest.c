@@ -74,8 +74,7 @@ void uring_nest_clear(struct weir_loop *loop)
 {
 	eventfd_t count;
 
-	if (loop->nested)
-		eventfd_read(uring_of(loop)->told_fd, &count);
+	eventfd_read(uring_of(loop)->told_fd, &count);
 }
 
 /*

@@ -29,7 +29,7 @@ int uring_bell(struct weir_loop *loop, struct weir_loop *to)
 
 static void bell_lost(uint64_t data)
 {
-	struct weir_loop *to = (struct weir_loop *)(uintptr_t)(data & URING_DATA_MASK);
+	struct weir_loop *to = (struct weir_loop *)(uintptr_t)data;
 
 	atomic_store(&to->bell, false);
 	weir_loop_wake(to);
@@ -87,6 +87,6 @@ void uring_lose_bells(struct weir_loop *loop)
 		uint64_t data = sq->sqes[i & *sq->kring_mask].user_data;
 
 		if (uring_kind(data) == KIND_BELL_LOST)
-			bell_lost(data);
+			bell_lost(uring_value(data));
 	}
 }

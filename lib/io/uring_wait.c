@@ -2,15 +2,14 @@
 /*
  * uring_wait.c - into the kernel: hand over what was queued, wait for what comes
  *
- * One system call a turn does both. This file owns the submission tail and
- * io_uring_enter(2), because liburing 2.3 has neither a public flush nor the
- * minimum wait; liburing gives the mappings and fills the entries.
+ * One system call a turn does both. This file owns the submission tail, because
+ * liburing 2.3 has neither a public flush nor the minimum wait; liburing gives the
+ * mappings and enters the kernel.
  *
  * Memory order: our release store of the submission tail pairs with the
  * kernel's acquire.
  */
 #include <errno.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "io/group.h"
@@ -52,16 +51,14 @@ static int enter(struct weir_loop *loop, unsigned int min, unsigned int flags, v
 {
 	struct uring *u = uring_of(loop);
 	unsigned int count = flush(&u->ring.sq);
-	long ret;
 
 	if (u->polled && !polled_enter(&u->ring, min, &flags))
 		return 0;
 	if (u->ring.int_flags & 1)	/* INT_FLAG_REG_RING of liburing */
 		flags |= IORING_ENTER_REGISTERED_RING;
 	loop->stats.syscalls++;
-	ret = syscall(__NR_io_uring_enter, u->ring.enter_ring_fd, count, min, flags, arg,
-		      arg_bytes);
-	return ret < 0 ? -errno : (int)ret;
+	return io_uring_enter2((unsigned int)u->ring.enter_ring_fd, count, min, flags, arg,
+			       arg_bytes);
 }
 
 int uring_commit(struct weir_loop *loop)
@@ -157,7 +154,7 @@ static int wait_events(struct weir_loop *loop, uint64_t deadline_ns)
 {
 	struct uring *u = uring_of(loop);
 	struct uring_reg_wait *wait = u->wait;
-	struct uring_wait_arg arg = { 0 };
+	struct uring_wait_arg arg;
 	unsigned int flags = IORING_ENTER_GETEVENTS;
 	unsigned int min = wanted(loop, u);
 
@@ -171,8 +168,10 @@ static int wait_events(struct weir_loop *loop, uint64_t deadline_ns)
 	/* Instead of an address: where in the page it is. */
 	if (u->wait_known)
 		return enter(loop, min, flags | URING_ENTER_EXT_ARG_REG, NULL, sizeof(*wait));
-	arg.min_wait_usec = wait->min_wait_usec;
-	arg.ts = wait->flags ? (uintptr_t)&wait->ts : 0;
+	arg = (struct uring_wait_arg){
+		.min_wait_usec = wait->min_wait_usec,
+		.ts = wait->flags ? (uintptr_t)&wait->ts : 0,
+	};
 	return enter(loop, min, flags, &arg, sizeof(arg));
 }
 
@@ -195,7 +194,8 @@ int uring_reap(struct weir_loop *loop, uint64_t deadline_ns)
 	} else {
 		ret = enter(loop, 0, IORING_ENTER_GETEVENTS, NULL, 0);
 	}
-	uring_nest_clear(loop);
+	if (loop->nested)
+		uring_nest_clear(loop);
 	u->inline_ops = 0;
 	io_running(loop, io_uring_cq_ready(&u->ring));
 	if (ret < 0 && ret != -ETIME && ret != -EINTR && ret != -EAGAIN && ret != -EBUSY)
