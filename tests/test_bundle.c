@@ -280,7 +280,8 @@ TEST_F(bundle, a_callback_in_the_middle_may_cancel)
 		let_go(reader);
 		EXPECT_TRUE(pool_whole(self->pool));
 		/* Nothing that was read is lost, and nothing else was read. */
-		reader->end_at = reader->keep = 0;
+		reader->end_at = 0;
+		reader->keep = 0;
 		reader_start(self->loop, self->pool, reader);
 		RUN_UNTIL(self->loop, reader->bytes == reader->sent);
 		EXPECT_EQ(0, reader->wrong);

@@ -36,6 +36,20 @@ enum weir_pool_limits {
 };
 
 /**
+ * enum weir_pool_flags - how a pool is used
+ * @WEIR_POOL_INCREMENTAL: one receive goes on in the buffer where another one
+ *	stopped, so that a large buffer serves many small messages. The lease of
+ *	each is a piece of the buffer, which comes back when it was full and all
+ *	its pieces were. For weir_prep_recv_pool() on sockets of SOCK_STREAM; on
+ *	others, and other operations, -EINVAL ends it
+ * @WEIR_POOL_ALL: every flag this version knows; others are refused
+ */
+enum weir_pool_flags {
+	WEIR_POOL_INCREMENTAL	= 1 << 0,
+	WEIR_POOL_ALL		= WEIR_POOL_INCREMENTAL,
+};
+
+/**
  * struct weir_pool_opts - shape of a pool
  * @sz: sizeof(struct weir_pool_opts)
  * @buf_bytes: size of each buffer, WEIR_POOL_BUF_MIN to WEIR_POOL_BUF_MAX
@@ -45,6 +59,8 @@ enum weir_pool_limits {
  * @spare: buffers kept aside for weir_pool_lease() and for sends that copy,
  *	which the kernel may not receive into; 0: a quarter; less than @count.
  *	Neither side uses the other's, so that sends never stop receives
+ * @flags: enum weir_pool_flags
+ * @pad: zero
  */
 struct weir_pool_opts {
 	size_t sz;
@@ -52,15 +68,21 @@ struct weir_pool_opts {
 	uint32_t count;
 	uint32_t low;
 	uint32_t spare;
+	uint32_t flags;
+	uint32_t pad;
 };
 
 /**
  * struct weir_pool_stats - occupancy of a pool
  * @count: buffers in all
- * @free: buffers nobody holds, spare ones among them
+ * @free: buffers nobody holds, spare ones among them, and those that are only
+ *	partly lent out in pieces
  * @free_min: the fewest that were ever free
  * @parked: receives that wait for a buffer now
  * @parks: receives that ever waited
+ * @incremental: 1 if buffers are lent in pieces; 0 too where that was asked for
+ *	and the kernel cannot (before Linux 6.12), which the log says
+ * @pieces: pieces of buffers that are out
  */
 struct weir_pool_stats {
 	uint32_t count;
@@ -68,6 +90,8 @@ struct weir_pool_stats {
 	uint32_t free_min;
 	uint32_t parked;
 	uint64_t parks;
+	uint32_t incremental;
+	uint32_t pieces;
 };
 
 /**
@@ -80,7 +104,8 @@ struct weir_pool_stats {
  * the log warns, and reads and writes of files do without fixed buffers.
  *
  * Context: Owner thread.
- * Return: 0; -EINVAL for a size or count out of range (zero among them);
+ * Return: 0; -EINVAL for a size or count out of range (zero among them), or an
+ * unknown flag;
  * -ENOSPC if the loop's budget of buffers (bufs_max) is used up, or if it has
  * WEIR_POOLS_MAX pools already; -ENOMEM.
  */
@@ -145,7 +170,7 @@ WEIR_API void weir_lease_put(struct weir_lease *lease);
  * @lease: a lease the caller holds or borrows
  *
  * Context: Owner thread of the pool's loop.
- * Return: start of its buffer.
+ * Return: start of its buffer, or piece; aligned to nothing.
  */
 WEIR_API void *weir_lease_data(const struct weir_lease *lease);
 
@@ -163,7 +188,7 @@ WEIR_API uint32_t weir_lease_len(const struct weir_lease *lease);
  * @lease: a lease the caller holds or borrows
  *
  * Context: Owner thread of the pool's loop.
- * Return: bytes of its buffer.
+ * Return: bytes of its buffer, or of its piece of one.
  */
 WEIR_API uint32_t weir_lease_size(const struct weir_lease *lease);
 

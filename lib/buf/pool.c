@@ -11,6 +11,7 @@
 #include "buf/pool.h"
 
 #define HUGE_BYTES	(2U << 20)
+#define PIECE_BYTES	512	/* what a piece of a buffer is taken to be, at least */
 
 _Static_assert((int)WEIR_POOLS_MAX == (int)GROUPS_MAX, "a pool is a group");
 
@@ -28,7 +29,7 @@ static int read_opts(struct weir_pool_opts *opts, const struct weir_pool_opts *g
 		return -EINVAL;
 	if (!opts->spare)
 		opts->spare = opts->count / 4;
-	if (opts->spare >= opts->count)
+	if (opts->spare >= opts->count || opts->flags & ~(uint32_t)WEIR_POOL_ALL || opts->pad)
 		return -EINVAL;
 	ready = opts->count - opts->spare;
 	if (!opts->low)
@@ -54,12 +55,17 @@ static int slab_open(struct weir_pool *pool, const struct weir_pool_opts *opts)
 	return 0;
 }
 
-/* Two entries to a buffer: it is sent on whole as a rule, now and then in parts. */
+/*
+ * Two entries to a buffer: it is sent on whole as a rule, now and then in parts. One
+ * that is filled in pieces is sent on in pieces.
+ */
 static int segs_open(struct weir_pool *pool)
 {
+	const struct io_group *group = &pool->group;
+	uint32_t each = group->buf_bytes / PIECE_BYTES;
 	uint32_t i;
 
-	pool->segs_max = 2 * pool->group.count;
+	pool->segs_max = group->count * (group->streams && each > 2 ? each : 2);
 	pool->segs = mem_get(&pool->alloc, pool->segs_max, sizeof(*pool->segs),
 			     _Alignof(struct pool_seg));
 	if (!pool->segs)
@@ -89,6 +95,7 @@ int weir_pool_open(struct weir_pool **poolp, struct weir_loop *loop,
 	pool->group.count = opts.count;
 	pool->group.low = opts.low;
 	pool->group.spare_max = opts.spare;
+	pool->group.streams = opts.flags & WEIR_POOL_INCREMENTAL;
 	list_init(&pool->waiters);
 
 	err = -ENOMEM;
@@ -130,7 +137,7 @@ int weir_pool_close(struct weir_pool *pool)
 	/* The loop may be gone: it has let go of the group then. */
 	if (group->loop)
 		assert_owner(group->loop);
-	if (group->free != group->count || group->armed || group->parked)
+	if (group->free != group->count || group->pieces_out || group->armed || group->parked)
 		return -EBUSY;
 	if (!list_empty(&pool->waiters) || weir_op_busy(&pool->wake))
 		return -EBUSY;
@@ -138,6 +145,7 @@ int weir_pool_close(struct weir_pool *pool)
 		group_close(group);
 	alloc = pool->alloc;
 	munmap(group->slab, pool->slab_bytes);
+	pieces_free(group, &alloc);
 	mem_put(&alloc, pool->segs, pool->segs_max, sizeof(*pool->segs));
 	mem_put(&alloc, group->leases, group->count, sizeof(struct weir_lease));
 	mem_put(&alloc, pool, 1, sizeof(*pool));
@@ -159,6 +167,8 @@ void weir_pool_stats(const struct weir_pool *pool, struct weir_pool_stats *stats
 		.free_min	= group->free_min,
 		.parked		= group->parked,
 		.parks		= group->parks,
+		.incremental	= group->incremental,
+		.pieces		= group->pieces_out,
 	};
 
 	if (group->loop)

@@ -67,6 +67,20 @@ void group_close(struct io_group *group)
 	group->loop = NULL;
 }
 
+void group_back(struct io_group *group, uint32_t bid)
+{
+	group->free++;
+	if (!group->loop)
+		return;
+	if (bid >= group->spare_max) {
+		group->loop->backend->group_put(group->loop, group, bid);
+		return;
+	}
+	group->spares[group->spare++] = (uint16_t)bid;
+	if (group->spare_freed)
+		group->spare_freed(group);
+}
+
 void lease_put(struct weir_lease *lease)
 {
 	struct io_group *group = lease->group;
@@ -75,16 +89,10 @@ void lease_put(struct weir_lease *lease)
 		base_die("weir: buffer %u of pool %u was given back twice", lease->bid, group->id);
 	if (--lease->refs)
 		return;
-	group->free++;
-	if (!group->loop)
-		return;
-	if (lease->bid >= group->spare_max) {
-		group->loop->backend->group_put(group->loop, group, lease->bid);
-		return;
-	}
-	group->spares[group->spare++] = (uint16_t)lease->bid;
-	if (group->spare_freed)
-		group->spare_freed(group);
+	if (group->incremental && lease != &group->leases[lease->bid])
+		piece_put(lease);
+	else
+		group_back(group, lease->bid);
 }
 
 int group_lease(struct io_group *group, struct weir_lease **leasep)

@@ -8,16 +8,21 @@
 
 #include "io/loop.h"
 
-/* A counted hold on one buffer; free (refs == 0) while the backend has it. */
+/* A counted hold on one buffer, or a piece; free (refs == 0) while the backend has it. */
 struct weir_lease {
 	struct io_group *group;
-	unsigned char *data;
+	union {
+		unsigned char *data;
+		struct weir_lease *free_next;	/* of a piece that nobody holds */
+	};
 	uint32_t refs;
 	uint32_t len;		/* bytes received into it */
 	uint32_t size;
 	uint16_t bid;
 	uint16_t next;		/* uring: put into its ring behind this one */
 };
+
+struct pieces;
 
 struct io_group {
 	struct weir_loop *loop;
@@ -37,6 +42,11 @@ struct io_group {
 	uint64_t parks;
 	uint16_t *spares;
 	bool fixed;			/* slab is registered as fixed buffer @id */
+	bool streams;			/* asked to be incremental: for streams alone */
+	bool incremental;		/* it is: see lib/io/piece.c */
+	uint32_t pieces_out;
+	struct pieces *pieces;
+	struct weir_lease *piece_free;
 	struct weir_link waiters;	/* parked receives, by lib_queue */
 	struct weir_link hungry;	/* those that another left without a buffer */
 	void (*spare_freed)(struct io_group *group);	/* set while someone waits for one */
@@ -55,6 +65,18 @@ struct io_group {
 int group_open(struct io_group *group);
 void group_close(struct io_group *group);
 
+/* group_gone() - one buffer less that nobody holds */
+static inline void group_gone(struct io_group *group)
+{
+	assert(group->free);
+	group->free--;
+	if (group->free < group->free_min)
+		group->free_min = group->free;
+}
+
+/* group_back() - the last who held buffer @bid gave it back */
+void group_back(struct io_group *group, uint32_t bid);
+
 /* group_take() - buffer @bid was filled with @len bytes: a lease with one ref */
 static inline struct weir_lease *group_take(struct io_group *group, uint32_t bid,
 					    uint32_t len)
@@ -63,14 +85,25 @@ static inline struct weir_lease *group_take(struct io_group *group, uint32_t bid
 
 	assert(bid < group->count);
 	assert(!lease->refs);
-	assert(group->free);
 	lease->refs = 1;
 	lease->len = len;
-	group->free--;
-	if (group->free < group->free_min)
-		group->free_min = group->free;
+	group_gone(group);
 	return lease;
 }
+
+/* group_room() - bytes that can still be received into buffer @bid */
+static inline uint32_t group_room(const struct io_group *group, uint32_t bid)
+{
+	return group->buf_bytes - (group->incremental ? group->leases[bid].len : 0);
+}
+
+/*
+ * lib/io/piece.c: the next @len bytes of buffer @bid of an incremental pool: a lease
+ * with one ref. NULL: there is no memory for it, and these bytes are lost.
+ */
+struct weir_lease *piece_take(struct io_group *group, uint32_t bid, uint32_t len);
+void piece_put(struct weir_lease *piece);	/* its last ref is gone */
+void pieces_free(struct io_group *group, const struct weir_alloc *alloc);
 
 /* group_lease() - a spare buffer for the user, or -ENOBUFS */
 int group_lease(struct io_group *group, struct weir_lease **leasep);

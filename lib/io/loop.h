@@ -54,6 +54,7 @@ enum op_end {
 	OP_END_NONE,
 	OP_END_CANCEL,
 	OP_END_DEADLINE,
+	OP_END_NOMEM,	/* for what it brought: see lib/io/piece.c */
 };
 
 struct io_slot {

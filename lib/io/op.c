@@ -222,6 +222,11 @@ static int op_check_multi(const struct weir_loop *loop, const struct weir_op *op
 		return 0;
 	if (!group == multi || (group && group->loop != loop))
 		return -EINVAL;
+	/* What is left of a buffer would cut a record off. */
+	if (group && group->streams &&
+	    (op->opcode != WEIR_OP_RECV ||
+	     loop->files[op->file.index].hints & IO_HINT_RECORDS))
+		return -EINVAL;
 	if (!group || !(op_def(op)->flags & IO_OPF_HEADED))
 		return 0;
 	return op->xfer.buf && msg_head_bytes(op) < group->buf_bytes ? 0 : -EINVAL;
@@ -288,6 +293,10 @@ static int end_result(const struct weir_op *op, enum weir_origin *origin)
 	if (op->lib_end == OP_END_DEADLINE) {
 		*origin = WEIR_ORIGIN_DEADLINE;
 		return -ETIME;
+	}
+	if (op->lib_end == OP_END_NOMEM) {
+		*origin = WEIR_ORIGIN_LIBRARY;
+		return -ENOMEM;
 	}
 	*origin = WEIR_ORIGIN_CANCELLED;
 	return -ECANCELED;
@@ -492,17 +501,39 @@ void io_event(struct weir_loop *loop, struct weir_op *op, int res, bool more)
 		res = opened(loop, op, res);
 	if (res < 0 || !(op_def(op)->flags & IO_OPF_ODD && op_opens(op)))
 		op->lease = NULL;
-	if (op->lib_end != OP_END_NONE && (res == -ECANCELED || res == -EINTR))
+	/* Of a stream with a gap nothing is told any more, its end neither. */
+	if (op->lib_end != OP_END_NONE &&
+	    (res == -ECANCELED || res == -EINTR || op->lib_end == OP_END_NOMEM))
 		res = end_result(op, &origin);
 	op_event(loop, op, res, origin, more);
+}
+
+/* A piece of a buffer for @op; NULL: there is a gap in its stream, it ends. */
+static struct weir_lease *next_piece(struct weir_loop *loop, struct weir_op *op, uint32_t len,
+				     uint32_t bid)
+{
+	struct weir_lease *lease = piece_take(op_group(op), bid, len);
+
+	if (lease && op->lib_end != OP_END_NOMEM)
+		return lease;
+	if (lease) {
+		lease_put(lease);
+		return NULL;
+	}
+	op_end(loop, op, OP_END_NOMEM);
+	op->lib_end = OP_END_NOMEM;
+	return NULL;
 }
 
 void io_event_lease(struct weir_loop *loop, struct weir_op *op, uint32_t len, uint32_t bid,
 		    bool more)
 {
 	struct io_group *group = (struct io_group *)(void *)op->xfer.pool;
-	struct weir_lease *lease = group_take(group, bid, len);
+	struct weir_lease *lease;
 
+	lease = group->incremental ? next_piece(loop, op, len, bid) : group_take(group, bid, len);
+	if (!lease)
+		return;
 	if (op_def(op)->flags & IO_OPF_HEADED)
 		len -= (uint32_t)msg_head_bytes(op);
 	op->lease = lease;

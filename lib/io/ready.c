@@ -264,6 +264,7 @@ int ready_group_open(struct weir_loop *loop, struct io_group *group)
 	if (!stack)
 		return -ENOMEM;
 	group->priv = stack;
+	group->incremental = group->streams;
 	for (bid = group->count; bid-- > group->spare_max;)
 		stack->bids[stack->top++] = bid;
 	return 0;
@@ -361,27 +362,29 @@ static unsigned int run_poll(struct weir_loop *loop, struct weir_op *op)
 	return 1 + run_nothing(loop, op, -EAGAIN);
 }
 
-/* Fill buffer @bid once: bytes, -errno or READY_END. Only bytes take it. */
+/* Fill buffer @bid once: bytes, -errno or READY_END. It goes back if there is room left. */
 static int pool_fill(struct weir_loop *loop, struct weir_op *op, uint32_t bid)
 {
 	struct io_group *group = op_group(op);
-	void *buf = group->leases[bid].data;
+	uint32_t room = group_room(group, bid);
+	void *buf = group->leases[bid].data + (group->buf_bytes - room);
 	int res;
 
-	res = op_def(op)->fill(loop, op, file_of(loop, op)->fd, buf, group->buf_bytes);
+	res = op_def(op)->fill(loop, op, file_of(loop, op)->fd, buf, room);
 	if (res >= 0 && io_pool_end(loop, op, buf, (uint32_t)res))
 		res = READY_END;
-	if (res <= 0)
+	if (res <= 0 || (group->incremental && (uint32_t)res < room))
 		ready_group_put(loop, group, bid);
 	return res;
 }
 
-/* Did that much leave nothing behind, so that the next edge will tell? */
-static bool was_drained(const struct weir_loop *loop, const struct weir_op *op, int res)
+/* Did that much of @room leave nothing behind, so that the next edge will tell? */
+static bool was_drained(const struct weir_loop *loop, const struct weir_op *op, int res,
+			uint32_t room)
 {
 	uint16_t hints = file_of(loop, op)->hints;
 
-	return (uint32_t)res < op_group(op)->buf_bytes &&
+	return (uint32_t)res < room &&
 	       (hints & (READY_HINT_STREAM | READY_HINT_MORE | IO_HINT_DATAGRAM)) ==
 	       READY_HINT_STREAM;
 }
@@ -392,6 +395,7 @@ static unsigned int run_pool(struct weir_loop *loop, struct weir_op *op)
 
 	for (n = 0; n < READY_BURST; n++) {
 		bool drained;
+		uint32_t room;
 		int bid, res;
 
 		bid = buffer_take(op_group(op));
@@ -399,10 +403,11 @@ static unsigned int run_pool(struct weir_loop *loop, struct weir_op *op)
 			io_event_nobufs(loop, op);
 			return n;
 		}
+		room = group_room(op_group(op), (uint32_t)bid);
 		res = pool_fill(loop, op, (uint32_t)bid);
 		if (res < 0)
 			return n + run_nothing(loop, op, res == READY_END ? 0 : res);
-		drained = was_drained(loop, op, res);
+		drained = was_drained(loop, op, res, room);
 		if (res)
 			io_event_lease(loop, op, (uint32_t)res, (uint32_t)bid, true);
 		else

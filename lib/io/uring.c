@@ -247,7 +247,8 @@ static void on_pool(struct weir_loop *loop, struct weir_op *op, int res, uint32_
 		return;
 	}
 	end = res < 0 || io_pool_end(loop, op, group->leases[bid].data, (uint32_t)res);
-	if (flags & IORING_CQE_F_BUFFER && (end || !res))
+	/* One that is filled in pieces is the kernel's until it is full, whatever this says. */
+	if (flags & IORING_CQE_F_BUFFER && (end || !res) && !group->incremental)
 		uring_group_put(loop, group, bid);
 	if (end) {
 		io_event(loop, op, res < 0 ? res : 0, false);

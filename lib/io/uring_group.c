@@ -55,7 +55,7 @@ static void bundle_open(struct weir_loop *loop, struct io_group *group)
 {
 	uint32_t most = min_u32(group->low, BUNDLE_MAX);
 
-	if (loop->opts.flags & WEIR_LOOP_NO_BUNDLE || most < BUNDLE_MIN)
+	if (loop->opts.flags & WEIR_LOOP_NO_BUNDLE || most < BUNDLE_MIN || group->incremental)
 		return;
 	if (!probe_works(PROBE_BUNDLE)) {
 		loop_log(loop, WEIR_LOG_INFO, "uring: several buffers in one completion: %s",
@@ -63,6 +63,15 @@ static void bundle_open(struct weir_loop *loop, struct io_group *group)
 		return;
 	}
 	group->bundle_bytes = most * group->buf_bytes;
+}
+
+static bool can_be_incremental(struct weir_loop *loop)
+{
+	if (probe_works(PROBE_BUF_INC))
+		return true;
+	loop_log(loop, WEIR_LOG_WARN, "uring: a pool is not incremental, each receive takes a "
+		 "whole buffer: %s", weir_uring_features(NULL)[PROBE_BUF_INC].why);
+	return false;
 }
 
 int uring_group_open(struct weir_loop *loop, struct io_group *group)
@@ -79,6 +88,10 @@ int uring_group_open(struct weir_loop *loop, struct io_group *group)
 	reg.ring_addr = (uintptr_t)ring;
 	reg.ring_entries = round_up_pow2(group->count);
 	reg.bgid = (uint16_t)group->id;
+	group->incremental = group->streams && can_be_incremental(loop);
+	/* The flags stand where liburing 2.3 has padding. */
+	if (group->incremental)
+		reg.pad = URING_PBUF_INC;
 	err = io_uring_register_buf_ring(&uring_of(loop)->ring, &reg, 0);
 	if (err) {
 		munmap(ring, ring_bytes(group));
