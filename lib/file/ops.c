@@ -17,6 +17,15 @@
 
 #include "io/uring.h"
 
+/* A socket has no offsets, and io_uring would refuse one. Slots are sockets. */
+static uint64_t offset_of(const struct weir_loop *loop, const struct weir_op *op)
+{
+	uint32_t index = op->file.index;
+	bool socket = index < loop->files_fixed || loop->files[index].hints & IO_HINT_SOCKET;
+
+	return socket ? 0 : op->xfer.offset;
+}
+
 void read_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
 {
 	const struct io_group *group = op_group(op);
@@ -33,10 +42,10 @@ void read_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring
 	}
 	group = group_find(loop, op->xfer.buf, op->len);
 	if (group)
-		io_uring_prep_read_fixed(sqe, -1, op->xfer.buf, op->len, op->xfer.offset,
+		io_uring_prep_read_fixed(sqe, -1, op->xfer.buf, op->len, offset_of(loop, op),
 					 (int)group->id);
 	else
-		io_uring_prep_read(sqe, -1, op->xfer.buf, op->len, op->xfer.offset);
+		io_uring_prep_read(sqe, -1, op->xfer.buf, op->len, offset_of(loop, op));
 }
 
 void write_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
@@ -44,10 +53,10 @@ void write_prep(struct weir_loop *loop, const struct weir_op *op, struct io_urin
 	const struct io_group *group = group_find(loop, op->xfer.buf, op->len);
 
 	if (group)
-		io_uring_prep_write_fixed(sqe, -1, op->xfer.buf, op->len, op->xfer.offset,
+		io_uring_prep_write_fixed(sqe, -1, op->xfer.buf, op->len, offset_of(loop, op),
 					  (int)group->id);
 	else
-		io_uring_prep_write(sqe, -1, op->xfer.buf, op->len, op->xfer.offset);
+		io_uring_prep_write(sqe, -1, op->xfer.buf, op->len, offset_of(loop, op));
 }
 
 /* The pool whose slab holds all of the vector, or NULL; its empty pieces lie nowhere. */
@@ -75,7 +84,7 @@ static void vector_prep(struct weir_loop *loop, const struct weir_op *op, unsign
 	const struct io_group *group = uring_has(loop, fixed) ? vector_group(loop, op) : NULL;
 
 	io_uring_prep_rw((int)(group ? fixed : plain), sqe, -1, op->xfer.buf, op->len,
-			 op->xfer.offset);
+			 offset_of(loop, op));
 	if (group)
 		sqe->buf_index = (uint16_t)group->id;
 }

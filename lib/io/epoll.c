@@ -120,19 +120,30 @@ static bool splice_may_block(struct weir_loop *loop, const struct weir_op *op)
 	return ready_both(loop, op, &file);
 }
 
+/* As io_uring: without edges nothing more would ever come. -EAGAIN: it has them. */
+static int edges_check(struct weir_loop *loop, struct weir_file file)
+{
+	int err;
+
+	may_block(loop, file);
+	err = epoll_arm(loop, file.index);
+	if (err == -EINVAL)
+		return -EBADFD;
+	return err ? err : -EAGAIN;
+}
+
 static int epoll_offload(struct weir_loop *loop, struct weir_op *op)
 {
 	bool block;
 
 	loop->stats.syscalls += op->opcode != WEIR_OP_WORK;	/* the op's own */
+	if (op->flags & WEIR_OPF_MULTISHOT)
+		return edges_check(loop, op->file);
 	if (op_def(op)->flags & IO_OPF_TWO)
 		block = splice_may_block(loop, op);
 	else
 		block = !op_has_file(op) || may_block(loop, op->file);
-	if (!block)
-		return -EAGAIN;
-	/* As io_uring: it has no poll, so nothing more would ever come. */
-	return op->flags & WEIR_OPF_MULTISHOT ? -EBADFD : io_offload(loop, op);
+	return block ? io_offload(loop, op) : -EAGAIN;
 }
 
 static int epoll_adopt(struct weir_loop *loop, uint32_t file, int fd)

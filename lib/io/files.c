@@ -87,6 +87,7 @@ void io_file_type(struct weir_loop *loop, struct weir_file file, int type)
 	uint16_t *hints = &loop->files[file.index].hints;
 
 	type &= ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+	*hints |= IO_HINT_SOCKET;
 	if (type == SOCK_STREAM)
 		return;
 	*hints |= IO_HINT_RECORDS;

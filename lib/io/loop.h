@@ -83,9 +83,10 @@ struct io_file {
 
 /*
  * io_file.hints: a socket of datagrams, where one without bytes is not the end; a
- * socket of records, datagrams among them, of which a receive takes one.
+ * socket of records, datagrams among them, of which a receive takes one; a socket
+ * that has a descriptor.
  */
-enum { IO_HINT_DATAGRAM = 1 << 2, IO_HINT_RECORDS = 1 << 3 };
+enum { IO_HINT_DATAGRAM = 1 << 2, IO_HINT_RECORDS = 1 << 3, IO_HINT_SOCKET = 1 << 5 };
 
 struct weir_loop {
 	void (*submit)(struct weir_loop *loop, struct weir_op *op, const char *where);

@@ -19,11 +19,13 @@ enum {
 /*
  * io_file.hints. HINT_STREAM: TCP, where a short receive leaves nothing behind,
  * so that it need not be tried again before the next edge. HINT_MORE: an end, an
- * error or urgent data was reported, and would be missed by that.
+ * error or urgent data was reported, and would be missed by that. HINT_CONNECTED:
+ * opened by a connect of which the socket was not told by a second call.
  */
 enum ready_hints {
 	READY_HINT_STREAM	= 1 << 0,
 	READY_HINT_MORE		= 1 << 1,	/* the next two are IO_HINT_* */
+	READY_HINT_CONNECTED	= 1 << 4,
 	READY_HINT_OWN		= 1 << 8,	/* this bit and higher: the backend's */
 };
 

@@ -231,7 +231,7 @@ int sim_accept(struct weir_loop *loop, int fd)
 	if (err)
 		return err;
 	if (obj->state != SIM_LISTEN)
-		return -EINVAL;
+		return obj->state == SIM_DGRAM ? -EOPNOTSUPP : -EINVAL;
 	if (!obj->queued)
 		return -EAGAIN;
 	err = sim_fault(sim, WEIR_OP_ACCEPT);

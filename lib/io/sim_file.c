@@ -117,6 +117,8 @@ int sim_readv(struct weir_loop *loop, int fd, const struct iovec *iov, uint32_t 
 		return file_read(sim, obj, &msg, len, offset);
 	if (obj && obj->state == SIM_PIPE)
 		return sim_pipe_read(sim, obj, &msg, len);
+	if (obj && !len)
+		return 0;	/* of a socket too, whatever its state */
 	return sim_recvmsg(loop, fd, &msg, 0);
 }
 
@@ -216,9 +218,10 @@ int sim_fallocate(struct weir_loop *loop, int fd, int mode, uint64_t offset, uin
 	struct sim_obj *obj;
 	int err;
 
+	obj = sim_obj_of(sim, fd);
+	if (obj && obj->state == SIM_PIPE)
+		return access_check(obj, O_RDONLY) ? -EBADF : -ESPIPE;
 	err = file_of(sim, fd, -ENODEV, &obj);
-	if (err == -ENODEV && sim_obj_of(sim, fd)->state == SIM_PIPE)
-		err = -ESPIPE;
 	if (!err)
 		err = alloc_check(obj, mode, offset, len);
 	if (err)

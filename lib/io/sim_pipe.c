@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include "io/sim_fs.h"
@@ -157,6 +158,11 @@ static bool is_pipe(const struct sim_obj *obj)
 	return obj->state == SIM_PIPE;
 }
 
+static bool is_directory(const struct sim_obj *obj)
+{
+	return obj->state == SIM_FILE && obj->inode && S_ISDIR(obj->inode->mode);
+}
+
 static int splice_check(const struct sim *sim, const struct sim_obj *from, int64_t off_in,
 			const struct sim_obj *to, int64_t off_out, uint32_t flags)
 {
@@ -164,12 +170,12 @@ static int splice_check(const struct sim *sim, const struct sim_obj *from, int64
 		return -EINVAL;
 	if (!from || !to)
 		return -EBADF;
-	if ((is_pipe(from) && !is_reader(from)) || (is_pipe(to) && is_reader(to)))
-		return -EBADF;
-	if (!is_pipe(from) && !is_pipe(to))
-		return -EINVAL;
 	if ((off_in >= 0 && is_pipe(from)) || (off_out >= 0 && is_pipe(to)))
 		return -ESPIPE;
+	if ((is_pipe(from) && !is_reader(from)) || (is_pipe(to) && is_reader(to)))
+		return -EBADF;
+	if ((!is_pipe(from) && !is_pipe(to)) || is_directory(from))
+		return -EINVAL;
 	if ((off_in >= 0 && from->state != SIM_FILE) || (off_out >= 0 && to->state != SIM_FILE))
 		return -EINVAL;
 	if (to->state == SIM_FILE && to->flags & O_APPEND)

@@ -107,6 +107,8 @@ static int sys_poll(struct weir_loop *loop, int fd, uint32_t events)
 	ret = poll(&pfd, 1, 0);
 	if (ret < 0)
 		return -errno;
+	if (pfd.revents & POLLNVAL)
+		return -EBADF;		/* O_PATH */
 	return ret ? pfd.revents : -EAGAIN;
 }
 

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "io/ops.h"
+#include "io/ready.h"
 
 /* Both are the library's affair, and io_uring wants to hear of neither. */
 enum { TYPE_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC };
@@ -116,8 +117,13 @@ static int connect_undo(struct weir_loop *loop, struct weir_op *op, int err)
 /* The caller's socket stays open whatever comes of it. */
 static int connect_file(struct weir_loop *loop, struct weir_op *op, int fd)
 {
+	struct io_file *entry = &loop->files[op->file.index];
 	int err = loop->sys->connect(loop, fd, op->addr.addr, op->addr.len);
 
+	/* That was the call which takes note of the first connect. */
+	if (!err && entry->hints & READY_HINT_CONNECTED)
+		err = loop->sys->connect(loop, fd, op->addr.addr, op->addr.len);
+	entry->hints &= (uint16_t)~READY_HINT_CONNECTED;
 	if (err != -EINPROGRESS)
 		return err;
 	op->lib_priv = OPEN_CONNECTING;
@@ -155,6 +161,8 @@ int connect_try(struct weir_loop *loop, struct weir_op *op, int fd)
 	if (op->lib_priv == OPEN_NONE)
 		return connect_begin(loop, op);
 	err = loop->sys->connected(loop, fd);
+	if (op_opens(op) && !err)
+		loop->files[op->accepted.index].hints |= READY_HINT_CONNECTED;
 	if (op_opens(op))
 		return err && err != -EAGAIN ? connect_undo(loop, op, err) : err;
 	/* Only a second call makes it known to the socket, where a third is -EISCONN. */
