@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-# User-space instructions per operation, by kind: all that runs from weir_submit()
-# to the end of the callback, with the turns of the loop, 16 in flight.
+# User-space instructions per operation, by kind, 16 in flight: those of the library,
+# from the filling in of an operation to its callback, with the turns of the loop; and
+# all of them, with the callback of this benchmark, which submits the next one.
 # Then those of a switch of fibers. With --strict a limit that is missed is a failure.
 # Usage: insns.sh [--strict] [OBJTREE]. Takes valgrind.
 set -eu
@@ -24,16 +25,21 @@ command -v valgrind > /dev/null || {
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-# count_one <kind> <backend>: instructions per operation, or "-" and the reason on stderr
+# count_one <kind> <backend>: instructions per operation of the library and of all, or
+# "- -" and the reason on stderr
 count_one() {
 	timeout 60 valgrind --tool=callgrind --callgrind-out-file="$tmp/out" \
 		--toggle-collect=counted "$bench" --kind "$1" --backend "$2" \
 		--count $count > "$tmp/log" 2>&1 || {
 		echo "insns: $1 on $2 failed: $(grep ops_bench: "$tmp/log" | head -n 1)" >&2
-		echo -
+		echo - -
 		return
 	}
-	awk -v n=$count '/Collected/ { printf "%.0f\n", $NF / n; exit }' "$tmp/log"
+	callgrind_annotate --auto=no --threshold=100 "$tmp/out" | awk -v n=$count '
+		/PROGRAM TOTALS/ { gsub(",", ""); all = $1 }
+		{ sub(/ \[.*\]$/, "") }	# the object: this benchmark in any case
+		/:/ && /tools\/bench\// { gsub(",", ""); ours += $1 }
+		END { printf "%.0f %.0f\n", (all - ours) / n, all / n }'
 }
 
 # count_fiber <kind>: instructions of one, the difference of two runs
@@ -56,12 +62,13 @@ within() {
 	[ "$2" != - ] && [ "$2" -le "$3" ] || missed="$missed $1"
 }
 
-printf '%-12s %8s %8s\n' KIND URING EPOLL
+printf '%-12s %8s %8s %8s %8s\n' KIND URING EPOLL 'U. ALL' 'E. ALL'
 for kind in $("$bench" --list); do
 	uring=$(count_one "$kind" uring) epoll=$(count_one "$kind" epoll)
-	printf '%-12s %8s %8s\n' "$kind" "$uring" "$epoll"
+	printf '%-12s %8s %8s %8s %8s\n' "$kind" "${uring% *}" "${epoll% *}" \
+		"${uring#* }" "${epoll#* }"
 	case $kind in
-	recv* | send*) within "$kind" "$uring" $limit ;;
+	recv* | send*) within "$kind" "${uring% *}" $limit ;;
 	esac
 done
 echo "limit: $limit on uring for what receives and sends"
