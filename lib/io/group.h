@@ -22,6 +22,9 @@ struct weir_lease {
 	uint16_t next;		/* uring: put into its ring behind this one */
 };
 
+/* lib_priv of a receive from a pool: did it get a buffer since it was armed? */
+enum { RECV_HUNGRY, RECV_SERVED };
+
 struct pieces;
 
 struct io_group {

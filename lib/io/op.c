@@ -20,9 +20,6 @@
 #include "io/short.h"
 #include "io/token.h"
 
-/* lib_priv of a receive from a pool: did it get a buffer since it was armed? */
-enum { RECV_HUNGRY, RECV_SERVED };
-
 const char *weir_op_name(unsigned int opcode)
 {
 	return opcode < WEIR_OP_MAX ? weir_op_defs[opcode].name : "?";

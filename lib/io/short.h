@@ -12,6 +12,7 @@
 #define IO_SHORT_H
 
 #include "io/backend.h"
+#include "io/group.h"
 
 /* slots: the index and generation that stand for an op in the kernel */
 
@@ -70,6 +71,21 @@ static inline void short_end(struct weir_loop *loop, struct weir_op *op, uint32_
 	op->more = 0;
 	op->lib_magic = OP_MAGIC_IDLE;
 	op->lib_state = OP_IDLE;
+	op->done(op);
+}
+
+/* short_event() - @op, which goes on, had @len bytes in the buffer of @lease */
+static inline void short_event(struct weir_loop *loop, struct weir_op *op,
+			       struct weir_lease *lease, uint32_t len)
+{
+	op->lease = lease;
+	op->lib_priv = RECV_SERVED;
+	op->res = (int)len;
+	op->origin = WEIR_ORIGIN_KERNEL;
+	op->more = 1;
+	loop->stats.events++;
+	loop->good[op->opcode]++;
+	loop->moved[op->opcode] += len;
 	op->done(op);
 }
 

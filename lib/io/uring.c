@@ -238,10 +238,6 @@ static void on_pool(struct weir_loop *loop, struct weir_op *op, int res, uint32_
 	bool end;
 
 	uring_of(loop)->news++;
-	if (res > 0 && flags & IORING_CQE_F_MORE && !(op_def(op)->flags & IO_OPF_HEADED)) {
-		on_bytes(loop, op, (uint32_t)res, bid);
-		return;
-	}
 	if (res == -ENOBUFS) {
 		io_event_nobufs(loop, op);
 		return;
@@ -338,6 +334,34 @@ static inline bool is_short(const struct weir_op *op, int res)
 	return op->lib_state == OP_SHORT && (res > 0 || (!res && op->opcode == WEIR_OP_NOP));
 }
 
+/* Did a receive that goes on get bytes in one buffer of its own? What is seen most. */
+static inline bool is_served(const struct weir_op *op, int res, uint32_t flags)
+{
+	const struct io_group *group = (const void *)op->xfer.pool;
+
+	/* None but those that have a pool get a buffer. */
+	return flags & IORING_CQE_F_BUFFER && flags & IORING_CQE_F_MORE &&
+	       op->opcode == WEIR_OP_RECV && (uint32_t)res - 1 < group->buf_bytes &&
+	       !group->incremental;
+}
+
+static inline void on_served(struct weir_loop *loop, struct weir_op *op, uint32_t len,
+			     uint32_t bid)
+{
+	struct io_group *group = (struct io_group *)(void *)op->xfer.pool;
+	struct weir_lease *lease = group_take(group, bid, len);
+
+	uring_of(loop)->news++;
+	short_event(loop, op, lease, len);
+	if (lease->refs != 1) {
+		lease_put(lease);
+		return;
+	}
+	lease->refs = 0;
+	group->free++;
+	uring_put(group, lease);
+}
+
 int uring_dispatch(struct weir_loop *loop)
 {
 	struct io_uring_cq *cq = &uring_of(loop)->ring.cq;
@@ -364,6 +388,8 @@ int uring_dispatch(struct weir_loop *loop)
 		events++;
 		if (is_short(slot->op, res))
 			short_end(loop, slot->op, index, res);
+		else if (is_served(slot->op, res, flags))
+			on_served(loop, slot->op, (uint32_t)res, flags >> IORING_CQE_BUFFER_SHIFT);
 		else
 			on_op(loop, slot->op, res, flags);
 	}

@@ -6,6 +6,7 @@
 #define IO_URING_H
 
 #include "io/backend.h"
+#include "io/group.h"
 #include "io/uring_abi.h"
 
 /* user_data: what it stands for */
@@ -128,6 +129,21 @@ void uring_nest_close(struct weir_loop *loop);
 int uring_group_open(struct weir_loop *loop, struct io_group *group);
 void uring_group_close(struct weir_loop *loop, struct io_group *group);
 void uring_group_put(struct weir_loop *loop, struct io_group *group, uint32_t bid);
+
+/* uring_put() - the kernel may fill the buffer of @lease */
+static inline void uring_put(struct io_group *group, struct weir_lease *lease)
+{
+	struct io_uring_buf_ring *ring = group->priv;
+	uint16_t tail = ring->tail;
+	struct io_uring_buf *buf = &ring->bufs[tail & group->mask];
+
+	buf->addr = (uintptr_t)lease->data;
+	buf->len = group->buf_bytes;
+	buf->bid = lease->bid;
+	io_uring_smp_store_release(&ring->tail, (uint16_t)(tail + 1));
+	group->leases[group->last].next = lease->bid;
+	group->last = lease->bid;
+}
 
 /* uring_on_bundle() - @len bytes came in several buffers, of which @bid is the first */
 void uring_on_bundle(struct weir_loop *loop, struct weir_op *op, uint32_t len, uint32_t bid);

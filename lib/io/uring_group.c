@@ -122,15 +122,7 @@ void uring_group_close(struct weir_loop *loop, struct io_group *group)
 
 void uring_group_put(struct weir_loop *loop, struct io_group *group, uint32_t bid)
 {
-	struct io_uring_buf_ring *ring = group->priv;
-	struct io_uring_buf *buf = &ring->bufs[ring->tail & group->mask];
-
-	buf->addr = (uintptr_t)group->leases[bid].data;
-	buf->len = group->buf_bytes;
-	buf->bid = (uint16_t)bid;
-	io_uring_smp_store_release(&ring->tail, (uint16_t)(ring->tail + 1));
-	group->leases[group->last].next = (uint16_t)bid;
-	group->last = (uint16_t)bid;
+	uring_put(group, &group->leases[bid]);
 }
 
 /*
