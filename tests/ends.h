@@ -164,6 +164,7 @@ struct world {
 	struct weir_listener *listener;
 	struct weir_addr addr;
 	struct weir_conn_opts opts;	/* of accepted connections */
+	uint32_t flags;			/* enum weir_loop_flags, before it is opened */
 	struct end served[ENDS_MAX];
 	struct end clients[ENDS_MAX];
 	unsigned int accepted;
@@ -230,7 +231,7 @@ static inline int world_open(struct world *world, const char *backend,
 	struct weir_pool_opts pool = { .sz = sizeof(pool), .buf_bytes = 4096, .count = 64 };
 	struct weir_loop_opts opts = {
 		.sz = sizeof(opts), .backend = backend, .sim = sim,
-		.alloc = &world->counter.alloc,
+		.alloc = &world->counter.alloc, .flags = world->flags,
 	};
 	int err;
 

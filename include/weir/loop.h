@@ -45,7 +45,8 @@ enum weir_loop_limits {
  * @WEIR_LOOP_SQPOLL: a kernel thread of the ring submits; it polls, and costs a
  *	processor while there is work. For uring; others log that it has no effect
  * @WEIR_LOOP_NO_BUNDLE: a completion brings one buffer of a pool, also where the
- *	kernel can fill several at once. For uring; others never do
+ *	kernel can fill several at once; what a connection sends at once is a vector,
+ *	not a bundle. For uring; others never do either
  * @WEIR_LOOP_ALL: every flag this version knows; others are refused
  */
 enum weir_loop_flags {
@@ -199,6 +200,8 @@ struct weir_loop_opts {
  * @posts_refused: messages refused because too many were waiting
  * @bells: times that another loop was told of a message through the ring
  * @bundled: buffers of pools that came with the completion of another one
+ * @gathers: sends of a connection that took more than one entry of its queue
+ * @send_bundles: those of them that went as a bundle of the ring
  */
 struct weir_loop_stats {
 	uint64_t turns;
@@ -228,6 +231,8 @@ struct weir_loop_stats {
 	uint64_t posts_refused;
 	uint64_t bells;
 	uint64_t bundled;
+	uint64_t gathers;
+	uint64_t send_bundles;
 };
 
 /**

@@ -13,6 +13,7 @@
 
 #include "io/await.h"
 #include "io/backend.h"
+#include "io/gather.h"
 #include "io/group.h"
 #include "io/short.h"
 
@@ -185,10 +186,13 @@ int weir_loop_open(struct weir_loop **loopp, const struct weir_loop_opts *given)
 	err = slots_open(loop);
 	if (err)
 		goto free_loop;
+	err = gathers_open(loop);
+	if (err)
+		goto free_slots;
 	loop->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (loop->wake_fd < 0) {
 		err = -errno;
-		goto free_slots;
+		goto free_gathers;
 	}
 	err = offload_open(loop);
 	if (err)
@@ -204,6 +208,8 @@ close_offload:
 	offload_close(loop);
 close_wake:
 	close(loop->wake_fd);
+free_gathers:
+	gathers_close(loop);
 free_slots:
 	mem_put(&alloc, loop->slots, loop->slots_max, sizeof(*loop->slots));
 free_loop:
@@ -493,6 +499,7 @@ static void loop_free(struct weir_loop *loop)
 	files_close(loop);
 	loop->backend->close(loop);
 	close(loop->wake_fd);
+	gathers_close(loop);
 	mem_put(&alloc, loop->slots, loop->slots_max, sizeof(*loop->slots));
 	mem_put(&alloc, loop, 1, sizeof(*loop));
 }

@@ -17,6 +17,7 @@
 #include "io/wheel.h"
 
 struct io_fibers;
+struct io_gather;
 struct io_group;
 struct weir_backend;
 struct io_sys;
@@ -113,6 +114,10 @@ struct weir_loop {
 
 	struct weir_file pipes[LOOP_PIPES][2];	/* empty, for those who splice */
 	uint32_t pipes_count;
+
+	struct io_gather *gathers;
+	struct weir_link gathers_free[2];	/* with a ring, without */
+	uint32_t gathers_count;
 
 	struct io_group *groups[GROUPS_MAX];
 	uint32_t groups_end;	/* behind the last place that ever had one */

@@ -56,6 +56,8 @@ static const struct probe_row {
 		probe_bundle, PROBE_RECV, false },
 	[PROBE_BUF_INC] = { "buf_inc", "one buffer for several messages (Linux 6.12)",
 		probe_buf_inc, PROBE_RECV, false },
+	[PROBE_SEND_BUNDLE] = { "send_bundle", "a send queue that leaves in one go (Linux 6.10)",
+		probe_send_bundle, PROBE_BUF_RING, false },
 	[PROBE_SEND_ZC] = { "send_zc", "sending without a copy (Linux 6.0)", probe_send_zc,
 		PROBE_ACCEPT, false },
 	[PROBE_SOCK_CMD] = { "sock_cmd", "socket cookies without a descriptor (Linux 6.7)",

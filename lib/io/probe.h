@@ -27,6 +27,7 @@ enum probe_feature {
 	PROBE_RECV,
 	PROBE_BUNDLE,
 	PROBE_BUF_INC,
+	PROBE_SEND_BUNDLE,
 	PROBE_SEND_ZC,
 	PROBE_SOCK_CMD,
 	PROBE_MAX,
@@ -75,6 +76,7 @@ int probe_buf_ring(struct probe *probe);
 int probe_recv(struct probe *probe);
 int probe_bundle(struct probe *probe);
 int probe_buf_inc(struct probe *probe);
+int probe_send_bundle(struct probe *probe);
 int probe_send_zc(struct probe *probe);
 int probe_sock_cmd(struct probe *probe);
 void probe_net_close(struct probe *probe);

@@ -17,6 +17,7 @@
 enum {
 	GROUP		= 1,
 	GROUP_INC	= 2,
+	GROUP_SEND	= 3,
 	MESSAGE		= 40,	/* two buffers and a half */
 	BUNDLE_BYTES	= 2 * PROBE_BUF_BYTES,
 };
@@ -246,12 +247,62 @@ int probe_buf_inc(struct probe *probe)
 	return 0;
 }
 
+/* The client's end has received the message. */
+static int heard(struct probe *probe)
+{
+	char came[MESSAGE];
+
+	if (recv(probe->client[0], came, MESSAGE, MSG_WAITALL) != MESSAGE)
+		return -ENODATA;
+	return memcmp(came, message, MESSAGE) ? -ENODATA : 0;
+}
+
+/* All buffers in one send and one completion, and then the kernel has none left. */
+int probe_send_bundle(struct probe *probe)
+{
+	struct uring_buf_status status = { .bgid = GROUP_SEND };
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe cqe;
+	int at, err;
+
+	if (!(probe->features & URING_FEAT_BUNDLE))
+		return -EOPNOTSUPP;
+	io_uring_unregister_buf_ring(&probe->ring, GROUP);
+	io_uring_unregister_buf_ring(&probe->ring, GROUP_INC);
+	err = bufs_register(probe, GROUP_SEND, 0);
+	if (err)
+		return err;
+	memcpy(probe->bytes, message, MESSAGE);
+	for (at = 0; at < MESSAGE; at += PROBE_BUF_BYTES)
+		io_uring_buf_ring_add(probe->bufs, probe->bytes + at,
+				      min_u32(PROBE_BUF_BYTES, (uint32_t)(MESSAGE - at)), 0,
+				      PROBE_BUFS - 1, at / PROBE_BUF_BYTES);
+	io_uring_buf_ring_advance(probe->bufs, at / PROBE_BUF_BYTES);
+	sqe = io_uring_get_sqe(&probe->ring);
+	io_uring_prep_send(sqe, (int)probe->slot, NULL, 0, MSG_NOSIGNAL);
+	sqe->flags = IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
+	sqe->ioprio = URING_BUNDLE;
+	sqe->buf_group = GROUP_SEND;
+	sqe->user_data = PROBE_ONE;
+	err = probe_wait(probe, &cqe, PROBE_ONE);
+	if (!err && cqe.res < 0)
+		err = cqe.res;
+	if (!err)
+		err = io_uring_register((unsigned int)probe->ring.ring_fd,
+					URING_REGISTER_BUF_STATUS, &status, 1);
+	if (err)
+		return err;
+	if (cqe.res != MESSAGE || cqe.flags & IORING_CQE_F_MORE ||
+	    (uint16_t)status.head != probe->bufs->tail)
+		return -ENODATA;
+	return heard(probe);
+}
+
 /* Two completions: sent, and done with the memory. */
 int probe_send_zc(struct probe *probe)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&probe->ring);
 	struct io_uring_cqe cqe;
-	char came[MESSAGE];
 	int err;
 
 	io_uring_prep_rw(URING_OP_SEND_ZC, sqe, (int)probe->slot, message, MESSAGE, 0);
@@ -263,10 +314,9 @@ int probe_send_zc(struct probe *probe)
 		return err ? err : cqe.res;
 	if (cqe.res != MESSAGE || !(cqe.flags & IORING_CQE_F_MORE))
 		return -ENODATA;
-	if (recv(probe->client[0], came, MESSAGE, MSG_WAITALL) != MESSAGE ||
-	    memcmp(came, message, MESSAGE))
-		return -ENODATA;
-	err = probe_wait(probe, &cqe, PROBE_ONE);
+	err = heard(probe);
+	if (!err)
+		err = probe_wait(probe, &cqe, PROBE_ONE);
 	if (err)
 		return err;
 	return cqe.flags & IORING_CQE_F_NOTIF && !(cqe.flags & IORING_CQE_F_MORE) ? 0 : -ENODATA;

@@ -59,6 +59,8 @@ struct uring {
 	bool polled;			/* SQPOLL: a kernel thread takes the entries */
 	bool accept_one;		/* multishot accepts are not to be trusted */
 	bool no_bell;			/* MSG_RING is not to be had */
+	bool gather_known;		/* bundles of sends are set up, or not to be had */
+	unsigned char *gather_rings;	/* for GATHER_RINGS of them a page each, or NULL */
 	int nest_fd;			/* once nested: what another loop waits for, */
 	int told_fd;			/* and in it what the kernel tells */
 };
@@ -124,6 +126,14 @@ int uring_fd(const struct weir_loop *loop);
 bool uring_pending(const struct weir_loop *loop);
 void uring_nest_clear(struct weir_loop *loop);	/* the kernel was entered */
 void uring_nest_close(struct weir_loop *loop);
+
+/* lib/io/uring_gather.c */
+void uring_gather_open(struct weir_loop *loop);
+void uring_gather_close(struct weir_loop *loop);
+
+/* uring_gather_prep() - a sendmsg of @gather as a bundle; false: it cannot be one */
+bool uring_gather_prep(struct weir_loop *loop, struct io_gather *gather, int msg_flags,
+		       struct io_uring_sqe *sqe);
 
 /* lib/io/uring_group.c */
 int uring_group_open(struct weir_loop *loop, struct io_group *group);

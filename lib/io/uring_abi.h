@@ -34,6 +34,7 @@ enum {
 	URING_ENTER_EXT_ARG_REG		= 1U << 6,	/* 6.13 */
 	URING_FEAT_BUNDLE		= 1U << 14,	/* 6.10 */
 	URING_BUNDLE			= 1U << 4,	/* in ioprio of a recv or send */
+	URING_REGISTER_BUF_STATUS	= 26,		/* 6.8 */
 	URING_PBUF_INC			= 2,		/* 6.12 */
 	URING_CQE_BUF_MORE		= 1U << 4,
 	URING_OP_SEND_ZC		= 47,		/* 6.0 */
@@ -44,6 +45,13 @@ enum {
 	URING_REGION_USER		= 1,
 	URING_REGION_WAIT		= 1,
 	URING_WAIT_TS			= 1,
+};
+
+/* struct io_uring_buf_status */
+struct uring_buf_status {
+	uint32_t bgid;
+	uint32_t head;
+	uint32_t resv[8];
 };
 
 /* struct io_uring_napi */

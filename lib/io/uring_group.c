@@ -105,6 +105,7 @@ int uring_group_open(struct weir_loop *loop, struct io_group *group)
 		uring_group_put(loop, group, bid);
 	slab_register(loop, group);
 	bundle_open(loop, group);
+	uring_gather_open(loop);
 	return 0;
 }
 

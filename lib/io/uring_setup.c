@@ -229,6 +229,7 @@ void uring_close(struct weir_loop *loop)
 	uring_nest_close(loop);
 	io_uring_queue_exit(&u->ring);
 	mem_put(&loop->alloc, u->wait, 1, u->wait_bytes);
+	uring_gather_close(loop);
 	mem_put(&loop->alloc, u, 1, sizeof(*u));
 	loop->priv = NULL;
 }

@@ -59,6 +59,7 @@ struct weir_conn {
 
 	/* The send queue: lib/net/sendq.c. No lease: it is empty. */
 	struct pool_seg head;
+	struct io_gather *gather;	/* in flight: of the first entries; NULL: of head */
 	uint32_t last;		/* index of the last entry, SEG_NONE: it is head */
 	uint32_t pad;
 	struct weir_water water;

@@ -10,13 +10,14 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "io/gather.h"
 #include "io/group.h"
 #include "io/ops.h"
 
 #ifdef CONFIG_URING
 #include <liburing.h>
 
-#include "io/uring_abi.h"
+#include "io/uring.h"
 
 void recv_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
 {
@@ -57,6 +58,10 @@ void recvmsg_prep(struct weir_loop *loop, const struct weir_op *op, struct io_ur
 
 void sendmsg_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring_sqe *sqe)
 {
+	struct io_gather *gather = gather_of(loop, op->xfer.buf);
+
+	if (gather && uring_gather_prep(loop, gather, op->xfer.msg_flags, sqe))
+		return;
 	io_uring_prep_sendmsg(sqe, -1, op->xfer.buf,
 			      (unsigned int)op->xfer.msg_flags | MSG_NOSIGNAL);
 }

@@ -2,14 +2,16 @@
 /*
  * sendq.c - the send queue of a connection
  *
- * One send in flight, so that bytes leave in the order they were queued. A
- * short send is no event: the rest of the entry is sent next. Bytes that are
- * copied go to the end of the last buffer while there is room, also when its
- * beginning is in flight: the kernel reads only what it was told to.
+ * One send in flight, so that bytes leave in the order they were queued: of the
+ * first entry, or of the first few gathered (lib/io/gather.h). A short send is no
+ * event: the rest is sent next. Bytes that are copied go to the end of the last
+ * buffer while there is room, also when its beginning is in flight: the kernel
+ * reads only what it was told to.
  */
 #include <errno.h>
 #include <string.h>
 
+#include "io/gather.h"
 #include "net/conn.h"
 
 static struct pool_seg *tail_of(struct weir_conn *conn)
@@ -57,6 +59,29 @@ static void pop(struct weir_conn *conn)
 
 static void send_done(struct weir_op *op);
 
+static bool gather_seg(struct io_gather *gather, const struct pool_seg *seg)
+{
+	return gather_add(gather, seg->lease->data + seg->offset, seg->len);
+}
+
+/* Borrow a gather for more than the entry in front; NULL if that goes alone. */
+static struct io_gather *gather_head(struct weir_conn *conn)
+{
+	const struct pool_seg *segs = conn->pool->segs;
+	const struct pool_seg *seg = &conn->head;
+	struct io_gather *gather;
+
+	if (seg->next == SEG_NONE || seg->len + segs[seg->next].len > GATHER_BYTES)
+		return NULL;
+	gather = gather_get(conn->loop);
+	if (!gather)
+		return NULL;
+	while (gather_seg(gather, seg) && seg->next != SEG_NONE)
+		seg = &segs[seg->next];
+	conn->loop->stats.gathers++;
+	return gather;
+}
+
 static void send_next(struct weir_conn *conn)
 {
 	if (weir_op_busy(&conn->send))
@@ -64,13 +89,22 @@ static void send_next(struct weir_conn *conn)
 	conn->send_since_ns = loop_clock(conn->loop);
 	if (conn->sending_head)
 		list_add_tail(conn->sending_head, &conn->sending);
-	weir_prep_send(&conn->send, conn->file, conn->head.lease->data + conn->head.offset,
-		       conn->head.len, send_done, conn);
+	conn->gather = gather_head(conn);
+	if (conn->gather)
+		weir_prep_sendmsg(&conn->send, conn->file, &conn->gather->msg, 0, send_done,
+				  conn);
+	else
+		weir_prep_send(&conn->send, conn->file,
+			       conn->head.lease->data + conn->head.offset, conn->head.len,
+			       send_done, conn);
 	weir_submit(conn->loop, &conn->send);
 }
 
 static void send_ended(struct weir_conn *conn)
 {
+	if (conn->gather)
+		gather_put(conn->loop, conn->gather, conn->send.res);
+	conn->gather = NULL;
 	conn->send_since_ns = 0;
 	list_del(&conn->sending);
 	if (!conn->stalled)
@@ -94,6 +128,19 @@ static void tell_room(struct weir_conn *conn, enum weir_water_edge edge)
 		conn->ops->drain(conn);
 }
 
+static void take_sent(struct weir_conn *conn, uint32_t bytes)
+{
+	while (bytes) {
+		uint32_t n = min_u32(bytes, conn->head.len);
+
+		conn->head.offset += n;
+		conn->head.len -= n;
+		bytes -= n;
+		if (!conn->head.len)
+			pop(conn);
+	}
+}
+
 static void send_done(struct weir_op *op)
 {
 	struct weir_conn *conn = op->ctx;
@@ -106,10 +153,7 @@ static void send_done(struct weir_op *op)
 			weir_conn_abort(conn, res);
 		return;
 	}
-	conn->head.offset += (uint32_t)res;
-	conn->head.len -= (uint32_t)res;
-	if (!conn->head.len)
-		pop(conn);
+	take_sent(conn, (uint32_t)res);
 	if (!sendq_empty(conn))
 		send_next(conn);
 	else if (conn->state == CONN_DRAIN)
@@ -228,26 +272,44 @@ void sendq_init(struct weir_conn *conn)
 	list_init(&conn->sending);
 }
 
+/* The entry behind @seg is forgotten. */
+static void drop_next(struct weir_conn *conn, struct pool_seg *seg)
+{
+	uint32_t index = seg->next;
+	struct pool_seg *next = &conn->pool->segs[index];
+
+	lease_put(next->lease);
+	seg->next = next->next;
+	pool_seg_put(conn->pool, index);
+}
+
+/* What is in flight stays until the kernel is done with it. */
+static uint64_t drop_behind_send(struct weir_conn *conn)
+{
+	size_t n = conn->gather ? conn->gather->msg.msg_iovlen : 1;
+	struct pool_seg *seg = &conn->head;
+	uint64_t kept = seg->len;
+
+	conn->last = SEG_NONE;
+	while (--n) {
+		conn->last = seg->next;
+		seg = &conn->pool->segs[conn->last];
+		kept += seg->len;
+	}
+	while (seg->next != SEG_NONE)
+		drop_next(conn, seg);
+	return kept;
+}
+
 void sendq_drop(struct weir_conn *conn)
 {
 	uint64_t kept = 0;
-	bool busy = weir_op_busy(&conn->send);
 
 	pool_wait_end(conn->pool, &conn->waiter);
-	while (!sendq_empty(conn) && !(busy && conn->head.next == SEG_NONE)) {
-		if (busy) {
-			uint32_t index = conn->head.next;
-			struct pool_seg *seg = &conn->pool->segs[index];
-
-			lease_put(seg->lease);
-			conn->head.next = seg->next;
-			pool_seg_put(conn->pool, index);
-		} else {
+	if (weir_op_busy(&conn->send))
+		kept = drop_behind_send(conn);
+	else
+		while (!sendq_empty(conn))
 			pop(conn);
-		}
-	}
-	conn->last = SEG_NONE;
-	if (!sendq_empty(conn))
-		kept = conn->head.len;
 	(void)weir_water_sub(&conn->water, conn->water.level_bytes - kept);
 }
