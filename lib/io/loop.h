@@ -214,6 +214,17 @@ void op_cancel_all(struct weir_loop *loop);
 void op_settle(struct weir_loop *loop, struct weir_op *op, const char *where);
 bool op_none_left(const struct weir_loop *loop);
 
+/* lib/io/op_check.c: is anything wrong with @op? 0 or -errno */
+int op_check(const struct weir_loop *loop, const struct weir_op *op);
+
+/*
+ * lib/io/op_file.c: @op is in flight on its file, or no longer; a close cancels
+ * what is, and op_start()s when the last has left
+ */
+void op_file_enter(struct weir_loop *loop, struct weir_op *op);
+void op_file_leave(struct weir_loop *loop, struct weir_op *op);
+void op_close_start(struct weir_loop *loop, struct weir_op *op);
+
 /* lib/io/loop.c: the user hears that the loop parks; until when it may */
 uint64_t loop_parking(struct weir_loop *loop, uint64_t deadline_ns);
 

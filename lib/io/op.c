@@ -135,133 +135,6 @@ static void timer_start(struct weir_loop *loop, struct weir_op *op)
 		wheel_start(&loop->wheel, op);
 }
 
-/* files of an op */
-
-static void file_enter(struct weir_loop *loop, struct weir_op *op)
-{
-	list_add_tail(&loop->files[op->file.index].ops, &op->lib_file);
-	if (op_def(op)->flags & IO_OPF_TWO) {
-		loop->files[op->file.index].pins++;
-		loop->files[op->splice.from.index].pins++;
-	}
-}
-
-/* A close goes on when nothing is in flight on its file any more. */
-static void file_left(struct weir_loop *loop, uint32_t index, uint32_t pins)
-{
-	struct io_file *entry = &loop->files[index];
-
-	entry->pins -= pins;
-	if (entry->state == IO_FILE_CLOSING && list_empty(&entry->ops) && !entry->pins)
-		op_start(loop, entry->closer);
-}
-
-static void file_leave(struct weir_loop *loop, struct weir_op *op)
-{
-	list_del(&op->lib_file);
-	if (op_def(op)->flags & IO_OPF_TWO) {
-		file_left(loop, op->file.index, 1);
-		file_left(loop, op->splice.from.index, 1);
-	} else {
-		file_left(loop, op->file.index, 0);
-	}
-}
-
-static bool is_pin(const struct weir_op *op, uint32_t index)
-{
-	return op_def(op)->flags & IO_OPF_TWO &&
-	       (op->file.index == index || op->splice.from.index == index);
-}
-
-/* An op of two files is on the list of one of them: the other has to search. */
-static void pins_end(struct weir_loop *loop, uint32_t index)
-{
-	struct weir_link *node, *next;
-	uint32_t i;
-
-	for (node = loop->waiting.next; node != &loop->waiting; node = next) {
-		struct weir_op *op = container_of(node, struct weir_op, lib_queue);
-
-		next = node->next;
-		if (is_pin(op, index))
-			op_end(loop, op, OP_END_CANCEL);
-	}
-	for (i = 0; i < loop->slots_max; i++) {
-		if (loop->slots[i].op && is_pin(loop->slots[i].op, index))
-			op_end(loop, loop->slots[i].op, OP_END_CANCEL);
-	}
-}
-
-static void close_start(struct weir_loop *loop, struct weir_op *op)
-{
-	struct io_file *entry = &loop->files[op->file.index];
-	struct weir_link *node, *next;
-
-	entry->state = IO_FILE_CLOSING;
-	entry->closer = op;
-	op->lib_state = OP_CLOSING;
-	for (node = entry->ops.next; node != &entry->ops; node = next) {
-		next = node->next;
-		op_end(loop, container_of(node, struct weir_op, lib_file), OP_END_CANCEL);
-	}
-	if (entry->pins)
-		pins_end(loop, op->file.index);
-	file_left(loop, op->file.index, 0);
-}
-
-/* A receive is multishot when it takes its buffers from a pool. */
-static int op_check_multi(const struct weir_loop *loop, const struct weir_op *op)
-{
-	const struct io_group *group = op_group(op);
-	bool multi = op->flags & WEIR_OPF_MULTISHOT;
-
-	if (op->opcode == WEIR_OP_POLL || op->opcode == WEIR_OP_ACCEPT)
-		return 0;
-	if (!group == multi || (group && group->loop != loop))
-		return -EINVAL;
-	/* What is left of a buffer would cut a record off. */
-	if (group && group->streams &&
-	    (op->opcode != WEIR_OP_RECV ||
-	     loop->files[op->file.index].hints & IO_HINT_RECORDS))
-		return -EINVAL;
-	if (!group || !(op_def(op)->flags & IO_OPF_HEADED))
-		return 0;
-	return op->xfer.buf && msg_head_bytes(op) < group->buf_bytes ? 0 : -EINVAL;
-}
-
-/*
- * The backends agree on no more than these. A buffer of a pool is always taken,
- * and its count is never more than is in it.
- */
-static int op_check_xfer(const struct weir_op *op)
-{
-	int allowed = op_def(op)->msg_flags;
-
-	if (op_group(op))
-		allowed &= ~(MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE);
-	return op->xfer.msg_flags & ~allowed ? -EINVAL : 0;
-}
-
-static int op_check(const struct weir_loop *loop, const struct weir_op *op)
-{
-	uint32_t flags;
-
-	if (op->opcode >= WEIR_OP_MAX || op->flags & ~WEIR_OPF_ALL || op->len > INT32_MAX)
-		return -EINVAL;
-	flags = op_def(op)->flags;
-	if (op->flags & WEIR_OPF_MULTISHOT && !(flags & IO_OPF_MULTI))
-		return -EINVAL;
-	if (op_has_file(op) && !io_file_get(loop, op->file))
-		return -EBADF;
-	if (loop->closing && !(flags & IO_OPF_ENDS))
-		return -ECANCELED;
-	if (flags & IO_OPF_MULTI && op_check_multi(loop, op))
-		return -EINVAL;
-	if (flags & IO_OPF_MSG && op_check_xfer(op))
-		return -EINVAL;
-	return op_def(op)->check ? op_def(op)->check(loop, op) : 0;
-}
-
 /* The op is the library's from here. */
 static void op_take(struct weir_loop *loop, struct weir_op *op, const char *where)
 {
@@ -310,7 +183,7 @@ static void finish_ended(struct weir_loop *loop, struct weir_op *op)
 void op_settle(struct weir_loop *loop, struct weir_op *op, const char *where)
 {
 	op_take(loop, op, where);
-	close_start(loop, op);
+	op_close_start(loop, op);
 }
 
 static void op_begin(struct weir_loop *loop, struct weir_op *op)
@@ -330,7 +203,7 @@ static void op_begin(struct weir_loop *loop, struct weir_op *op)
 		return;
 	}
 	if (op->opcode == WEIR_OP_CLOSE) {
-		close_start(loop, op);
+		op_close_start(loop, op);
 		return;
 	}
 	if (op->opcode == WEIR_OP_TIMEOUT) {
@@ -338,7 +211,7 @@ static void op_begin(struct weir_loop *loop, struct weir_op *op)
 		return;
 	}
 	if (op_has_file(op))
-		file_enter(loop, op);
+		op_file_enter(loop, op);
 	if (op->deadline_ns)
 		wheel_start(&loop->wheel, op);
 	if (!list_empty(&loop->waiting) && !(op_def(op)->flags & IO_OPF_ENDS))
@@ -389,7 +262,7 @@ static void op_release(struct weir_loop *loop, struct weir_op *op)
 	op->lib_state = OP_IDLE;
 	op->lib_magic = OP_MAGIC_IDLE;
 	if (!list_empty(&op->lib_file))
-		file_leave(loop, op);
+		op_file_leave(loop, op);
 	if (op->opcode == WEIR_OP_CLOSE && op->file.index < loop->files_max &&
 	    loop->files[op->file.index].closer == op)
 		io_file_free(loop, op->file.index);
