@@ -82,4 +82,20 @@ TEST(a_refused_ring_says_who_may_have_refused_it_and_the_rest_is_not_tried)
 		EXPECT_EQ(WEIR_FEATURE_SKIP, feature[i].state) TH_LOG("%s", feature[i].name);
 }
 
+/* The kernel tells whoever used a ring when it is gone, in the middle of what he waits for. */
+TEST(who_asks_is_not_interrupted_afterwards)
+{
+	struct timeval soon = { .tv_usec = 200000 };
+	int fds[2];
+	char byte;
+
+	weir_uring_features(NULL);
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+	ASSERT_EQ(0, setsockopt(fds[0], SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon)));
+	EXPECT_EQ(-1, recv(fds[0], &byte, 1, 0));
+	EXPECT_EQ(EAGAIN, errno);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 TEST_HARNESS_MAIN

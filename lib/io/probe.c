@@ -11,6 +11,7 @@
 #ifdef CONFIG_URING
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -149,6 +150,33 @@ static void try_all(void)
 	}
 }
 
+static void *try_thread(void *arg)
+{
+	try_all();
+	return NULL;
+}
+
+/*
+ * When a ring is gone the kernel interrupts each thread that has used it, later, and
+ * ends with -EINTR what it waits for with a timeout. So it is a thread that waits for
+ * nothing any more.
+ */
+static void try_apart(void)
+{
+	sigset_t all, old;
+	pthread_t thread;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&thread, NULL, try_thread, NULL);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err)
+		try_all();
+	else
+		pthread_join(thread, NULL);
+}
+
 bool probe_works(enum probe_feature feature)
 {
 	return weir_uring_features(NULL)[feature].state == WEIR_FEATURE_OK;
@@ -158,7 +186,7 @@ const struct weir_feature *weir_uring_features(size_t *countp)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-	pthread_once(&once, try_all);
+	pthread_once(&once, try_apart);
 	if (countp)
 		*countp = PROBE_MAX;
 	return features;
