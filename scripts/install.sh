@@ -112,16 +112,14 @@ for facts; do
 	put "$tmp/$library.pc" "$libdir/pkgconfig/$library.pc" 644
 done
 
-for header in "$srctree"/include/weir/*.h; do
-	# What declares a library that is not there is not installed either: NAME.h
-	# of libweir-NAME. wire.h stays: it describes the maps to any reader.
-	name=${header##*/} name=${name%.h}
+for header in "$srctree"/include/weir/*.h "$srctree"/include/weir/weir.hpp \
+	      "$srctree"/include/weir/hpp/*.hpp; do
+	# What declares a library that is not there is not installed either: NAME.h and
+	# NAME.hpp of libweir-NAME. wire.h stays: it describes the maps to any reader.
+	name=${header##*/} name=${name%.h*}
 	if [ "$verb" = install ] && [ -f "$srctree/lib/libweir-$name.map" ]; then
 		case $built in *" libweir-$name "*) ;; *) continue ;; esac
 	fi
-	put "$header" "$includedir/weir/${header##*/}" 644
-done
-for header in "$srctree"/include/weir/weir.hpp "$srctree"/include/weir/hpp/*.hpp; do
 	put "$header" "$includedir/${header#"$srctree/include/"}" 644
 done
 if [ -x tools/weir ] || [ "$verb" = uninstall ]; then

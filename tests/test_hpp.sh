@@ -41,10 +41,17 @@ $cxx $flags $san -o "$tmp/both" "$tmp/one.cpp" "$tmp/two.cpp" "$objtree/lib/libw
 is "two files of a program may include it"
 
 for source in "$srctree"/tests/hpp/*.cpp; do
-	name=${source##*/} name=${name%.cpp}
+	name=${source##*/} name=${name%.cpp} resolver=
+	if [ "$name" = resolve ]; then
+		[ "$(config CONFIG_RESOLVE)" = y ] || {
+			skip "$name.cpp" "there is no resolver in this build"
+			continue
+		}
+		resolver="$objtree/lib/libweir-resolve.a $(config CARES_LIBS)"
+	fi
 	# shellcheck disable=SC2046,SC2086 # a compiler and flags
 	$cxx $flags $san -include "$objtree/include/generated/config.h" \
-		-o "$tmp/$name" "$source" "$objtree/lib/libweir.a" \
+		-o "$tmp/$name" "$source" $resolver "$objtree/lib/libweir.a" \
 		$(config LIBURING_LIBS) -pthread > "$tmp/log" 2>&1
 	is "$name.cpp compiles without a warning"
 	[ -x "$tmp/$name" ] || continue

@@ -97,8 +97,8 @@ struct weir_race {
  *
  * Context: Owner thread.
  * Return: 0, and done() will be called; -EINVAL without addresses or done(), or
- * with a token that is none or another loop's; -E2BIG for more than WEIR_RACE_MAX of them, or for option bytes this version
- * does not know.
+ * with a token that is none or another loop's; -E2BIG for more than WEIR_RACE_MAX
+ * addresses, or for option bytes this version does not know.
  */
 WEIR_API WEIR_MUST_CHECK
 int weir_race_start(struct weir_race *race, struct weir_loop *loop,

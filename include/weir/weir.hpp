@@ -16,7 +16,9 @@
 #include <weir/hpp/call.hpp>
 #include <weir/hpp/files.hpp>
 #include <weir/hpp/group.hpp>
+#include <weir/hpp/inbox.hpp>
 #include <weir/hpp/loop.hpp>
+#include <weir/hpp/message.hpp>
 #include <weir/hpp/ops.hpp>
 #include <weir/hpp/result.hpp>
 #include <weir/hpp/task.hpp>

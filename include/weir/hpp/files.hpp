@@ -131,6 +131,23 @@ public:
 		return ops().recvmsg(*this, msg, flags, at);
 	}
 
+	template <size_t Control>
+	auto recvmsg(MessageRoom<Control> &room, int flags = 0, Where at = Where::current()) const
+	{
+		return ops().recvmsg(*this, room, flags, at);
+	}
+
+	auto recvmsg(const Pool &pool, size_t control = 0, Where at = Where::current()) const
+	{
+		return ops().recvmsg(*this, pool, control, at);
+	}
+
+	template <size_t Control>
+	auto sendmsg(MessageOut<Control> &out, int flags = 0, Where at = Where::current()) const
+	{
+		return ops().sendmsg(*this, out, flags, at);
+	}
+
 	auto sendmsg(const msghdr *msg, int flags = 0, Where at = Where::current()) const
 	{
 		return ops().sendmsg(*this, msg, flags, at);

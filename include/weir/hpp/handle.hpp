@@ -64,6 +64,12 @@ public:
 	/* Every operation there is, of its loop. */
 	Ops ops() const noexcept;
 
+	/* For what is built upon it. */
+	detail::Core *core() const noexcept
+	{
+		return closer_ ? closer_->core : nullptr;
+	}
+
 	Op<uint32_t> poll(uint32_t events, Where at = Where::current()) const;
 	/* A plain descriptor of the file, the caller's own. */
 	Op<int> install(Where at = Where::current()) const;
@@ -195,7 +201,7 @@ private:
 class Address {
 public:
 	Address() = default;
-	explicit Address(const weir_addr &addr) noexcept : addr_(addr) {}
+	Address(const weir_addr &addr) noexcept : addr_(addr) {}
 
 	static Result<Address> parse(const Path &text) noexcept
 	{
@@ -205,6 +211,51 @@ public:
 		if (err)
 			return failure(err);
 		return address;
+	}
+
+	/* Blocking, for start-up and work(): see weir_addr_resolve(); best first. */
+	static Result<std::vector<Address>> resolve(const Path &host, uint16_t port)
+	{
+		weir_addr found[16];
+		int count = weir_addr_resolve(host.text, port, found, std::size(found));
+
+		if (count < 0)
+			return failure(count);
+		return std::vector<Address>(found, found + count);
+	}
+
+	/* What a system call filled in. */
+	static Result<Address> from(const sockaddr *raw, size_t len) noexcept
+	{
+		Address address;
+		int err = weir_addr_set(&address.addr_, raw, len);
+
+		if (err)
+			return failure(err);
+		return address;
+	}
+
+	Result<uint16_t> port() const noexcept
+	{
+		int port = weir_addr_port(&addr_);
+
+		if (port < 0)
+			return failure(port);
+		return static_cast<uint16_t>(port);
+	}
+
+	Result<void> set_port(uint16_t port) noexcept
+	{
+		int err = weir_addr_set_port(&addr_, port);
+
+		if (err)
+			return failure(err);
+		return {};
+	}
+
+	friend bool operator==(const Address &a, const Address &b) noexcept
+	{
+		return weir_addr_equal(&a.addr_, &b.addr_);
 	}
 
 	/* Empty for what has no text. */

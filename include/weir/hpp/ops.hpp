@@ -8,9 +8,7 @@
 #ifndef WEIR_HPP_OPS_HPP
 #define WEIR_HPP_OPS_HPP
 
-#include <sys/uio.h>
-
-#include <weir/hpp/stream.hpp>
+#include <weir/hpp/message.hpp>
 #include <weir/option.h>
 #include <weir/transfer.h>
 
@@ -38,6 +36,12 @@ public:
 	weir_loop *raw() const noexcept
 	{
 		return core_->loop;
+	}
+
+	/* For what is built upon it. */
+	detail::Core *core() const noexcept
+	{
+		return core_;
 	}
 
 	/* The loop's clock, read once a turn. */
@@ -157,12 +161,20 @@ public:
 		return make<size_t>(at, weir_prep_recvmsg, file, msg, flags);
 	}
 
-	/* weir_msg_read() finds the parts of a lease; @msg is copied. */
-	Stream<Lease> recvmsg(weir_file file, const Pool &pool, const msghdr &msg,
-			      Where at = Where::current()) const
+	template <size_t Control>
+	Op<Message> recvmsg(weir_file file, MessageRoom<Control> &room, int flags = 0,
+			    Where at = Where::current()) const
 	{
-		return stream<Lease>(at, [&](auto *multi) {
-			multi->msg = msg;
+		return make<Message>(at, weir_prep_recvmsg, file, room.reset(), flags);
+	}
+
+	/* With room for the address and for @control bytes of control messages. */
+	Stream<Message> recvmsg(weir_file file, const Pool &pool, size_t control = 0,
+				Where at = Where::current()) const
+	{
+		return stream<Message>(at, [&](auto *multi) {
+			multi->msg.msg_namelen = sizeof(sockaddr_storage);
+			multi->msg.msg_controllen = control;
 			weir_prep_recvmsg_pool(&multi->op, file, pool.raw(), &multi->msg, nullptr,
 					       nullptr);
 		});
@@ -172,6 +184,13 @@ public:
 			   Where at = Where::current()) const
 	{
 		return make<size_t>(at, weir_prep_sendmsg, file, msg, flags);
+	}
+
+	template <size_t Control>
+	Op<size_t> sendmsg(weir_file file, MessageOut<Control> &out, int flags = 0,
+			   Where at = Where::current()) const
+	{
+		return sendmsg(file, out.raw(), flags, at);
 	}
 
 	Op<void> shutdown(weir_file file, int how, Where at = Where::current()) const

@@ -28,6 +28,8 @@ struct Source {
 	size_t head = 0;
 	Next<T> *next = nullptr;
 	bool ended = false;
+	bool outside = false;			/* no operation keeps the loop waiting */
+	void (*taken)(Source *self) = nullptr;	/* one of the queue was */
 
 	explicit Source(Core *owner) : core(owner) {}
 
@@ -54,6 +56,9 @@ struct Source {
 			return failure(-ENODATA);
 
 		Result<T> item = std::move(queue[head++]);
+
+		if (taken)
+			taken(this);
 
 		if (head == queue.size()) {
 			queue.clear();
@@ -90,7 +95,8 @@ public:
 			die("two wait for the next of one stream");
 		link_ = link;
 		source_->next = this;
-		if (context.deadline_ns || (context.token && context.token != core()->root.raw()))
+		if (context.deadline_ns || source_->outside ||
+		    (context.token && context.token != core()->root.raw()))
 			start_timer(context);
 		else if (context.token)
 			start_plain();
@@ -189,7 +195,7 @@ struct Multishot : Source<T> {
 	/* An end that brought something is the kernel's whim: go on. */
 	bool goes_on() const noexcept
 	{
-		if (std::is_same_v<T, Lease>)
+		if (op.opcode != WEIR_OP_ACCEPT && op.opcode != WEIR_OP_POLL)
 			return op.res > 0 || (op.res == 0 && op.lease);
 		return op.res >= 0;
 	}
