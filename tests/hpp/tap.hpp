@@ -9,6 +9,7 @@
 #ifndef TESTS_HPP_TAP_HPP
 #define TESTS_HPP_TAP_HPP
 
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -36,7 +37,7 @@ struct Case {
 };
 
 inline std::vector<Case> cases;
-inline unsigned int checks, faults;
+inline std::atomic<unsigned int> checks, faults;	/* of any thread */
 
 struct Enrol {
 	Enrol(const char *name, void (*run)(Loop &loop), std::string dies = {})
