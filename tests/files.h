@@ -6,6 +6,8 @@
 #define TESTS_FILES_H
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
 
 #include "backends.h"
 
@@ -71,6 +73,16 @@ static inline int do_open(struct weir_loop *loop, const char *path, int flags,
 	if (!err)
 		*filep = op.accepted;
 	return err;
+}
+
+enum { TEMP_PATH = 64 };
+
+/* A new file that is this process's own; who has asked for it unlinks @path. */
+static inline int temp_open(struct weir_loop *loop, char path[TEMP_PATH],
+			    struct weir_file *filep)
+{
+	snprintf(path, TEMP_PATH, "/tmp/weir-test-%d", (int)getpid());
+	return do_open(loop, path, O_RDWR | O_CREAT | O_EXCL, filep);
 }
 
 #endif /* TESTS_FILES_H */

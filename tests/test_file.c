@@ -16,7 +16,7 @@ FIXTURE(file)
 {
 	struct weir_loop *loop;
 	struct weir_file file;
-	char path[64];
+	char path[TEMP_PATH];
 	struct weir_op op;
 	struct seen seen;
 };
@@ -30,9 +30,7 @@ FIXTURE_SETUP(file)
 	};
 
 	OPEN_LOOP(&self->loop, &opts);
-	snprintf(self->path, sizeof(self->path), "/tmp/weir-test-file-%d", (int)getpid());
-	ASSERT_EQ(0, weir_file_open(self->loop, self->path, O_RDWR | O_CREAT | O_EXCL, 0600,
-				    &self->file));
+	ASSERT_EQ(0, temp_open(self->loop, self->path, &self->file));
 }
 
 FIXTURE_TEARDOWN(file)

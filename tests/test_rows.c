@@ -169,6 +169,28 @@ TEST(a_ring_without_a_vital_operation_is_refused_with_its_name)
 	}
 	EXPECT_EQ(0, weir_loop_close(loop, LIMIT_NS));
 }
+
+static void count_line(void *ctx, enum weir_log_level level, const char *text)
+{
+	unsigned int *lines = ctx;
+
+	*lines += !!strstr(text, ": not the ring's here");
+}
+
+TEST(what_a_ring_lacks_is_in_the_log)
+{
+	unsigned int lines = 0;
+	struct weir_log log = { .line = count_line, .ctx = &lines, .level = WEIR_LOG_INFO };
+	struct weir_loop_opts opts = {
+		.sz = sizeof(opts), .backend = lean_backend("bare"), .log = &log,
+	};
+	struct weir_loop *loop;
+
+	OPEN_LOOP(&loop, &opts);
+	/* bind, listen, two of options, and nine of files and paths. */
+	EXPECT_LE(4 + 9, lines);
+	EXPECT_EQ(0, weir_loop_close(loop, LIMIT_NS));
+}
 #endif
 
 /* Vectors in the slab of a pool, on a ring too that knows no other. */
@@ -179,7 +201,7 @@ FIXTURE(vector)
 	struct weir_file file;
 	struct weir_lease *lease[2];
 	unsigned char *at[2];		/* their bytes */
-	char path[64];
+	char path[TEMP_PATH];
 };
 
 BACKEND_VARIANTS(vector);
@@ -198,8 +220,7 @@ FIXTURE_SETUP(vector)
 
 	OPEN_LOOP(&self->loop, &opts);
 	ASSERT_EQ(0, weir_pool_open(&self->pool, self->loop, &shape));
-	snprintf(self->path, sizeof(self->path), "/tmp/weir-test-vector-%d", (int)getpid());
-	ASSERT_EQ(0, do_open(self->loop, self->path, O_RDWR | O_CREAT | O_EXCL, &self->file));
+	ASSERT_EQ(0, temp_open(self->loop, self->path, &self->file));
 	for (i = 0; i < 2; i++) {
 		ASSERT_EQ(0, weir_pool_lease(self->pool, &self->lease[i]));
 		self->at[i] = weir_lease_data(self->lease[i]);

@@ -15,7 +15,7 @@ FIXTURE(splice)
 	struct weir_file file;
 	struct weir_file rd;
 	struct weir_file wr;
-	char path[64];
+	char path[TEMP_PATH];
 	struct weir_op op;
 	struct seen seen;
 	struct server server;
@@ -32,8 +32,7 @@ FIXTURE_SETUP(splice)
 	};
 
 	OPEN_LOOP(&self->loop, &opts);
-	snprintf(self->path, sizeof(self->path), "/tmp/weir-test-splice-%d", (int)getpid());
-	ASSERT_EQ(0, do_open(self->loop, self->path, O_RDWR | O_CREAT | O_EXCL, &self->file));
+	ASSERT_EQ(0, temp_open(self->loop, self->path, &self->file));
 	ASSERT_EQ(11, do_write(self->loop, self->file, "hello world", 11, 0));
 	ASSERT_EQ(0, weir_pipe_open(self->loop, &self->rd, &self->wr));
 }

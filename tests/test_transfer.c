@@ -27,7 +27,7 @@ FIXTURE(transfer)
 	struct weir_file file;
 	struct weir_file rd;
 	struct weir_file wr;
-	char path[64];
+	char path[TEMP_PATH];
 	struct weir_exact read;
 	struct weir_exact write;
 	struct weir_sendfile sf;
@@ -71,8 +71,7 @@ FIXTURE_SETUP(transfer)
 	for (i = 0; i < BYTES; i++)
 		out[i] = (unsigned char)(i * 31 + i / 251);
 	memset(in, 0, sizeof(in));
-	snprintf(self->path, sizeof(self->path), "/tmp/weir-test-transfer-%d", (int)getpid());
-	ASSERT_EQ(0, do_open(self->loop, self->path, O_RDWR | O_CREAT | O_EXCL, &self->file));
+	ASSERT_EQ(0, temp_open(self->loop, self->path, &self->file));
 	ASSERT_EQ(0, weir_pipe_open(self->loop, &self->rd, &self->wr));
 	self->read = (struct weir_exact){
 		.done = exact_done, .progress = exact_step, .ctx = &self->told,

@@ -50,8 +50,12 @@ int uring_rows_open(struct weir_loop *loop, struct uring *u)
 
 		if (def->prep && u->ops >> def->sqe & 1)
 			u->rows |= 1ULL << i;
-		if (u->rows >> i & 1 || !def->prep || def->flags & IO_OPF_ELSEWHERE)
+		if (u->rows >> i & 1 || !def->prep)
 			continue;
+		if (def->flags & IO_OPF_ELSEWHERE) {
+			loop_log(loop, WEIR_LOG_INFO, "uring: %s: not the ring's here", def->name);
+			continue;
+		}
 		snprintf(loop->reason, sizeof(loop->reason), "io_uring here has no %s", def->name);
 		return -ENOSYS;
 	}
