@@ -3,10 +3,12 @@
  * test_turn.c - what a turn of the loop does, in which order, and how much of it:
  * the hooks, the clock, idleness, bounds
  */
+#include <pthread.h>
+
 #include "backends.h"
 #include "kselftest_harness.h"
 
-enum { STEPS = 64, ROUNDS = 40 };
+enum { STEPS = 64, ROUNDS = 40, PART_MAX = 96 };
 
 /* Each hook leaves a letter, and calls what the test put there. */
 struct trail {
@@ -226,6 +228,27 @@ TEST_F(turn, parking_may_stop_the_loop_which_then_does_not_wait)
 	EXPECT_EQ(1, self->trail.parked);
 }
 
+static void *stop_from_here(void *arg)
+{
+	weir_loop_stop(arg);
+	return NULL;
+}
+
+TEST_F(turn, a_stop_of_another_thread_ends_the_next_run_and_no_later_one)
+{
+	struct trail *trail = &self->trail;
+	pthread_t thread;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, stop_from_here, self->loop));
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, weir_loop_run(self->loop));
+	EXPECT_EQ(0, trail->count);
+	weir_prep_nop(&trail->op, seen_done, &trail->seen);
+	weir_submit(self->loop, &trail->op);
+	EXPECT_EQ(0, weir_loop_run_until(self->loop, &trail->op));
+	EXPECT_EQ(1, trail->seen.terminals);
+}
+
 TEST_F(turn, the_tick_may_stop_the_loop)
 {
 	struct trail *trail = &self->trail;
@@ -272,6 +295,49 @@ TEST_F(turn, the_clock_stands_still_in_a_callback)
 	EXPECT_EQ(0, trail->events);
 	if (!on_sim(self->loop))	/* whose clock is moved by waits alone */
 		EXPECT_LE(first + NSEC_PER_MSEC, trail->at_ns);
+}
+
+/* What one connection had of a turn. */
+struct share {
+	struct weir_loop *loop;
+	uint64_t turn;
+	unsigned int now, max;
+	uint64_t bytes;
+};
+
+static void share_done(struct weir_op *op)
+{
+	struct share *share = op->ctx;
+	uint64_t turn = stats_of(share->loop).turns;
+
+	share->now = turn == share->turn ? share->now + 1 : 1;
+	share->turn = turn;
+	share->max = share->now > share->max ? share->now : share->max;
+	share->bytes += op->res > 0 ? (unsigned int)op->res : 0;
+}
+
+TEST_F(turn, one_connection_has_a_part_of_it_however_much_there_is)
+{
+	struct weir_pool_opts shape = { .sz = sizeof(shape), .buf_bytes = 64, .count = 512 };
+	struct share share = { .loop = self->loop };
+	struct weir_file client, accepted;
+	static const char text[16384];
+	struct weir_op op = { 0 };
+	struct weir_pool *pool;
+	uint64_t sent;
+
+	ASSERT_EQ(0, weir_pool_open(&pool, self->loop, &shape));
+	ASSERT_EQ(0, pair_open(self->loop, &self->server, &client, &accepted));
+	sent = (uint64_t)do_send(self->loop, client, text, sizeof(text));
+	/* In many more buffers than are its part. */
+	ASSERT_LE(PART_MAX * 2 * 64, sent);
+	weir_prep_recv_pool(&op, accepted, pool, share_done, &share);
+	weir_submit(self->loop, &op);
+	RUN_UNTIL(self->loop, share.bytes == sent);
+	EXPECT_LT(1, share.max);
+	EXPECT_GE(PART_MAX, share.max) TH_LOG("%u", share.max);
+	weir_cancel(self->loop, &op);
+	RUN_UNTIL(self->loop, !weir_op_busy(&op));
 }
 
 TEST_F(turn, a_poll_gives_up_at_its_deadline)

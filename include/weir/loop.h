@@ -295,6 +295,9 @@ WEIR_API int weir_loop_run_once(struct weir_loop *loop, uint64_t timeout_ns);
  * @loop: the loop
  * @op: an operation in flight on it
  *
+ * For a group of them, see weir_await_all() and weir_await_any(), which from plain
+ * code run the loop likewise.
+ *
  * Context: Owner thread, not from a callback.
  * Return: 0 when @op is no longer in flight, -EINTR when stopped first, or
  * -errno as weir_loop_run().
