@@ -150,8 +150,8 @@ static inline bool may_go(const struct weir_loop *loop, const struct weir_op *op
 	const struct io_uring_sq *sq = &uring_of(loop)->ring.sq;
 
 	return (op->opcode | op->flags << 8) < WEIR_OP_MAX &&
-	       !(op->deadline_ns | (uintptr_t)op->token) && op->lib_magic != OP_MAGIC_BUSY && op->done && !loop_is_forked(loop) &&
-	       loop->slots_used < loop->slots_budget &&
+	       !(op->deadline_ns | (uintptr_t)op->token) && op->lib_magic != OP_MAGIC_BUSY &&
+	       op->done && !loop_is_forked(loop) && loop->slots_used < loop->slots_budget &&
 	       sq->sqe_tail - io_uring_smp_load_acquire(sq->khead) < sq->ring_entries;
 }
 
