@@ -223,10 +223,53 @@ static void on_wake(struct weir_loop *loop)
 	wake_arm(loop);
 }
 
+/* @len bytes in buffer @bid, which is a lease of its own. */
+static inline void serve(struct weir_loop *loop, struct weir_op *op, uint32_t len, uint32_t bid)
+{
+	struct io_group *group = (struct io_group *)(void *)op->xfer.pool;
+	struct weir_lease *lease = group_take(group, bid, len);
+
+	short_event(loop, op, lease, len);
+	if (lease->refs != 1) {
+		lease_put(lease);
+		return;
+	}
+	lease->refs = 0;
+	group->free++;
+	uring_put(group, lease);
+}
+
+static inline void on_served(struct weir_loop *loop, struct weir_op *op, uint32_t len,
+			     uint32_t bid)
+{
+	uring_of(loop)->news++;
+	serve(loop, op, len, bid);
+}
+
+/*
+ * The kernel names the first buffer. It filled those that follow it in the ring,
+ * each but the last one whole. None of them comes back, and so moves in the ring,
+ * before its own lease ends.
+ */
+static void on_bundle(struct weir_loop *loop, struct weir_op *op, uint32_t len, uint32_t bid)
+{
+	const struct io_group *group = op_group(op);
+
+	while (len > group->buf_bytes) {
+		uint32_t next = group->leases[bid].next;
+
+		len -= group->buf_bytes;
+		loop->stats.bundled++;
+		serve(loop, op, group->buf_bytes, bid);
+		bid = next;
+	}
+	serve(loop, op, len, bid);
+}
+
 static void on_bytes(struct weir_loop *loop, struct weir_op *op, uint32_t len, uint32_t bid)
 {
 	if (len > op_group(op)->buf_bytes)
-		uring_on_bundle(loop, op, len, bid);
+		on_bundle(loop, op, len, bid);
 	else
 		io_event_lease(loop, op, len, bid, true);
 }
@@ -343,23 +386,6 @@ static inline bool is_served(const struct weir_op *op, int res, uint32_t flags)
 	return flags & IORING_CQE_F_BUFFER && flags & IORING_CQE_F_MORE &&
 	       op->opcode == WEIR_OP_RECV && (uint32_t)res - 1 < group->buf_bytes &&
 	       !group->incremental;
-}
-
-static inline void on_served(struct weir_loop *loop, struct weir_op *op, uint32_t len,
-			     uint32_t bid)
-{
-	struct io_group *group = (struct io_group *)(void *)op->xfer.pool;
-	struct weir_lease *lease = group_take(group, bid, len);
-
-	uring_of(loop)->news++;
-	short_event(loop, op, lease, len);
-	if (lease->refs != 1) {
-		lease_put(lease);
-		return;
-	}
-	lease->refs = 0;
-	group->free++;
-	uring_put(group, lease);
 }
 
 int uring_dispatch(struct weir_loop *loop)

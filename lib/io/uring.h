@@ -155,7 +155,4 @@ static inline void uring_put(struct io_group *group, struct weir_lease *lease)
 	group->last = lease->bid;
 }
 
-/* uring_on_bundle() - @len bytes came in several buffers, of which @bid is the first */
-void uring_on_bundle(struct weir_loop *loop, struct weir_op *op, uint32_t len, uint32_t bid);
-
 #endif /* IO_URING_H */

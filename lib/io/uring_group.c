@@ -125,23 +125,3 @@ void uring_group_put(struct weir_loop *loop, struct io_group *group, uint32_t bi
 {
 	uring_put(group, &group->leases[bid]);
 }
-
-/*
- * The kernel names the first buffer. It filled those that follow it in the ring,
- * each but the last one whole. None of them comes back, and so moves in the ring,
- * before its own lease ends.
- */
-void uring_on_bundle(struct weir_loop *loop, struct weir_op *op, uint32_t len, uint32_t bid)
-{
-	const struct io_group *group = op_group(op);
-
-	while (len > group->buf_bytes) {
-		uint32_t next = group->leases[bid].next;
-
-		len -= group->buf_bytes;
-		loop->stats.bundled++;
-		io_event_lease(loop, op, group->buf_bytes, bid, true);
-		bid = next;
-	}
-	io_event_lease(loop, op, len, bid, true);
-}

@@ -18,7 +18,7 @@ for arg; do
 done
 
 for prog in weir bench/peer_uring bench/peer_epoll bench/echo_bench bench/ops_bench \
-	bench/fiber_bench; do
+	bench/fiber_bench bench/recv_bench; do
 	[ -x "$tools/$prog" ] || {
 		echo "bench: $tools/$prog is missing: run make first" \
 			"(the peers need CONFIG_URING=y)" >&2
@@ -57,6 +57,9 @@ cat "$out/insns.txt"
 echo
 "$tools/bench/fiber_bench" $ops_strict > "$out/fibers.txt" || bad=1
 cat "$out/fibers.txt"
+echo
+"$tools/bench/recv_bench" > "$out/recv.txt" || bad=1
+cat "$out/recv.txt"
 echo
 "$tools/bench/echo_bench" --weir "$tools/weir" --peers "$tools/bench" --out "$out" "$@" || bad=1
 
