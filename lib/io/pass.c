@@ -152,7 +152,6 @@ static void depart(struct weir_post *post)
 	struct weir_pass *pass = pass_of(post);
 	struct weir_loop *loop = pass->lib_from;
 	uint32_t index = pass->file.index;
-	struct weir_loop *to;
 	int err;
 
 	if (!is_slot(pass)) {
@@ -164,11 +163,12 @@ static void depart(struct weir_post *post)
 		go(loop, pass->lib_to, pass, arrived);
 		return;
 	}
-	to = pass->lib_to;
-	__atomic_store_n(&pass->lib_sent, 1, __ATOMIC_RELEASE);
-	err = loop->backend->send_file(loop, index, to, pass);
+	err = loop->backend->send_file(loop, index, pass->lib_to, pass);
+	/* It leaves with the loop's turn; nothing here looks at the target any more. */
 	if (err)
 		pass_sent(loop, index, err);
+	else
+		__atomic_store_n(&pass->lib_sent, 1, __ATOMIC_RELEASE);
 }
 
 /* Nothing is in flight on the file any more. */

@@ -124,6 +124,7 @@ TEST(sockets_are_handed_to_the_loop_of_another_thread)
 {
 	static constexpr int clients = 20;
 	std::promise<Sender<Socket>> ready;
+	std::promise<void> over;
 
 	if (on_sim(loop)) {	/* whose loops are worlds of their own */
 		Inbox<Socket> inbox(loop);
@@ -138,6 +139,8 @@ TEST(sockets_are_handed_to_the_loop_of_another_thread)
 
 		ready.set_value(inbox.sender());
 		EXPECT(other->run(answer(inbox, clients)));
+		/* That the last has come does not tell that its sender is done. */
+		over.get_future().wait();
 	});
 	auto make = [](Loop &loop, Sender<Socket> sender) -> Task<Result<void>> {
 		weir::Listener listener = listen(loop);
@@ -159,6 +162,7 @@ TEST(sockets_are_handed_to_the_loop_of_another_thread)
 	};
 
 	expect_good(loop.run(make(loop, ready.get_future().get())));
+	over.set_value();
 	thread.join();
 }
 

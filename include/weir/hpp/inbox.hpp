@@ -163,7 +163,8 @@ public:
 	 * the inbox, see <weir/pass.h>: what is in flight on it is cancelled first. If it
 	 * is refused, as by send() or because the loops are the same, @file is as it was.
 	 * If it fails later, @stayed is called on this thread, with the file and the
-	 * reason; without it the file is closed.
+	 * reason; without it the file is closed. Neither loop may end meanwhile, nor that
+	 * of the inbox before the other has taken one more turn.
 	 */
 	template <typename Stayed = void (*)(T, std::error_code)>
 		requires std::derived_from<T, Handle> && std::invocable<Stayed &, T, std::error_code>
