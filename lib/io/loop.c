@@ -270,7 +270,7 @@ static unsigned int run_fibers(struct weir_loop *loop)
 }
 
 /* How long this turn may block: not past a timer, not if there is work. */
-static uint64_t turn_deadline(struct weir_loop *loop, uint64_t until_ns)
+static inline __attribute__((always_inline)) uint64_t turn_deadline(struct weir_loop *loop, uint64_t until_ns)
 {
 	uint64_t deadline = until_ns;
 	unsigned int i;
@@ -386,7 +386,7 @@ int weir_loop_run(struct weir_loop *loop)
 			ret = 0;
 			break;
 		}
-		if (op_none_left(loop)) {
+		if (!loop->slots_used && op_none_left(loop)) {
 			ret = 1;
 			break;
 		}
