@@ -150,7 +150,7 @@ if [ $# = 5 ]; then
 	limit=$((1500 * ${TEST_SCALE:-1}))
 	for way in $ways; do
 		began=$(date +%s%N)
-		"$tmp/fetch-$way" $limit "$@" > "$tmp/got" 2> "$tmp/log"
+		timeout 60 "$tmp/fetch-$way" $limit "$@" > "$tmp/got" 2> "$tmp/log"
 		status=$?
 		took=$((($(date +%s%N) - began) / 1000000))
 		diff "$tmp/want" "$tmp/got" >> "$tmp/log" 2>&1 && [ $status = 0 ]
