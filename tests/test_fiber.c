@@ -277,7 +277,6 @@ TEST_F(fiber, each_keeps_its_stack_and_its_registers)
 	}
 }
 
-#ifdef __x86_64__
 static int rounding_job(void *arg)
 {
 	struct job *job = arg;
@@ -300,7 +299,6 @@ TEST_F(fiber, the_way_of_rounding_is_its_own)
 	EXPECT_EQ(false, job.wrong);
 	EXPECT_EQ(FE_TONEAREST, fegetround());
 }
-#endif
 
 static volatile uintptr_t lowest;	/* address that the overflow has reached */
 
@@ -395,6 +393,40 @@ TEST_F(fiber, a_scope_and_a_fiber_end_those_that_were_spawned_in_them)
 	EXPECT_EQ(-ECANCELED, run_job(&job, parent_job));
 	EXPECT_EQ(false, job.wrong);
 	EXPECT_EQ(2, job.runs);
+}
+
+static int forever_job(void *arg)
+{
+	struct job *job = arg;
+
+	while (!job->res)
+		job->res = job->number ? weir_sem_wait(job->sem, 0) :
+			   weir_call_sleep(job->loop, weir_loop_now(job->loop) + NSEC_PER_SEC);
+	job->runs++;
+	return 0;
+}
+
+/* The teardown closes both. */
+TEST_F(fiber, a_scope_of_plain_code_ends_all_so_that_they_and_the_loop_can_be_closed)
+{
+	struct job sleeper = JOB(), waiter = JOB(.number = 1);
+	struct weir_sem sem;
+
+	weir_sem_init(&sem, self->loop, 0);
+	waiter.sem = &sem;
+	{
+		WEIR_SCOPE(scope, self->loop, 0);
+
+		ASSERT_EQ(0, weir_fiber_spawn(NULL, self->fibers, NULL, forever_job, &sleeper));
+		ASSERT_EQ(0, weir_fiber_spawn(NULL, self->fibers, NULL, forever_job, &waiter));
+		EXPECT_EQ(0, weir_call_nop(self->loop, 0));
+		EXPECT_EQ(-EBUSY, weir_fibers_close(self->fibers));
+		EXPECT_EQ(-EBUSY, weir_loop_close(self->loop, LIMIT_NS));
+		EXPECT_EQ(0, sleeper.runs + waiter.runs);
+	}
+	EXPECT_EQ(2, sleeper.runs + waiter.runs);
+	EXPECT_EQ(-ECANCELED, sleeper.res);
+	EXPECT_EQ(-ECANCELED, waiter.res);
 }
 
 static int deadline_job(void *arg)

@@ -80,7 +80,9 @@ int weir_fibers_open(struct weir_fibers **fibersp, struct weir_loop *loop,
  * weir_fibers_close() - take a loop's fibers away, before the loop is closed
  * @fibers: the fibers, or NULL
  *
- * Those that have ended and were not joined are forgotten.
+ * Those that have ended and were not joined are forgotten. To end the others, spawn
+ * them in a scope (weir/await.h) and leave it, which cancels them and waits for their
+ * ends; or under a token: cancel that, and join them.
  *
  * Context: Owner thread, not from a fiber.
  * Return: 0; -EBUSY while one has not ended.

@@ -263,7 +263,7 @@ int weir_loop_open(struct weir_loop **loopp, const struct weir_loop_opts *opts);
  * Return: 0; -ETIMEDOUT if after @timeout_ns the kernel still owns memory, or a
  * callback submits or posts anew each time, then
  * the loop lives on and this may be called again; -EBUSY from a callback, or while
- * the loop has fibers.
+ * the loop has fibers: weir_fibers_close() tells how they end.
  */
 WEIR_API int weir_loop_close(struct weir_loop *loop, uint64_t timeout_ns);
 

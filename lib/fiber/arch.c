@@ -147,6 +147,8 @@ struct frame {
 	uint64_t x19[10];	/* x19 to x28 */
 	uint64_t x29;
 	uint64_t x30;
+	uint64_t fpcr;
+	uint64_t pad;
 };
 
 __asm__(".pushsection .text\n"
@@ -156,8 +158,8 @@ __asm__(".pushsection .text\n"
 	".type fiber_arch_switch, %function\n"
 	"fiber_arch_switch:\n"
 	"	.cfi_startproc\n"
-	"	sub sp, sp, #160\n"
-	"	.cfi_adjust_cfa_offset 160\n"
+	"	sub sp, sp, #176\n"
+	"	.cfi_adjust_cfa_offset 176\n"
 	"	stp d8, d9, [sp, #0]\n"
 	"	stp d10, d11, [sp, #16]\n"
 	"	stp d12, d13, [sp, #32]\n"
@@ -170,10 +172,18 @@ __asm__(".pushsection .text\n"
 	"	stp x29, x30, [sp, #144]\n"
 	"	.cfi_rel_offset x29, 144\n"
 	"	.cfi_rel_offset x30, 152\n"
+	"	mrs x3, fpcr\n"
+	"	str x3, [sp, #160]\n"
 	"	mov x2, sp\n"
 	"	str x2, [x0]\n"
 	"	ldr x2, [x1]\n"
 	"	mov sp, x2\n"
+	/* Writing it waits for all arithmetic: only where it is another. */
+	"	ldr x4, [sp, #160]\n"
+	"	cmp x3, x4\n"
+	"	b.eq 1f\n"
+	"	msr fpcr, x4\n"
+	"1:\n"
 	"	ldp d8, d9, [sp, #0]\n"
 	"	ldp d10, d11, [sp, #16]\n"
 	"	ldp d12, d13, [sp, #32]\n"
@@ -184,8 +194,8 @@ __asm__(".pushsection .text\n"
 	"	ldp x25, x26, [sp, #112]\n"
 	"	ldp x27, x28, [sp, #128]\n"
 	"	ldp x29, x30, [sp, #144]\n"
-	"	add sp, sp, #160\n"
-	"	.cfi_adjust_cfa_offset -160\n"
+	"	add sp, sp, #176\n"
+	"	.cfi_adjust_cfa_offset -176\n"
 	"	.cfi_restore x29\n"
 	"	.cfi_restore x30\n"
 	/* Not ret, as on x86-64. */
@@ -207,6 +217,8 @@ __asm__(".pushsection .text\n"
 
 static void frame_fill(struct frame *frame, void (*fn)(void *arg), void *arg)
 {
+	/* The one who makes it hands down how floating point is done. */
+	__asm__ volatile("mrs %0, fpcr" : "=r"(frame->fpcr));
 	frame->x19[0] = (uintptr_t)fn;
 	frame->x19[1] = (uintptr_t)arg;
 	frame->x30 = (uintptr_t)fiber_arch_first;

@@ -16,9 +16,6 @@
 #include "base/base.h"
 #include "resolve/resolver.h"
 
-/* c-ares gives up long before: tries times try_ms for each server. */
-#define NEVER_NS	(3600 * NSEC_PER_SEC)
-
 static int errno_of(int status)
 {
 	static const struct {
@@ -234,7 +231,7 @@ void weir_resolve(struct weir_resolver *resolver, struct weir_resolve *question,
 	uint64_t at = question->deadline_ns;
 
 	if (!at)
-		at = deadline_after(weir_loop_now(resolver->loop), NEVER_NS);
+		at = DEADLINE_NONE;
 	question->lib_query = NULL;
 	weir_prep_timeout(&question->lib_op, at, on_end, question);
 	question->lib_op.token = question->token;
