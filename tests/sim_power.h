@@ -43,6 +43,8 @@ struct sector {
  */
 struct keeper {
 	struct power_world *pw;
+	/* Records begin there: aligned like what is before them. */
+	unsigned char out[SECTORS * SECTOR_BYTES], in[SECTORS * SECTOR_BYTES];
 	struct weir_file file, dir;
 	bool has_file, has_dir;
 	enum keeper_kind kind;
@@ -61,8 +63,6 @@ struct keeper {
 	uint32_t version, last_first, last_count;
 	bool last_done;		/* all of the last write was told to be written */
 	bool made;
-
-	unsigned char out[SECTORS * SECTOR_BYTES], in[SECTORS * SECTOR_BYTES];
 };
 
 /* What the disk did, so that a test can see that it did all of it. */
