@@ -61,7 +61,7 @@ const struct weir_op_def weir_op_defs[] = {
 		.flags	= IO_OPF_FILE | IO_OPF_OUT | IO_OPF_MSG | IO_OPF_INLINE | IO_OPF_SHORT,
 		.msg_flags = MSG_NOSIGNAL | MSG_MORE,
 		.sqe_flags = MSG_NOSIGNAL,
-		.check	= xfer_check,
+		.check	= send_check,
 		OP_PREP(send_prep, IORING_OP_SEND),
 		.try	= send_try,
 	},

@@ -165,6 +165,7 @@ struct world {
 	struct weir_addr addr;
 	struct weir_conn_opts opts;	/* of accepted connections */
 	uint32_t flags;			/* enum weir_loop_flags, before it is opened */
+	uint32_t zc_min_bytes;		/* the same */
 	struct end served[ENDS_MAX];
 	struct end clients[ENDS_MAX];
 	unsigned int accepted;
@@ -232,6 +233,7 @@ static inline int world_open(struct world *world, const char *backend,
 	struct weir_loop_opts opts = {
 		.sz = sizeof(opts), .backend = backend, .sim = sim,
 		.alloc = &world->counter.alloc, .flags = world->flags,
+		.zc_min_bytes = world->zc_min_bytes,
 	};
 	int err;
 

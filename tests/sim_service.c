@@ -331,6 +331,7 @@ static void open_service(struct service_world *sw)
 		.ops_max	= 2 * conns + 64,
 		.files_max	= conns + 16,
 		.bufs_max	= 64,
+		.zc_min_bytes	= 1 + (uint32_t)(world->seed % 512),
 	};
 	struct weir_service_opts opts = {
 		.sz		= sizeof(opts),

@@ -88,6 +88,7 @@ static void world_loop(struct world *world)
 		.files_max	= 18 + world->clients_count +
 				  (uint32_t)world_roll(world, CLIENTS_MAX),
 		.bufs_max	= 32,
+		.zc_min_bytes	= 1 + (uint32_t)(world->seed % 512),
 	};
 
 	if (weir_loop_open(&world->loop, &opts))

@@ -282,9 +282,6 @@ TEST_F(loop, options_it_does_not_know_are_refused)
 	opts.flags = 1U << 31;
 	EXPECT_EQ(-EINVAL, weir_loop_open(&loop, &opts));
 	opts = self->opts;
-	opts.pad = 1;
-	EXPECT_EQ(-EINVAL, weir_loop_open(&loop, &opts));
-	opts = self->opts;
 	opts.backend = "kqueue";
 	EXPECT_EQ(-EINVAL, weir_loop_open(&loop, &opts));
 	opts = self->opts;

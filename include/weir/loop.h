@@ -47,13 +47,17 @@ enum weir_loop_limits {
  * @WEIR_LOOP_NO_BUNDLE: a completion brings one buffer of a pool, also where the
  *	kernel can fill several at once; what a connection sends at once is a vector,
  *	not a bundle. For uring; others never do either
+ * @WEIR_LOOP_ZC_ALWAYS: for tests and measurements: sends go without a copy also on
+ *	ways where that was seen to be no gain, such as loopback
  * @WEIR_LOOP_ALL: every flag this version knows; others are refused
  */
 enum weir_loop_flags {
 	WEIR_LOOP_NO_BATCH	= 1 << 0,
 	WEIR_LOOP_SQPOLL	= 1 << 1,
 	WEIR_LOOP_NO_BUNDLE	= 1 << 2,
-	WEIR_LOOP_ALL		= WEIR_LOOP_NO_BATCH | WEIR_LOOP_SQPOLL | WEIR_LOOP_NO_BUNDLE,
+	WEIR_LOOP_ZC_ALWAYS	= 1 << 3,
+	WEIR_LOOP_ALL		= WEIR_LOOP_NO_BATCH | WEIR_LOOP_SQPOLL | WEIR_LOOP_NO_BUNDLE |
+				  WEIR_LOOP_ZC_ALWAYS,
 };
 
 /**
@@ -148,6 +152,8 @@ struct weir_sim_opts {
  * @napi_us: poll the network devices of its sockets for that long before
  *	sleeping, at most 1000000; 0: do not. For uring; where that is refused the
  *	log warns, and it has no effect
+ * @zc_min_bytes: a send of so many bytes of a lease, or more, may go without a copy;
+ *	default 16384; UINT32_MAX: none does. For uring, and sim
  */
 struct weir_loop_opts {
 	size_t sz;
@@ -166,8 +172,7 @@ struct weir_loop_opts {
 	uint32_t flags;
 	uint32_t posts_max;
 	uint32_t napi_us;
-	/* private: zero */
-	uint32_t pad;
+	uint32_t zc_min_bytes;
 };
 
 /**
@@ -202,6 +207,9 @@ struct weir_loop_opts {
  * @bundled: buffers of pools that came with the completion of another one
  * @gathers: sends of a connection that took more than one entry of its queue
  * @send_bundles: those of them that went as a bundle of the ring
+ * @zc_sends: sends that were carried out without a copy, as far as we could
+ * @zc_copied: those that the kernel copied in the end, of which it told
+ * @zc_bytes: bytes of them that the kernel may still read
  */
 struct weir_loop_stats {
 	uint64_t turns;
@@ -233,6 +241,9 @@ struct weir_loop_stats {
 	uint64_t bundled;
 	uint64_t gathers;
 	uint64_t send_bundles;
+	uint64_t zc_sends;
+	uint64_t zc_copied;
+	uint64_t zc_bytes;
 };
 
 /**

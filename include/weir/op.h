@@ -107,11 +107,14 @@ enum weir_opcode {
  * enum weir_op_flags - how an operation runs
  * @WEIR_OPF_MULTISHOT: completes many times; accept and poll, and recv, recvmsg
  *	and read from a pool
+ * @WEIR_OPF_LEASE: a send of bytes in op->xfer.lease, which the library may go on
+ *	holding after the terminal event: see weir_prep_send_lease()
  * @WEIR_OPF_ALL: every flag this version knows; others are refused
  */
 enum weir_op_flags {
 	WEIR_OPF_MULTISHOT	= 1 << 0,
-	WEIR_OPF_ALL		= WEIR_OPF_MULTISHOT,
+	WEIR_OPF_LEASE		= 1 << 1,
+	WEIR_OPF_ALL		= WEIR_OPF_MULTISHOT | WEIR_OPF_LEASE,
 };
 
 /** struct weir_link - a node of a list; the library's own */
@@ -191,7 +194,10 @@ struct weir_op {
 		struct {
 			void *buf;
 			struct weir_pool *pool;
-			uint64_t offset;
+			union {
+				uint64_t offset;
+				struct weir_lease *lease;
+			};
 			int32_t msg_flags;
 		} xfer;
 		struct {

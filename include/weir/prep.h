@@ -179,6 +179,22 @@ static inline void weir_prep_send(struct weir_op *op, struct weir_file file,
 }
 
 /*
+ * The bytes lie in @lease, which the caller holds until the terminal event. A long
+ * send of them may go without a copy: then the library holds the lease too, from
+ * that event until the kernel has let go of it, and the pool has one buffer less.
+ * Nobody may write to bytes that were sent before the buffer has come back to the
+ * pool: who wants to send other bytes takes another one.
+ */
+static inline void weir_prep_send_lease(struct weir_op *op, struct weir_file file,
+					struct weir_lease *lease, const void *buf,
+					uint32_t len, weir_done_fn *done, void *ctx)
+{
+	weir_prep_send(op, file, buf, len, done, ctx);
+	op->flags = WEIR_OPF_LEASE;
+	op->xfer.lease = lease;
+}
+
+/*
  * @msg, what it points to and what is in there must live until the terminal
  * event, which also tells msg_flags and the lengths that came.
  */

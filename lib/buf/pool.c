@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "buf/pool.h"
+#include "io/lend.h"
 
 #define HUGE_BYTES	(2U << 20)
 #define PIECE_BYTES	512	/* what a piece of a buffer is taken to be, at least */
@@ -130,14 +131,18 @@ int weir_pool_close(struct weir_pool *pool)
 {
 	struct weir_alloc alloc;
 	struct io_group *group;
+	uint32_t held = 0;
 
 	if (!pool)
 		return 0;
 	group = &pool->group;
 	/* The loop may be gone: it has let go of the group then. */
-	if (group->loop)
+	if (group->loop) {
 		assert_owner(group->loop);
-	if (group->free != group->count || group->pieces_out || group->armed || group->parked)
+		held = lend_held(group->loop, group);
+	}
+	if (group->free + held != group->count || group->pieces_out || group->armed ||
+	    group->parked)
 		return -EBUSY;
 	if (!list_empty(&pool->waiters) || weir_op_busy(&pool->wake))
 		return -EBUSY;

@@ -226,6 +226,8 @@ extern const struct io_sys io_sys_linux;		/* lib/io/sys.c */
  * @pending: is there work for the next reap that @fd does not show?
  * @bell: with the next submission, make the owner of @to, a loop of the same
  *	backend, see that its bell was rung. 0 or -errno. NULL: it cannot
+ * @lend: @op, a send of a lease, was tried and came to @res: the kernel may go on
+ *	reading its bytes. NULL: it never does. For readiness backends
  * @forget: the descriptor of file @file leaves the loop open. NULL: no matter
  * @reserve: with fixed files: a slot is kept for a file that will arrive
  * @send_file: with fixed files: the file in slot @file goes to @to, a loop of the
@@ -251,6 +253,7 @@ struct weir_backend {
 	int (*fd)(const struct weir_loop *loop);
 	bool (*pending)(const struct weir_loop *loop);
 	int (*bell)(struct weir_loop *loop, struct weir_loop *to);
+	void (*lend)(struct weir_loop *loop, struct weir_op *op, int res);
 	void (*forget)(struct weir_loop *loop, uint32_t file);
 	void (*reserve)(struct weir_loop *loop);
 	int (*send_file)(struct weir_loop *loop, uint32_t file, struct weir_loop *to,

@@ -57,6 +57,8 @@ static struct weir_file entry_open(struct weir_loop *loop, uint32_t index, int f
 	entry->fd = fd;
 	entry->armed = 0;
 	entry->hints = 0;
+	entry->lent = 0;
+	entry->copied = 0;
 	entry->closer = NULL;
 	loop->files_used++;
 	return (struct weir_file){ .index = index, .gen = entry->gen };

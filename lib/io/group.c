@@ -10,6 +10,7 @@
 
 #include "io/backend.h"
 #include "io/group.h"
+#include "io/lend.h"
 
 int group_open(struct io_group *group)
 {
@@ -65,6 +66,8 @@ void group_close(struct io_group *group)
 	loop->groups[group->id] = NULL;
 	loop->bufs_used -= group->count;
 	group->loop = NULL;
+	/* Nobody writes to what it was lent: the slab goes away. */
+	lend_forget(loop, group);
 }
 
 void group_back(struct io_group *group, uint32_t bid)

@@ -42,6 +42,7 @@ struct io_group {
 	uint32_t parked;
 	uint32_t burst;			/* how many more to arm at once: see group_rearm() */
 	uint32_t id;			/* place in loop->groups: buffer group and index */
+	uint32_t lent[2];		/* sends from others, from spares: see io/lend.h */
 	uint64_t parks;
 	uint16_t *spares;
 	bool fixed;			/* slab is registered as fixed buffer @id */

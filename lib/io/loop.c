@@ -15,6 +15,7 @@
 #include "io/backend.h"
 #include "io/gather.h"
 #include "io/group.h"
+#include "io/lend.h"
 #include "io/short.h"
 
 static const struct weir_backend *const backends[] = {
@@ -67,8 +68,9 @@ static int read_opts(struct weir_loop *loop, const struct weir_loop_opts *given)
 	opts->batch_max = or_default(opts->batch_max, 64);
 	opts->batch_wait_us = or_default(opts->batch_wait_us, 100);
 	opts->offload_threads = or_default(opts->offload_threads, 2);
+	opts->zc_min_bytes = or_default(opts->zc_min_bytes, LEND_BYTES_DEFAULT);
 	opts->posts_max = or_default(opts->posts_max, WEIR_LOOP_POSTS_DEFAULT);
-	if (opts->flags & ~(uint32_t)WEIR_LOOP_ALL || opts->pad || opts->napi_us > 1000000)
+	if (opts->flags & ~(uint32_t)WEIR_LOOP_ALL || opts->napi_us > 1000000)
 		return -EINVAL;
 	if ((uint64_t)opts->ops_max + opts->files_max + opts->bufs_max + 2 * SLOT_RESERVE >
 	    WEIR_LOOP_CQ_MAX)
@@ -113,6 +115,7 @@ static int try_backend(struct weir_loop *loop, const struct weir_backend *backen
 	err = files_open(loop, backend->fixed_files ? files : 0, files);
 	if (err)
 		return err;
+	lend_limit(loop, 0);
 	err = backend->open(loop);
 	if (err) {
 		files_close(loop);
@@ -186,9 +189,12 @@ int weir_loop_open(struct weir_loop **loopp, const struct weir_loop_opts *given)
 	err = slots_open(loop);
 	if (err)
 		goto free_loop;
-	err = gathers_open(loop);
+	err = lend_open(loop);
 	if (err)
 		goto free_slots;
+	err = gathers_open(loop);
+	if (err)
+		goto close_lend;
 	loop->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (loop->wake_fd < 0) {
 		err = -errno;
@@ -210,6 +216,8 @@ close_wake:
 	close(loop->wake_fd);
 free_gathers:
 	gathers_close(loop);
+close_lend:
+	lend_close(loop);
 free_slots:
 	mem_put(&alloc, loop->slots, loop->slots_max, sizeof(*loop->slots));
 free_loop:
@@ -386,7 +394,7 @@ int weir_loop_run(struct weir_loop *loop)
 			ret = 0;
 			break;
 		}
-		if (!loop->slots_used && op_none_left(loop)) {
+		if (!loop->slots_used && op_none_left(loop) && !lend_awaited(loop)) {
 			ret = 1;
 			break;
 		}
@@ -500,6 +508,7 @@ static void loop_free(struct weir_loop *loop)
 	loop->backend->close(loop);
 	close(loop->wake_fd);
 	gathers_close(loop);
+	lend_close(loop);
 	mem_put(&alloc, loop->slots, loop->slots_max, sizeof(*loop->slots));
 	mem_put(&alloc, loop, 1, sizeof(*loop));
 }
@@ -616,6 +625,7 @@ void weir_loop_stats(const struct weir_loop *loop, struct weir_loop_stats *stats
 	now.files = loop->files_used;
 	now.posts_refused = atomic_load(&loop->posts_refused);
 	now.offload_queued = offload_queued(loop);
+	now.zc_bytes = loop->lend.bytes;
 	now.accepts = loop->good[WEIR_OP_ACCEPT];
 	now.connects = loop->good[WEIR_OP_CONNECT];
 	now.polls = loop->good[WEIR_OP_POLL];

@@ -21,6 +21,7 @@ struct io_gather;
 struct io_group;
 struct weir_backend;
 struct io_sys;
+struct lent;
 struct weir_post;
 
 enum {
@@ -80,6 +81,8 @@ struct io_file {
 	uint8_t state;		/* enum io_file_state */
 	uint8_t armed;		/* readiness backends: poll events registered */
 	uint16_t hints;		/* IO_HINT_*; readiness backends: enum ready_hints */
+	uint16_t lent;		/* sends that the kernel has memory of: see io/lend.h */
+	uint16_t copied;	/* those in a row that it copied, or LEND_CANNOT */
 };
 
 /*
@@ -122,6 +125,14 @@ struct weir_loop {
 	struct io_group *groups[GROUPS_MAX];
 	uint32_t groups_end;	/* behind the last place that ever had one */
 	uint32_t bufs_used;
+
+	struct {
+		struct lent *all;
+		uint64_t bytes;
+		uint32_t max;
+		uint32_t used;
+		uint32_t free;	/* list */
+	} lend;			/* io/lend.h */
 
 	struct wheel wheel;
 	struct weir_link waiting;

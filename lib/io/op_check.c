@@ -51,6 +51,8 @@ int op_check(const struct weir_loop *loop, const struct weir_op *op)
 	flags = op_def(op)->flags;
 	if (op->flags & WEIR_OPF_MULTISHOT && !(flags & IO_OPF_MULTI))
 		return -EINVAL;
+	if (op->flags & WEIR_OPF_LEASE && op->opcode != WEIR_OP_SEND)
+		return -EINVAL;
 	if (op_has_file(op) && !io_file_get(loop, op->file))
 		return -EBADF;
 	if (loop->closing && !(flags & IO_OPF_ENDS))

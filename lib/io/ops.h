@@ -45,6 +45,7 @@ OP_TRY_DECLARE(recvmsg_try);
 OP_FILL_DECLARE(recvmsg_fill);
 OP_PREP_DECLARE(sendmsg_prep);
 OP_TRY_DECLARE(sendmsg_try);
+OP_CHECK_DECLARE(send_check);
 OP_PREP_DECLARE(send_prep);
 OP_TRY_DECLARE(send_try);
 OP_PREP_DECLARE(shutdown_prep);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/list.h"
+#include "io/lend.h"
 #include "io/sim.h"
 
 enum {
@@ -123,6 +124,7 @@ static int sim_backend_open(struct weir_loop *loop)
 	if (!sim)
 		return -ENOMEM;
 	loop->priv = sim;
+	lend_limit(loop, LEND_MAX);
 	sim->loop = loop;
 	sim->now_ns = SIM_EPOCH_NS;
 	sim->faults = loop->opts.seed;
@@ -268,7 +270,9 @@ static unsigned int run_due(struct weir_loop *loop)
 	uint32_t node;
 
 	while ((node = sim_event_pop(sim, seq)) != SIM_NONE) {
-		if (node >= loop->slots_max)
+		if (sim->nodes[node].due == SIM_DUE_LENT)
+			sim_lent_due(sim, node);
+		else if (node >= loop->slots_max)
 			sim_obj_due(sim, &sim->objs[node - loop->slots_max]);
 		else
 			events += op_due(loop, loop->slots[node].op, sim->nodes[node].due);
@@ -415,4 +419,5 @@ const struct weir_backend weir_backend_sim = {
 	.group_put	= ready_group_put,
 	.fd		= sim_fd,
 	.pending	= ready_pending,
+	.lend		= sim_lend,
 };

@@ -34,6 +34,7 @@ enum {
 	SIM_RIGHTS_FILES	= 253,		/* SCM_MAX_FD */
 	SIM_INODE_BYTES		= 8 << 20,	/* of one file at the most */
 	SIM_DISK_NS		= 50000,	/* of each call that takes the disk: 50 us */
+	SIM_ACK_MAX_NS		= 40000000,	/* 40 ms: a peer may wait before it acknowledges */
 	SIM_DELAY_MAX_S		= 3600,
 };
 
@@ -57,11 +58,13 @@ enum sim_due {
 	SIM_DUE_CANCELLED,	/* an op: cancelled during its delay */
 	SIM_DUE_LATE,		/* an op: its cancel came too late, or so it seems */
 	SIM_DUE_OBJ,		/* an object: tell its readiness, or go on with its connect */
+	SIM_DUE_LENT,		/* what is lent: the peer has acknowledged it */
 };
 
 /*
  * An entry of the event queue. There is one for each slot of the loop, by
- * op->lib_slot, and then one for each object: it is never full.
+ * op->lib_slot, then one for each object, and one for each that may be lent: it is
+ * never full.
  */
 struct sim_node {
 	uint64_t when_ns;
@@ -381,6 +384,10 @@ uint32_t sim_dgram_mask(const struct sim_obj *obj);
 void sim_dgram_end(struct sim *sim, struct sim_obj *obj);
 int sim_dgrams_open(struct sim *sim);
 void sim_dgrams_close(struct sim *sim);
+
+/* lib/io/sim_lend.c: what the kernel goes on reading after a send */
+void sim_lend(struct weir_loop *loop, struct weir_op *op, int res);
+void sim_lent_due(struct sim *sim, uint32_t node);
 
 /* lib/io/sim_msg.c: messages in parts, and what they carry beside bytes */
 int sim_rights_open(struct sim *sim);

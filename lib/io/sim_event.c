@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 
+#include "io/lend.h"
 #include "io/sim.h"
 
 /* The errors that operations may have on a healthy machine. */
@@ -46,7 +47,7 @@ int sim_events_open(struct sim *sim)
 {
 	uint32_t i;
 
-	sim->nodes_max = sim->loop->slots_max + sim->objs_max;
+	sim->nodes_max = sim->loop->slots_max + sim->objs_max + LEND_MAX;
 	sim->nodes = mem_get(&sim->loop->alloc, sim->nodes_max, sizeof(*sim->nodes),
 			     _Alignof(struct sim_node));
 	sim->heap = mem_get(&sim->loop->alloc, sim->nodes_max, sizeof(*sim->heap),

@@ -72,7 +72,7 @@ void uring_cancel(struct weir_loop *loop, struct weir_op *op)
 
 	if (!sqe)
 		return;		/* the ring is broken; reap will tell */
-	io_uring_prep_cancel64(sqe, data_of(loop, op), 0);
+	io_uring_prep_cancel64(sqe, uring_is_lent(op) ? uring_zc_data(op) : data_of(loop, op), 0);
 	uring_quiet(sqe);
 }
 
@@ -103,6 +103,8 @@ static int uring_queue(struct weir_loop *loop, struct weir_op *op)
 	struct io_uring_sqe *sqe;
 	int queued = IO_QUEUED_PENDING;
 
+	if (op->flags & WEIR_OPF_LEASE && uring_zc_wanted(loop, op))
+		return uring_zc_queue(loop, op);
 	if (def->flags & IO_OPF_ODD) {
 		queued = queue_odd(loop, op);
 	} else {
@@ -343,7 +345,7 @@ static void on_op(struct weir_loop *loop, struct weir_op *op, int res, uint32_t 
 }
 
 /* What is no operation of a user. */
-static bool on_other(struct weir_loop *loop, uint64_t data, int res)
+static bool on_other(struct weir_loop *loop, uint64_t data, int res, uint32_t flags)
 {
 	switch (uring_kind(data)) {
 	case KIND_OP:
@@ -365,6 +367,8 @@ static bool on_other(struct weir_loop *loop, uint64_t data, int res)
 	case KIND_SENT:
 		uring_on_sent(loop, uring_value(data), res);
 		break;
+	case KIND_LENT:
+		return uring_on_lent(loop, (uint32_t)data, res, flags);
 	case KIND_QUIET:
 		break;
 	}
@@ -408,7 +412,7 @@ int uring_dispatch(struct weir_loop *loop)
 
 		io_uring_smp_store_release(cq->khead, ++head);
 		if (index >= loop->slots_max || slot->gen != data >> URING_KIND_SHIFT) {
-			events += on_other(loop, data, res);
+			events += on_other(loop, data, res, flags);
 			continue;
 		}
 		events++;

@@ -7,6 +7,7 @@
 
 #include "io/backend.h"
 #include "io/group.h"
+#include "io/lend.h"
 #include "io/uring_abi.h"
 
 /* user_data: what it stands for */
@@ -18,6 +19,7 @@ enum kind {
 	KIND_BELL_LOST	= 5,	/* ours to another one failed; the loop's address */
 	KIND_ARRIVED	= 6,	/* another ring has sent a file; the hand-over's address */
 	KIND_SENT	= 7,	/* ours to another one; its place in the table */
+	KIND_LENT	= 8,	/* a send without a copy; its place in the table */
 };
 
 /*
@@ -61,6 +63,8 @@ struct uring {
 	bool no_bell;			/* MSG_RING is not to be had */
 	bool gather_known;		/* bundles of sends are set up, or not to be had */
 	unsigned char *gather_rings;	/* for GATHER_RINGS of them a page each, or NULL */
+	bool zc_tried;
+	bool zc;			/* sends without a copy work here */
 	int nest_fd;			/* once nested: what another loop waits for, */
 	int told_fd;			/* and in it what the kernel tells */
 };
@@ -114,6 +118,23 @@ int uring_send_file(struct weir_loop *loop, uint32_t file, struct weir_loop *to,
 void uring_on_arrived(struct weir_loop *loop, uint64_t data, int res);
 void uring_on_sent(struct weir_loop *loop, uint64_t data, int res);
 void uring_lose_bells(struct weir_loop *loop);
+
+/* lib/io/uring_zc.c: sends without a copy */
+void uring_zc_open(struct weir_loop *loop, const struct io_group *group);
+bool uring_zc_wanted(const struct weir_loop *loop, const struct weir_op *op);
+int uring_zc_queue(struct weir_loop *loop, struct weir_op *op);
+bool uring_on_lent(struct weir_loop *loop, uint32_t index, int res, uint32_t flags);	/* told? */
+
+/* op->lib_priv of a send: one more than its place in the table; or 0, or LEND_PLAIN. */
+static inline bool uring_is_lent(const struct weir_op *op)
+{
+	return op->flags & WEIR_OPF_LEASE && op->lib_priv && op->lib_priv <= LEND_MAX;
+}
+
+static inline uint64_t uring_zc_data(const struct weir_op *op)
+{
+	return uring_data(KIND_LENT, op->lib_priv - 1);
+}
 
 /* lib/io/uring_setup.c */
 void uring_refusal(int err, char *text, size_t size);	/* why no ring was made */

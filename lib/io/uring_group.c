@@ -106,6 +106,7 @@ int uring_group_open(struct weir_loop *loop, struct io_group *group)
 	slab_register(loop, group);
 	bundle_open(loop, group);
 	uring_gather_open(loop);
+	uring_zc_open(loop, group);
 	return 0;
 }
 

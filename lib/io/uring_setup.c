@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "io/group.h"
+#include "io/lend.h"
 #include "io/probe.h"
 #include "io/uring.h"
 
@@ -105,6 +106,8 @@ static int ring_open(struct weir_loop *loop, struct uring *u)
 {
 	const struct weir_loop_opts *opts = &loop->opts;
 	uint32_t sq = min_u32(round_up_pow2(opts->ops_max), SQ_ENTRIES_MAX);
+	uint32_t demand = opts->ops_max + opts->files_max + opts->bufs_max + 2 * SLOT_RESERVE;
+	uint32_t cq_entries = round_up_pow2(demand);
 	const uint32_t *flags;
 	int err = -EINVAL;
 	size_t i;
@@ -116,8 +119,7 @@ static int ring_open(struct weir_loop *loop, struct uring *u)
 
 		params.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_SUBMIT_ALL |
 			       IORING_SETUP_CQSIZE | flags[i];
-		params.cq_entries = round_up_pow2(opts->ops_max + opts->files_max +
-						  opts->bufs_max + 2 * SLOT_RESERVE);
+		params.cq_entries = cq_entries;
 		err = io_uring_queue_init_params(sq, &u->ring, &params);
 		u->features = params.features;
 		u->deferred = flags[i] & URING_DEFER_TASKRUN;
@@ -126,6 +128,8 @@ static int ring_open(struct weir_loop *loop, struct uring *u)
 		uring_refusal(err, loop->reason, sizeof(loop->reason));
 		return err;
 	}
+	/* What is lent has a completion to come: of those that nothing else may take. */
+	lend_limit(loop, cq_entries - demand);
 	/* A child would fill in entries that its parent submits. */
 	io_uring_ring_dontfork(&u->ring);
 	if (!u->deferred)

@@ -89,6 +89,21 @@ void install_prep(struct weir_loop *loop, const struct weir_op *op, struct io_ur
 }
 #endif
 
+int send_check(const struct weir_loop *loop, const struct weir_op *op)
+{
+	const struct weir_lease *lease = op->xfer.lease;
+	const unsigned char *at = op->xfer.buf;
+	uint32_t size;
+
+	if (!(op->flags & WEIR_OPF_LEASE))
+		return xfer_check(loop, op);
+	if (!lease || lease->group->loop != loop || !lease->refs)
+		return -EINVAL;
+	size = lease->size;
+	return at >= lease->data && at - lease->data <= size &&
+	       op->len <= size - (at - lease->data) ? 0 : -EINVAL;
+}
+
 int msg_check(const struct weir_loop *loop, const struct weir_op *op)
 {
 	const struct msghdr *msg = op->xfer.buf;
@@ -128,7 +143,11 @@ int recv_try(struct weir_loop *loop, struct weir_op *op, int fd)
 
 int send_try(struct weir_loop *loop, struct weir_op *op, int fd)
 {
-	return loop->sys->send(loop, fd, op->xfer.buf, op->len, op->xfer.msg_flags);
+	int res = loop->sys->send(loop, fd, op->xfer.buf, op->len, op->xfer.msg_flags);
+
+	if (res > 0 && op->flags & WEIR_OPF_LEASE && loop->backend->lend)
+		loop->backend->lend(loop, op, res);
+	return res;
 }
 
 int recv_fill(struct weir_loop *loop, struct weir_op *op, int fd, void *buf, uint32_t len)

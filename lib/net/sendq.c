@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "io/gather.h"
+#include "io/lend.h"
 #include "net/conn.h"
 
 static struct pool_seg *tail_of(struct weir_conn *conn)
@@ -71,6 +72,8 @@ static struct io_gather *gather_head(struct weir_conn *conn)
 	const struct pool_seg *seg = &conn->head;
 	struct io_gather *gather;
 
+	if (lend_may(conn->loop, conn->file, seg->len))
+		return NULL;
 	if (seg->next == SEG_NONE || seg->len + segs[seg->next].len > GATHER_BYTES)
 		return NULL;
 	gather = gather_get(conn->loop);
@@ -97,6 +100,11 @@ static void send_next(struct weir_conn *conn)
 		weir_prep_send(&conn->send, conn->file,
 			       conn->head.lease->data + conn->head.offset, conn->head.len,
 			       send_done, conn);
+	/* A short one has nothing to gain, and a shorter way. */
+	if (!conn->gather && lend_may(conn->loop, conn->file, conn->head.len)) {
+		conn->send.flags = WEIR_OPF_LEASE;
+		conn->send.xfer.lease = conn->head.lease;
+	}
 	weir_submit(conn->loop, &conn->send);
 }
 
