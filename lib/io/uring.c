@@ -177,6 +177,8 @@ static void uring_submit(struct weir_loop *loop, struct weir_op *op, const char 
 			   (uint32_t)(op->xfer.msg_flags | def->sqe_flags));
 		set_file(loop, op->file, sqe);
 	} else {
+		if (op->len)
+			goto long_way;	/* where it is judged */
 		fill_short(sqe, def->sqe, NULL, 0, 0);
 	}
 	assert_owner(loop);
