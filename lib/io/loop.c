@@ -278,7 +278,7 @@ static unsigned int run_fibers(struct weir_loop *loop)
 }
 
 /* How long this turn may block: not past a timer, not if there is work. */
-static inline __attribute__((always_inline)) uint64_t turn_deadline(struct weir_loop *loop, uint64_t until_ns)
+static __always_inline uint64_t turn_deadline(struct weir_loop *loop, uint64_t until_ns)
 {
 	uint64_t deadline = until_ns;
 	unsigned int i;
