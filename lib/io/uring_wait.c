@@ -46,8 +46,8 @@ static bool polled_enter(const struct io_uring *ring, unsigned int min, unsigned
 	       state & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN);
 }
 
-static __always_inline int enter(struct weir_loop *loop, unsigned int min, unsigned int flags, void *arg,
-		 size_t arg_bytes)
+static __always_inline int enter(struct weir_loop *loop, unsigned int min, unsigned int flags,
+				 void *arg, size_t arg_bytes)
 {
 	struct uring *u = uring_of(loop);
 	unsigned int count = flush(&u->ring.sq);
