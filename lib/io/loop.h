@@ -193,12 +193,15 @@ static inline uint64_t loop_clock(const struct weir_loop *loop)
 #endif
 
 /*
- * lib/io/loop.c: loop_abandon() - free a loop whose owner dies in the middle of
+ * lib/io/loop_open.c: loop_abandon() - free a loop whose owner dies in the middle of
  * a turn, on that thread. Nobody is called back and files are closed. Memory
  * that operations in flight name must live until the thread has ended: only then
  * is the kernel done with it for certain.
  */
 void loop_abandon(struct weir_loop *loop);
+
+/* lib/io/loop_open.c: nothing is in flight any more, and nobody holds a fiber */
+void loop_free(struct weir_loop *loop);
 
 /*
  * lib/io/loop.c: loop_run_for() - run until *@woken

@@ -8,6 +8,7 @@
 #include "io/backend.h"
 #include "io/group.h"
 #include "io/lend.h"
+#include "io/ops.h"
 #include "io/uring_abi.h"
 
 /* user_data: what it stands for */
@@ -83,7 +84,10 @@ static inline bool uring_has(const struct weir_loop *loop, unsigned int opcode)
 void uring_fill(struct weir_loop *loop, struct weir_op *op, struct io_uring_sqe *sqe);
 void uring_quiet(struct io_uring_sqe *sqe);	/* nobody waits for its success */
 void uring_cancel(struct weir_loop *loop, struct weir_op *op);
-int uring_dispatch(struct weir_loop *loop);	/* what has completed: how many events */
+
+/* lib/io/uring_done.c: what has completed: how many events */
+int uring_dispatch(struct weir_loop *loop);
+void uring_wake_arm(struct weir_loop *loop);	/* wait for weir_loop_wake() */
 
 /* lib/io/uring_wait.c */
 int uring_commit(struct weir_loop *loop);
@@ -107,6 +111,11 @@ int uring_rows_open(struct weir_loop *loop, struct uring *u);
  * is the ring's, if only to make a descriptor of its slot
  */
 int uring_elsewhere(struct weir_loop *loop, struct weir_op *op);
+static inline bool uring_is_installing(const struct weir_op *op)
+{
+	return op_def(op)->flags & IO_OPF_ELSEWHERE && op->lib_priv == OP_INSTALLING;
+}
+
 bool uring_has_edges(struct weir_loop *loop, int fd);
 void uring_on_installed(struct weir_loop *loop, struct weir_op *op, int res);
 
