@@ -195,7 +195,10 @@ int weir_conn_send(struct weir_conn *conn, const void *buf, uint32_t len);
  * @offset: first byte
  * @len: how many
  *
- * Taken even above the high mark: the buffer is held either way.
+ * Taken even above the high mark: the buffer is held either way. Its bytes must
+ * not be written to until the buffer is back in its pool, that is, when every
+ * reference was put and the library's is gone too: the kernel may still read them
+ * after they were sent. Who wants to send other bytes takes another buffer.
  *
  * Context: Owner thread.
  * Return: 0; 1 if the queue is now at or above the high mark: pause; -EINVAL

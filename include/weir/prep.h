@@ -182,8 +182,9 @@ static inline void weir_prep_send(struct weir_op *op, struct weir_file file,
  * The bytes lie in @lease, which the caller holds until the terminal event. A long
  * send of them may go without a copy: then the library holds the lease too, from
  * that event until the kernel has let go of it, and the pool has one buffer less.
- * Nobody may write to bytes that were sent before the buffer has come back to the
- * pool: who wants to send other bytes takes another one.
+ * The bytes must not be written to from the submit on, nor after the terminal event,
+ * until the buffer is back in its pool: the kernel may still be reading them. Who
+ * wants to send other bytes takes another buffer.
  */
 static inline void weir_prep_send_lease(struct weir_op *op, struct weir_file file,
 					struct weir_lease *lease, const void *buf,
