@@ -30,7 +30,7 @@ static const struct limit {
 } limits[] = {
 	{ "CPU per request / peer_uring", "weir", "peer_uring", WHAT_CPU, false, 1.05 },
 	{ "CPU per request / peer_epoll", "weir", "peer_epoll", WHAT_CPU, false, 0.90 },
-	{ "system calls per request", "weir", NULL, WHAT_SYSCALLS, false, 0.03 },
+	{ "system calls per request", "weir", NULL, WHAT_SYSCALLS, false, 0.02 },
 	{ "p50 over no batching, ns", "weir-1", "weir-1-no-batch", WHAT_P50, true, 5000 },
 	{ "peer_uring / peer_epoll, CPU", "peer_uring", "peer_epoll", WHAT_CPU, false, 1 },
 	{ "CPU with BPF / without", "weir-bpf", "weir", WHAT_CPU, false, 0 },
