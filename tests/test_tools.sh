@@ -116,6 +116,7 @@ tests_of_words() {
 		fails 2 "--instance: ''" serve echo --instance '' &&
 		fails 2 "--addr: 'localhost'" serve echo --addr localhost &&
 		fails 2 "--cpu: 'x'" serve echo --cpu x &&
+		fails 2 "--cpu: '1023' names a processor" serve echo --cpu 1023 &&
 		fails 2 "--stall: 'x'" serve echo --stall x &&
 		fails 2 "no worker 1" serve echo --stall 1:400/1000 &&
 		fails 2 "there is echo" serve && fails 2 "frob: no such service" serve frob
@@ -126,8 +127,13 @@ tests_of_words() {
 		fails 2 "--sources" bench echo --sources 2 --addr ::1 &&
 		fails 2 "--napi: '0'" bench echo --napi 0 && fails 2 "--napi: '1000001'" bench echo --napi 1000001 &&
 		fails 2 "--napi: 'x'" bench echo --napi x && fails 2 "--sqpoll: takes no value" bench echo --sqpoll=1 &&
-		fails 2 "--serve: the server is one of its own" bench echo --sqpoll --port 7777 &&
-		fails 2 "--serve: the server is one of its own" bench echo --napi 5 --addr ::1 &&
+		fails 2 "--serve: the server is one of its own" bench echo --serve --port 7777 &&
+		fails 2 "--sqpoll: the server is one of its own" bench echo --sqpoll --port 7777 &&
+		fails 2 "--napi: the server is one of its own" bench echo --napi 5 --addr ::1 &&
+		fails 2 "--server-cpu: the server is one of its own" bench echo --server-cpu 0 --port 7777 &&
+		fails 2 "--server-cpu: '1023' names a processor" bench echo --server-cpu 1023 &&
+		fails 2 "--cpu: '1023' names a processor" bench echo --cpu 1023 &&
+		fails 2 "--duration: '0' is not between 1ns and" bench echo -d 0 &&
 		fails 2 "frob" show frob && fails 2 "workers, flows" show &&
 		fails 2 "--for: 'frob'" doctor --for frob && fails 2 "frob" doctor frob &&
 		fails 2 "frob" demo frob && fails 2 "--instance: 'a.b'" show workers -i a.b &&
@@ -158,7 +164,8 @@ tests_of_words() {
 	if command -v bash > /dev/null; then
 		bash -c '. "$1"; COMP_WORDS=(weir se) COMP_CWORD=1; _weir; [ "${COMPREPLY[*]}" = serve ] &&
 			{ COMP_WORDS=(weir show --j) COMP_CWORD=2; _weir; [ "${COMPREPLY[*]}" = --json ]; } &&
-			{ COMP_WORDS=(weir serve --policy "") COMP_CWORD=3; _weir; [ "${COMPREPLY[*]}" = "hash least p2c" ]; }' \
+			{ COMP_WORDS=(weir serve --policy "") COMP_CWORD=3; _weir; [ "${COMPREPLY[*]}" = "hash least p2c" ]; } &&
+			{ COMPREPLY=() COMP_WORDS=(weir bench --server-cpu "") COMP_CWORD=3; _weir; [ ${#COMPREPLY[@]} = 0 ]; }' \
 			bash "$srctree/scripts/completion/weir.bash" >> "$tmp/log" 2>&1
 		is "completion completes commands, options and values"
 	else
@@ -200,6 +207,8 @@ round_trip() {
 	assert s["bytes"] >= 1000 * b["requests"], (s, text)
 	assert s["accepts"] == 20 and s["bytes_in"] >= s["bytes_out"] >= s["bytes"], s
 	assert s["events"] >= s["recvs"] + s["sends"] > 0, s
+	assert s["recvs"] >= s["bundled"] and s["gathers"] >= s["send_bundles"], s
+	assert s["zc_sends"] == s["zc_copied"] == s["zc_bytes"] == 0, s  # messages of 1000 bytes
 	assert sum(b["errors"].values()) == 0, text
 	END
 	is "serve and bench agree over $backend"

@@ -92,13 +92,24 @@ static void show_progress(void *arg, const struct load_progress *p)
 	fflush(stderr);
 }
 
+static int check_cpu(const struct command *cmd, const char *option, uint64_t cpu)
+{
+	if (cpu == CPU_NONE || cpu_allowed((int)cpu))
+		return 0;
+	return usage_error(cmd, "--%s: '%llu' " CPU_NOT_ALLOWED, option, (unsigned long long)cpu);
+}
+
 /* A server of ours is where it is; one that is told where it is, is not ours. */
 static int fill_server(const struct command *cmd, struct bench *bench)
 {
-	bench->serve |= bench->sqpoll || bench->napi_us || bench->server_cpu != CPU_NONE;
-	if (bench->serve && (bench->addr || bench->port))
-		return usage_error(cmd, "--serve: the server is one of its own; --addr and "
-				   "--port are for one that runs already");
+	const char *own = bench->serve ? "serve" : bench->sqpoll ? "sqpoll" :
+			  bench->napi_us ? "napi" :
+			  bench->server_cpu != CPU_NONE ? "server-cpu" : NULL;
+
+	if (own && (bench->addr || bench->port))
+		return usage_error(cmd, "--%s: the server is one of its own; --addr and "
+				   "--port are for one that runs already", own);
+	bench->serve = own;
 	bench->server.sqpoll = bench->sqpoll;
 	bench->server.napi_us = bench->napi_us;
 	bench->server.cpu = bench->server_cpu == CPU_NONE ? -1 : (int)bench->server_cpu;
@@ -228,7 +239,11 @@ static int bench_run(const struct command *cmd, int argc, char **argv)
 		return usage_error(cmd, "one thing to measure: there is echo");
 	if (strcmp(argv[0], "echo"))
 		return usage_error(cmd, "%s: no such benchmark; there is echo", argv[0]);
-	result = fill_server(cmd, &bench);
+	result = check_cpu(cmd, "cpu", bench.cpu);
+	if (!result)
+		result = check_cpu(cmd, "server-cpu", bench.server_cpu);
+	if (!result)
+		result = fill_server(cmd, &bench);
 	if (!result)
 		result = fill(cmd, &bench, &opts);
 	if (result)
@@ -247,8 +262,9 @@ const struct command cmd_bench = {
 	.operands = "echo",
 	.summary = "put load on an echo server and measure it",
 	.about =
-"With --rate, requests are due at fixed instants whatever the server does, and\n"
-"latency counts from the instant a request was due (no coordinated omission).\n"
+"With --rate, one request is due in each step of 1 / rate, at an instant that the\n"
+"seed draws, whatever the server does, and latency counts from the instant a\n"
+"request was due (no coordinated omission).\n"
 "Every echoed byte is compared. Exit status 1 if nothing was answered or bytes\n"
 "came back that were not sent; other errors are counted in the report.\n"
 "With --serve, --sqpoll, --napi or --server-cpu it measures a server of its own,\n"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* common.c - messages, tables, time, signals */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,16 @@ int fail(const char *fmt, ...)
 	va_end(args);
 	fputc('\n', stderr);
 	return WEIR_EXIT_FAILED;
+}
+
+bool cpu_allowed(int cpu)
+{
+	cpu_set_t allowed;
+
+	/* More processors than the set has: let the kernel judge. */
+	if (sched_getaffinity(0, sizeof(allowed), &allowed))
+		return true;
+	return CPU_ISSET((size_t)cpu, &allowed);
 }
 
 /* table */

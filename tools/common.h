@@ -127,6 +127,10 @@ uint64_t now_ns(void);
 /* sleep_ns() - sleep for that long; false when a signal cut it short. */
 bool sleep_ns(uint64_t ns);
 
+/* cpu_allowed() - may a thread of ours run there? */
+bool cpu_allowed(int cpu);
+#define CPU_NOT_ALLOWED	"names a processor that is not allowed here"
+
 /* stderr_log() - sink for the library's log on stderr, up to @level. */
 struct weir_log stderr_log(enum weir_log_level level);
 

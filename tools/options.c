@@ -151,6 +151,8 @@ static void format_number(const struct opt *opt, uint64_t n, char *text, size_t 
 		snprintf(text, size, "%llu", (unsigned long long)n);
 	else if (n % NS_PER_SEC == 0)
 		snprintf(text, size, "%llus", (unsigned long long)(n / NS_PER_SEC));
+	else if (n % 1000)
+		snprintf(text, size, "%lluns", (unsigned long long)n);
 	else
 		snprintf(text, size, "%gms", (double)n / 1e6);
 }

@@ -96,7 +96,6 @@ static int read_cpus(struct serve *serve)
 {
 	char copy[256], *range, *state;
 	size_t count = 0, i;
-	cpu_set_t allowed;
 
 	if (strlen(serve->cpu_list) >= sizeof(copy))
 		return -EINVAL;
@@ -108,10 +107,8 @@ static int read_cpus(struct serve *serve)
 		return -EINVAL;
 	for (i = count; i < WEIR_WORKERS_MAX; i++)
 		serve->cpus[i] = serve->cpus[i % count];
-	if (sched_getaffinity(0, sizeof(allowed), &allowed))
-		return 0;
 	for (i = 0; i < count; i++)
-		if (!CPU_ISSET((size_t)serve->cpus[i], &allowed))
+		if (!cpu_allowed(serve->cpus[i]))
 			return -ENODEV;
 	return 0;
 }
@@ -152,7 +149,7 @@ static int check(struct serve *serve, int operands, char **argv)
 	err = serve->cpu_list ? read_cpus(serve) : 0;
 	if (err)
 		return usage_error(&cmd_serve, "--cpu: '%s' %s", serve->cpu_list,
-				   err == -ENODEV ? "names a processor that is not allowed here" :
+				   err == -ENODEV ? CPU_NOT_ALLOWED :
 				   "is not a list such as 0,2-3");
 	if (serve->stall && echo_stall_parse(serve->stall, &serve->echo->stall))
 		return usage_error(&cmd_serve,
@@ -310,6 +307,12 @@ static const struct {
 	LOOP_STAT(bytes_out),
 	LOOP_STAT(parks),
 	LOOP_STAT(overflows),
+	LOOP_STAT(bundled),
+	LOOP_STAT(gathers),
+	LOOP_STAT(send_bundles),
+	LOOP_STAT(zc_sends),
+	LOOP_STAT(zc_copied),
+	LOOP_STAT(zc_bytes),
 };
 
 static void json_exit(const struct serve *serve, int aborted)

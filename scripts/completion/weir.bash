@@ -16,7 +16,7 @@ _weir() {
 		-i | --instance) words=$(_weir_instances) ;;
 		-a | --addr | --port | --cpu | --conns | --stall | -w | --workers | -c | --connections | \
 			-s | --size | -R | --rate | -d | --duration | --warmup | --timeout | --requests | \
-			--sources | --seed) return ;;
+			--sources | --seed | --napi | --server-cpu) return ;;
 		*) words=$(_weir_words "$verb") ;;
 		esac
 	fi
