@@ -36,7 +36,7 @@ enum io_queued {
  *	NULL: there are none that could hurt
  * @sqe: the opcode of io_uring that carries it out, with a prep. A ring that lacks
  *	one is none, but for IO_OPF_ELSEWHERE
- * @sqe_flags: with IO_OPF_SHORT: flags that are added to those asked for
+ * @sqe_flags: with IO_OPF_SHORT: msg_flags of the entry
  * @prep: fill in the submission entry. For uring. NULL: the loop does it alone,
  *	or with IO_OPF_BLOCKS its offload threads
  * @try: do it now without blocking (with IO_OPF_BLOCKS: from a thread that may
@@ -49,7 +49,7 @@ struct weir_op_def {
 	uint32_t wait;
 	uint32_t flags;
 	int msg_flags;
-	int sqe_flags;
+	uint32_t sqe_flags;
 	uint8_t sqe;
 	int (*check)(const struct weir_loop *loop, const struct weir_op *op);
 	void (*prep)(struct weir_loop *loop, const struct weir_op *op,

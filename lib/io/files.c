@@ -49,12 +49,23 @@ void files_close(struct weir_loop *loop)
 	loop->files_max = 0;
 }
 
+void io_file_put(struct weir_loop *loop, uint32_t index, int fd)
+{
+	bool fixed = index < loop->files_fixed;
+
+	loop->files[index].fd = fd;
+	loop->files[index].target = (struct io_target){
+		.flags = fixed,
+		.fd = fixed ? (int)index : fd,
+	};
+}
+
 static struct weir_file entry_open(struct weir_loop *loop, uint32_t index, int fd)
 {
 	struct io_file *entry = &loop->files[index];
 
 	entry->state = IO_FILE_OPEN;
-	entry->fd = fd;
+	io_file_put(loop, index, fd);
 	entry->armed = 0;
 	entry->hints = 0;
 	entry->lent = 0;

@@ -29,8 +29,6 @@ enum {
 	OP_MAGIC_BUSY		= 0x0b5e55ed,
 	SLOT_NONE		= UINT32_MAX,
 	SLOT_RESERVE		= 64,		/* for ops that free resources */
-	SLOT_GEN_FIRST		= 1,		/* the lowest byte stays: a backend tells it */
-	SLOT_GEN_STEP		= 0x100,	/* from what else it waits for by that */
 	LOOP_PIPES		= 16,		/* that a loop keeps */
 	GROUPS_MAX		= 8,		/* pools of one loop */
 	FIBER_ROUNDS		= 16,		/* a turn: they may wake each other */
@@ -59,11 +57,19 @@ enum op_end {
 	OP_END_NOMEM,	/* for what it brought: see lib/io/piece.c */
 };
 
+/*
+ * What an op is called in the kernel. From the lowest bit: its index, a byte that
+ * stays as it is, by which a backend tells it from what else it waits for, and a
+ * generation.
+ */
 struct io_slot {
 	struct weir_op *op;	/* or NULL: free */
-	uint32_t gen;
+	uint64_t data;
 	uint32_t next;		/* free list */
 };
+
+#define SLOT_DATA_FIRST		(1ULL << 32)
+#define SLOT_DATA_STEP		(1ULL << 40)
 
 enum io_file_state {
 	IO_FILE_FREE,
@@ -71,9 +77,18 @@ enum io_file_state {
 	IO_FILE_CLOSING,
 };
 
+/* uring: the beginning of an entry that is about a file. */
+struct io_target {
+	uint8_t opcode;
+	uint8_t flags;		/* 1: a slot of its table, as IOSQE_FIXED_FILE */
+	uint16_t ioprio;
+	int32_t fd;
+};
+
 struct io_file {
 	struct weir_link ops;	/* in flight on it, by lib_file */
 	struct weir_op *closer;
+	struct io_target target;
 	int fd;			/* plain descriptor, or -1: a fixed slot only */
 	uint32_t gen;
 	uint32_t next;		/* free list */
@@ -83,7 +98,7 @@ struct io_file {
 	uint16_t hints;		/* IO_HINT_*; readiness backends: enum ready_hints */
 	uint16_t lent;		/* sends that the kernel has memory of: see io/lend.h */
 	uint16_t copied;	/* those in a row that it copied, or LEND_CANNOT */
-};
+} __attribute__((aligned(64)));
 
 /*
  * io_file.hints: a socket of datagrams, where one without bytes is not the end; a
@@ -272,6 +287,9 @@ void files_close(struct weir_loop *loop);
 
 /* io_file_new() - a free entry of ours, opened with descriptor @fd; or -ENFILE */
 int io_file_new(struct weir_loop *loop, int fd, struct weir_file *filep);
+
+/* io_file_put() - @fd, or -1, is the descriptor of an entry that is open */
+void io_file_put(struct weir_loop *loop, uint32_t index, int fd);
 
 /* io_file_fixed() - the kernel put a new file into fixed slot @index */
 struct weir_file io_file_fixed(struct weir_loop *loop, uint32_t index);

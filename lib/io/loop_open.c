@@ -83,7 +83,7 @@ static int slots_open(struct weir_loop *loop)
 		return -ENOMEM;
 	for (i = 0; i < loop->slots_max; i++) {
 		loop->slots[i].next = i + 1;
-		loop->slots[i].gen = SLOT_GEN_FIRST;
+		loop->slots[i].data = SLOT_DATA_FIRST | i;
 	}
 	return 0;
 }

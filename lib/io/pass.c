@@ -76,7 +76,7 @@ static void arrived(struct weir_post *post)
 	struct weir_loop *loop = pass->lib_to;
 
 	loop->passing--;
-	loop->files[pass->lib_place.index].fd = pass->lib_fd;
+	io_file_put(loop, pass->lib_place.index, pass->lib_fd);
 	loop->backend->adopt(loop, pass->lib_place.index, pass->lib_fd);
 	arrived_as(pass, pass->lib_place);
 }

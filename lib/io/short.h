@@ -32,7 +32,7 @@ static inline void slot_drop(struct weir_loop *loop, uint32_t index)
 	struct io_slot *slot = &loop->slots[index];
 
 	slot->op = NULL;
-	slot->gen += SLOT_GEN_STEP;
+	slot->data += SLOT_DATA_STEP;
 	slot->next = loop->slot_free;
 	loop->slot_free = index;
 	loop->slots_used--;
@@ -45,6 +45,7 @@ static inline struct io_slot *short_start(struct weir_loop *loop, struct weir_op
 	op->lib_magic = OP_MAGIC_BUSY;
 	op->lib_state = OP_SHORT;
 	op->lib_end = OP_END_NONE;
+	op->lib_pad = 0;
 	op->lib_priv = 0;
 	op->lib_loop = loop;
 	op->lib_where = where;
@@ -69,8 +70,8 @@ static inline void short_end(struct weir_loop *loop, struct weir_op *op, uint32_
 	op->res = res;
 	op->origin = WEIR_ORIGIN_KERNEL;
 	op->more = 0;
+	op->pad2 = 0;
 	op->lib_magic = OP_MAGIC_IDLE;
-	op->lib_state = OP_IDLE;
 	op->done(op);
 }
 

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,24 +17,24 @@ enum {
 	SHORT_BYTES	= 1 << 14,	/* with more, the bytes are what costs */
 };
 
-_Static_assert((int)SLOT_GEN_FIRST == (int)KIND_OP && SLOT_GEN_STEP == 0x100,
-	       "the lowest byte of a generation says that it is of an op");
+_Static_assert(SLOT_DATA_FIRST == (uint64_t)KIND_OP << URING_KIND_SHIFT,
+	       "what an op is called says that it is one");
+_Static_assert(IOSQE_FIXED_FILE == 1 && offsetof(struct io_uring_sqe, fd) == 4 &&
+	       sizeof(struct io_target) == 8, "an entry begins with its target");
 
 static uint64_t data_of(const struct weir_loop *loop, const struct weir_op *op)
 {
-	return op->lib_slot | (uint64_t)loop->slots[op->lib_slot].gen << URING_KIND_SHIFT;
+	return loop->slots[op->lib_slot].data;
 }
 
 /* queue and cancel */
 
 static void set_file(struct weir_loop *loop, struct weir_file file, struct io_uring_sqe *sqe)
 {
-	if (file.index < loop->files_fixed) {
-		sqe->fd = (int)file.index;
-		sqe->flags |= IOSQE_FIXED_FILE;
-	} else {
-		sqe->fd = loop->files[file.index].fd;
-	}
+	const struct io_target *target = &loop->files[file.index].target;
+
+	sqe->fd = target->fd;
+	sqe->flags |= target->flags;
 }
 
 void uring_fill(struct weir_loop *loop, struct weir_op *op, struct io_uring_sqe *sqe)
@@ -113,17 +114,18 @@ static int uring_queue(struct weir_loop *loop, struct weir_op *op)
 
 /* the short way: see io/short.h */
 
-/* The whole of an entry but for its descriptor, whatever was in it before. */
-static inline void fill_short(struct io_uring_sqe *sqe, uint8_t opcode, const void *buf,
-			      uint32_t len, uint32_t flags)
+/* The whole of an entry, whatever was in it before. */
+static inline void fill_short(struct io_uring_sqe *sqe, const struct io_target *target,
+			      const struct weir_op_def *def, const void *buf, uint32_t len)
 {
-	sqe->opcode = opcode;
-	sqe->flags = 0;
-	sqe->ioprio = 0;
+	struct io_target head = *target;
+
+	head.opcode = def->sqe;
+	memcpy(sqe, &head, sizeof(head));
 	sqe->off = 0;
 	sqe->addr = (uintptr_t)buf;
 	sqe->len = len;
-	sqe->msg_flags = flags;
+	sqe->msg_flags = def->sqe_flags;
 	sqe->buf_index = 0;
 	sqe->personality = 0;
 	sqe->file_index = 0;
@@ -132,10 +134,10 @@ static inline void fill_short(struct io_uring_sqe *sqe, uint8_t opcode, const vo
 }
 
 /* May the bytes that @op names go as they are? What is wrong or large has a longer way. */
-static inline bool is_plain(const struct weir_op_def *def, const struct weir_op *op)
+static inline bool is_plain(const struct weir_op *op)
 {
-	return op->xfer.buf && !op->xfer.pool && op->len <= SHORT_BYTES &&
-	       !(op->xfer.msg_flags & ~def->msg_flags);
+	return op->xfer.buf && !((uintptr_t)op->xfer.pool | (uint32_t)op->xfer.msg_flags) &&
+	       op->len <= SHORT_BYTES;
 }
 
 static inline bool may_go(const struct weir_loop *loop, const struct weir_op *op)
@@ -150,32 +152,29 @@ static inline bool may_go(const struct weir_loop *loop, const struct weir_op *op
 
 static void uring_submit(struct weir_loop *loop, struct weir_op *op, const char *where)
 {
+	static const struct io_target none = { .fd = -1 };
 	struct uring *u = uring_of(loop);
 	struct io_uring_sq *sq = &u->ring.sq;
 	const struct weir_op_def *def = op_def(op);
 	struct io_file *file = NULL;
 	struct io_uring_sqe *sqe;
-	const struct io_slot *slot;
 
 	if (!may_go(loop, op) || !(def->flags & IO_OPF_SHORT))
 		goto long_way;
 	sqe = &sq->sqes[sq->sqe_tail & sq->ring_mask];
 	if (def->flags & IO_OPF_FILE) {
 		file = io_file_get(loop, op->file);
-		if (!file || !is_plain(def, op))
+		if (!file || !is_plain(op))
 			goto long_way;
-		fill_short(sqe, def->sqe, op->xfer.buf, op->len,
-			   (uint32_t)(op->xfer.msg_flags | def->sqe_flags));
-		set_file(loop, op->file, sqe);
+		fill_short(sqe, &file->target, def, op->xfer.buf, op->len);
 	} else {
 		if (op->len)
 			goto long_way;	/* where it is judged */
-		fill_short(sqe, def->sqe, NULL, 0, 0);
+		fill_short(sqe, &none, def, NULL, 0);
 	}
 	assert_owner(loop);
 	sq->sqe_tail++;
-	slot = short_start(loop, op, file, where);
-	sqe->user_data = op->lib_slot | (uint64_t)slot->gen << URING_KIND_SHIFT;
+	sqe->user_data = short_start(loop, op, file, where)->data;
 	u->inline_ops += !!(def->flags & IO_OPF_INLINE);
 	return;
 long_way:

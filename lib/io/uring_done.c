@@ -220,7 +220,7 @@ int uring_dispatch(struct weir_loop *loop)
 		const struct io_slot *slot = &loop->slots[index];
 
 		io_uring_smp_store_release(cq->khead, ++head);
-		if (index >= loop->slots_max || slot->gen != data >> URING_KIND_SHIFT) {
+		if (index >= loop->slots_max || slot->data != data) {
 			events += on_other(loop, data, res, flags);
 			continue;
 		}
