@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "buf/pool.h"
+#include "io/backend.h"
 #include "io/lend.h"
 
 #define HUGE_BYTES	(2U << 20)
@@ -127,6 +128,19 @@ free_pool:
 	return err;
 }
 
+/* A receive may still be waiting for the loop's budget, or for its first turn. */
+static bool is_awaited(const struct io_group *group)
+{
+	const struct weir_link *head = &group->loop->waiting;
+	const struct weir_link *node;
+
+	for (node = head->next; node != head; node = node->next) {
+		if (op_group(container_of(node, struct weir_op, lib_queue)) == group)
+			return true;
+	}
+	return false;
+}
+
 int weir_pool_close(struct weir_pool *pool)
 {
 	struct weir_alloc alloc;
@@ -139,6 +153,8 @@ int weir_pool_close(struct weir_pool *pool)
 	/* The loop may be gone: it has let go of the group then. */
 	if (group->loop) {
 		assert_owner(group->loop);
+		if (is_awaited(group))
+			return -EBUSY;
 		held = lend_held(group->loop, group);
 	}
 	if (group->free + held != group->count || group->pieces_out || group->armed ||

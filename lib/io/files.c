@@ -95,12 +95,14 @@ struct weir_file io_file_fixed(struct weir_loop *loop, uint32_t index)
 	return entry_open(loop, index, -1);
 }
 
-void io_file_type(struct weir_loop *loop, struct weir_file file, int type)
+void io_file_type(struct weir_loop *loop, struct weir_file file, int family, int type)
 {
 	uint16_t *hints = &loop->files[file.index].hints;
 
 	type &= ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
 	*hints |= IO_HINT_SOCKET;
+	if (family == AF_UNIX)
+		*hints |= IO_HINT_UNIX;
 	if (type == SOCK_STREAM)
 		return;
 	*hints |= IO_HINT_RECORDS;
@@ -166,7 +168,7 @@ int weir_file_adopt(struct weir_loop *loop, int fd, struct weir_file *filep)
 {
 	uint32_t len = sizeof(int);
 	struct weir_file file;
-	int type, err;
+	int type, family, err;
 
 	assert_owner(loop);
 	/* What a simulated kernel knows has no descriptor of this one. */
@@ -180,8 +182,11 @@ int weir_file_adopt(struct weir_loop *loop, int fd, struct weir_file *filep)
 		io_file_free(loop, file.index);
 		return err;
 	}
-	if (!loop->sys->getsockopt(loop, fd, SOL_SOCKET, SO_TYPE, &type, &len))
-		io_file_type(loop, file, type);
+	if (!loop->sys->getsockopt(loop, fd, SOL_SOCKET, SO_TYPE, &type, &len)) {
+		if (loop->sys->getsockopt(loop, fd, SOL_SOCKET, SO_DOMAIN, &family, &len))
+			family = AF_UNSPEC;
+		io_file_type(loop, file, family, type);
+	}
 	*filep = file;
 	return 0;
 }

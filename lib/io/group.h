@@ -22,8 +22,18 @@ struct weir_lease {
 	uint16_t next;		/* uring: put into its ring behind this one */
 };
 
-/* lib_priv of a receive from a pool: did it get a buffer since it was armed? */
-enum { RECV_HUNGRY, RECV_SERVED };
+/*
+ * lib_priv of a receive from a pool: did it get a buffer since it was armed? The rest
+ * is for uring, see uring_done.c: it is to be armed anew now and then, that was asked
+ * for, and how many buffers it has had.
+ */
+enum {
+	RECV_HUNGRY	= 0,
+	RECV_SERVED	= 1 << 0,
+	RECV_COUNTED	= 1 << 1,
+	RECV_AGAIN	= 1 << 2,
+	RECV_ONE	= 1 << 8,
+};
 
 struct pieces;
 

@@ -33,6 +33,7 @@ static int own(struct weir_loop *loop)
 		loop->owned = false;
 	else
 		atomic_store(&loop->enabled, true);
+	op_route(loop);
 	return err;
 }
 

@@ -103,9 +103,15 @@ struct io_file {
 /*
  * io_file.hints: a socket of datagrams, where one without bytes is not the end; a
  * socket of records, datagrams among them, of which a receive takes one; a socket
- * that has a descriptor.
+ * that has a descriptor; one of AF_UNIX.
  */
-enum { IO_HINT_DATAGRAM = 1 << 2, IO_HINT_RECORDS = 1 << 3, IO_HINT_SOCKET = 1 << 5 };
+enum {
+	IO_HINT_DATAGRAM	= 1 << 2,
+	IO_HINT_RECORDS		= 1 << 3,
+	IO_HINT_SOCKET		= 1 << 5,
+	IO_HINT_UNIX		= 1 << 6,
+	IO_HINTS_KIND		= IO_HINT_DATAGRAM | IO_HINT_RECORDS | IO_HINT_UNIX,
+};
 
 struct weir_loop {
 	void (*submit)(struct weir_loop *loop, struct weir_op *op, const char *where);
@@ -294,8 +300,8 @@ void io_file_put(struct weir_loop *loop, uint32_t index, int fd);
 /* io_file_fixed() - the kernel put a new file into fixed slot @index */
 struct weir_file io_file_fixed(struct weir_loop *loop, uint32_t index);
 
-/* io_file_type() - it is a socket of this type, SOCK_STREAM or another */
-void io_file_type(struct weir_loop *loop, struct weir_file file, int type);
+/* io_file_type() - it is a socket of this family and type, SOCK_STREAM or another */
+void io_file_type(struct weir_loop *loop, struct weir_file file, int family, int type);
 
 /* io_file_free() - the file is closed: its handle is stale, its place free */
 void io_file_free(struct weir_loop *loop, uint32_t index);

@@ -327,7 +327,10 @@ void op_end(struct weir_loop *loop, struct weir_op *op, enum op_end why)
 		break;
 	case OP_WAITING:
 		loop->waiting_count--;
-		/* fall through */
+		op->lib_end = (uint8_t)why;
+		finish_ended(loop, op);
+		op_route(loop);
+		break;
 	case OP_TIMER:
 		op->lib_end = (uint8_t)why;
 		finish_ended(loop, op);
@@ -407,7 +410,7 @@ void io_event_lease(struct weir_loop *loop, struct weir_op *op, uint32_t len, ui
 	if (op_def(op)->flags & IO_OPF_HEADED)
 		len -= (uint32_t)msg_head_bytes(op);
 	op->lease = lease;
-	op->lib_priv = RECV_SERVED;
+	op->lib_priv |= RECV_SERVED;
 	if (!more)
 		group->armed--;
 	op_event(loop, op, (int)len, WEIR_ORIGIN_KERNEL, more);
@@ -441,7 +444,7 @@ void io_event_nobufs(struct weir_loop *loop, struct weir_op *op)
 	if (op->lib_end != OP_END_NONE)
 		finish_ended(loop, op);
 	else
-		group_park(op_group(op), op, op->lib_priv == RECV_HUNGRY);
+		group_park(op_group(op), op, !(op->lib_priv & RECV_SERVED));
 }
 
 void io_event_nofile(struct weir_loop *loop, struct weir_op *op, int err)

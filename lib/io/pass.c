@@ -196,8 +196,7 @@ int weir_file_pass(struct weir_loop *from, struct weir_file file, struct weir_lo
 	pass->lib_from = from;
 	pass->lib_to = to;
 	pass->lib_sent = 0;
-	pass->lib_hints = from->files[file.index].hints &
-			  (IO_HINT_DATAGRAM | IO_HINT_RECORDS);
+	pass->lib_hints = from->files[file.index].hints & IO_HINTS_KIND;
 	pass->file = file;
 	from->passing++;
 	weir_prep_nop(&pass->lib_op, settled, pass);

@@ -80,7 +80,7 @@ static inline void short_event(struct weir_loop *loop, struct weir_op *op,
 			       struct weir_lease *lease, uint32_t len)
 {
 	op->lease = lease;
-	op->lib_priv = RECV_SERVED;
+	op->lib_priv |= RECV_SERVED;
 	op->res = (int)len;
 	op->origin = WEIR_ORIGIN_KERNEL;
 	op->more = 1;

@@ -107,6 +107,8 @@ static int uring_queue(struct weir_loop *loop, struct weir_op *op)
 		sqe->user_data = data_of(loop, op);
 		if (op_has_file(op))
 			set_file(loop, op->file, sqe);
+		if (op_group(op) && loop->files[op->file.index].hints & IO_HINT_UNIX)
+			op->lib_priv |= RECV_COUNTED;
 	}
 	u->inline_ops += queued == IO_QUEUED_PENDING && def->flags & IO_OPF_INLINE;
 	return queued;

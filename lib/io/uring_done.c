@@ -14,6 +14,7 @@
 
 enum {
 	ERESTARTSYS	= 512,	/* the kernel's own; a cancelled splice shows it */
+	RETRIES		= 32,	/* of one multishot in a row, in the kernel */
 };
 
 void uring_wake_arm(struct weir_loop *loop)
@@ -85,6 +86,22 @@ static void on_bytes(struct weir_loop *loop, struct weir_op *op, uint32_t len, u
 		io_event_lease(loop, op, len, bid, true);
 }
 
+/*
+ * After so many buffers in a row the kernel goes on another time, and then forgets to
+ * look for the end of a stream of AF_UNIX that is there already (seen up to 6.18).
+ * Who is armed anew finds it.
+ */
+static void count_buffers(struct weir_loop *loop, struct weir_op *op, uint32_t len)
+{
+	if (!(op->lib_priv & RECV_COUNTED))
+		return;
+	op->lib_priv += RECV_ONE * (len / op_group(op)->buf_bytes + 1);
+	if (op->lib_priv < RECV_ONE * RETRIES)
+		return;
+	op->lib_priv = RECV_SERVED | RECV_AGAIN;
+	uring_cancel(loop, op);
+}
+
 static void on_pool(struct weir_loop *loop, struct weir_op *op, int res, uint32_t flags)
 {
 	struct io_group *group = op_group(op);
@@ -94,6 +111,10 @@ static void on_pool(struct weir_loop *loop, struct weir_op *op, int res, uint32_
 	uring_of(loop)->news++;
 	if (res == -ENOBUFS) {
 		io_event_nobufs(loop, op);
+		return;
+	}
+	if (res == -ECANCELED && op->lib_priv & RECV_AGAIN && op->lib_end == OP_END_NONE) {
+		io_event_again(loop, op);
 		return;
 	}
 	end = res < 0 || io_pool_end(loop, op, group->leases[bid].data, (uint32_t)res);
@@ -108,7 +129,9 @@ static void on_pool(struct weir_loop *loop, struct weir_op *op, int res, uint32_
 		on_bytes(loop, op, (uint32_t)res, bid);
 	else
 		io_event(loop, op, 0, true);
-	if (!(flags & IORING_CQE_F_MORE))
+	if (flags & IORING_CQE_F_MORE)
+		count_buffers(loop, op, (uint32_t)res);
+	else
 		io_event_again(loop, op);
 }
 
@@ -198,7 +221,7 @@ static inline bool is_served(const struct weir_op *op, int res, uint32_t flags)
 	/* None but those that have a pool get a buffer. */
 	return flags & IORING_CQE_F_BUFFER && flags & IORING_CQE_F_MORE &&
 	       op->opcode == WEIR_OP_RECV && (uint32_t)res - 1 < group->buf_bytes &&
-	       !group->incremental;
+	       !group->incremental && !(op->lib_priv & RECV_COUNTED);
 }
 
 int uring_dispatch(struct weir_loop *loop)

@@ -80,7 +80,7 @@ void uring_on_accept(struct weir_loop *loop, struct weir_op *op, int res, uint32
 	}
 	op->accepted = io_file_fixed(loop, (uint32_t)res);
 	loop->files[op->accepted.index].hints |= loop->files[op->file.index].hints &
-						 IO_HINT_RECORDS;
+						 IO_HINTS_KIND;
 	if (!(op->flags & WEIR_OPF_MULTISHOT)) {
 		io_event(loop, op, 0, false);
 		return;
@@ -136,10 +136,11 @@ void uring_on_open(struct weir_loop *loop, struct weir_op *op, int res)
 	}
 	op->accepted = io_file_fixed(loop, (uint32_t)res);
 	if (op->opcode == WEIR_OP_CONNECT) {
+		io_file_type(loop, op->accepted, op->addr.addr->sa_family, SOCK_STREAM);
 		connect_begin(loop, op);
 		return;
 	}
 	if (op->opcode == WEIR_OP_SOCKET)
-		io_file_type(loop, op->accepted, op->socket.type);
+		io_file_type(loop, op->accepted, op->socket.family, op->socket.type);
 	io_event(loop, op, 0, false);
 }

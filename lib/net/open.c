@@ -83,7 +83,7 @@ int socket_try(struct weir_loop *loop, struct weir_op *op, int fd)
 	err = own(loop, op, fd);
 	if (err)
 		return err;
-	io_file_type(loop, op->accepted, op->socket.type);
+	io_file_type(loop, op->accepted, op->socket.family, op->socket.type);
 	return loop->backend->adopt(loop, op->accepted.index, fd);
 }
 

@@ -22,14 +22,31 @@ static int adopt(struct ops_run *run, int fd)
 	return fd < 0 ? -errno : weir_file_adopt(run->loop, fd, &run->file);
 }
 
+/* A connection over the loopback. */
 static int pair_open(struct ops_run *run)
 {
-	int fds[2];
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	socklen_t len = sizeof(addr);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int err = 0;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
-		return -errno;
-	run->peer = fds[1];
-	return adopt(run, fds[0]);
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (listener < 0 || fd < 0 || listen(listener, 1) ||
+	    getsockname(listener, (struct sockaddr *)&addr, &len))
+		err = -errno;
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (!err && connect(fd, (struct sockaddr *)&addr, len))
+		err = -errno;
+	if (!err) {
+		run->peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		err = run->peer < 0 ? -errno : 0;
+	}
+	close(listener);
+	if (!err)
+		return adopt(run, fd);
+	close(fd);
+	return err;
 }
 
 static int pool_open(struct ops_run *run)
