@@ -3,8 +3,10 @@
  * test_transfer.c - exact reads and writes, and files into sockets
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 
+#include <weir/call.h>
 #include <weir/transfer.h>
 
 #include "backends.h"
@@ -154,6 +156,62 @@ TEST_F(transfer, what_does_not_fit_into_a_pipe_is_written_as_it_is_read)
 	EXPECT_LE(3, self->told.steps);
 	RUN_UNTIL(self->loop, self->other.ends);
 	EXPECT_EQ(0, self->write.res);
+}
+
+TEST_F(transfer, what_a_socket_does_not_take_at_once_is_written_as_it_is_read)
+{
+	struct weir_file client, accepted;
+
+	ASSERT_EQ(0, server_open(self->loop, &self->server, 1));
+	ASSERT_EQ(0, pair_open(self->loop, &self->server, &client, &accepted));
+	self->write.file = accepted;
+	self->write.offset = WEIR_NO_OFFSET;
+	self->write.ctx = &self->other;
+	weir_write_all(self->loop, &self->write);
+	self->read.file = client;
+	self->read.offset = WEIR_NO_OFFSET;
+	self->read.step_bytes = 70000;
+	RUN_EXACT(self, weir_read_exact, &self->read, 0);
+	EXPECT_EQ(0, memcmp(in, out, BYTES));
+	EXPECT_LE(4, self->told.steps);
+	RUN_UNTIL(self->loop, self->other.ends);
+	EXPECT_EQ(0, self->write.res);
+	EXPECT_EQ(BYTES, self->write.moved);
+	ASSERT_EQ(0, do_close(self->loop, accepted));
+	RUN_EXACT(self, weir_read_exact, &self->read, -ENODATA);
+}
+
+TEST_F(transfer, writing_to_a_socket_that_was_shut_down_is_an_error_where_sigpipe_is_ignored)
+{
+	struct weir_file client, accepted;
+
+	signal(SIGPIPE, SIG_IGN);
+	ASSERT_EQ(0, server_open(self->loop, &self->server, 1));
+	ASSERT_EQ(0, pair_open(self->loop, &self->server, &client, &accepted));
+	ASSERT_EQ(0, weir_call_shutdown(self->loop, client, SHUT_WR, 0));
+	self->write.file = client;
+	self->write.offset = WEIR_NO_OFFSET;
+	RUN_EXACT(self, weir_write_all, &self->write, -EPIPE);
+	EXPECT_EQ(0, self->write.moved);
+}
+
+TEST_F(transfer, a_call_receives_all_that_was_wanted_or_says_that_the_stream_ended)
+{
+	struct weir_file client, accepted;
+
+	ASSERT_EQ(0, server_open(self->loop, &self->server, 1));
+	ASSERT_EQ(0, pair_open(self->loop, &self->server, &client, &accepted));
+	self->write.file = accepted;
+	self->write.offset = WEIR_NO_OFFSET;
+	weir_write_all(self->loop, &self->write);
+	ASSERT_EQ(0, weir_call_recv_exact(self->loop, client, in, BYTES, 0));
+	EXPECT_EQ(0, memcmp(in, out, BYTES));
+	RUN_UNTIL(self->loop, self->told.ends);
+	ASSERT_EQ(0, weir_call_send_all(self->loop, accepted, "abc", 3, 0));
+	ASSERT_EQ(0, do_close(self->loop, accepted));
+	EXPECT_EQ(-ENODATA, weir_call_recv_exact(self->loop, client, in, 4, 0));
+	EXPECT_EQ(0, memcmp(in, "abc", 3));
+	EXPECT_EQ(-EBADF, weir_call_recv_exact(self->loop, accepted, in, 1, 0));
 }
 
 TEST_F(transfer, one_that_waits_is_cancelled_and_tells_what_was_moved)

@@ -11,6 +11,8 @@
 #ifndef WEIR_CALL_H
 #define WEIR_CALL_H
 
+#include <errno.h>
+
 #include <weir/await.h>
 #include <weir/op.h>
 
@@ -377,6 +379,23 @@ static inline int weir_call_send_all(struct weir_loop *loop, struct weir_file fi
 			return sent;
 		at += sent;
 		len -= (uint32_t)sent;
+	}
+	return 0;
+}
+
+/* All of @len: returns 0; -ENODATA if the stream ended before, or another error. */
+static inline int weir_call_recv_exact(struct weir_loop *loop, struct weir_file file,
+				       void *buf, uint32_t len, uint64_t deadline_ns)
+{
+	unsigned char *at = (unsigned char *)buf;
+
+	while (len) {
+		int got = weir_call_recv(loop, file, at, len, deadline_ns);
+
+		if (got <= 0)
+			return got ? got : -ENODATA;
+		at += got;
+		len -= (uint32_t)got;
 	}
 	return 0;
 }

@@ -56,7 +56,8 @@ struct weir_resolver_opts {
  * @family: AF_INET, AF_INET6, or 0 for both
  * @port: put into each address, in host order
  * @deadline_ns: when to give up, on the clock of weir_loop_now(); 0 is never
- * @token: cancels it, see weir/token.h; NULL for none
+ * @token: it is under this one, see weir/token.h: ends with -ECANCELED when that is
+ *	cancelled, and with -ETIME at its deadline; NULL for none
  * @res: how many addresses there are; or -ENOENT for a name that does not exist
  *	or has no address, -ETIMEDOUT if no server answers, -EREMOTEIO if they
  *	fail, refuse or are not there, -EBADMSG if one answers nonsense, -EINVAL for
@@ -64,8 +65,9 @@ struct weir_resolver_opts {
  *	-ENOMEM, -EIO
  * @addrs: the addresses, best first: RFC 6724, section 6
  *
- * The memory is the library's from weir_resolve() until done(), which may free
- * it. Fields named lib_* are the library's always.
+ * Zeroed once, so that what is not filled in means its default. The memory is the
+ * library's from weir_resolve() until done(), which may free it. Fields named lib_*
+ * are the library's always.
  */
 struct weir_resolve {
 	void (*done)(struct weir_resolve *question);
@@ -114,7 +116,7 @@ WEIR_API void weir_resolver_close(struct weir_resolver *resolver);
 /**
  * weir_resolve() - ask for the addresses of a name
  * @resolver: the resolver
- * @question: the fields before @res filled in; not under way
+ * @question: zeroed once, the fields before @res filled in; not under way
  * @name: host name, or a numeric address; copied
  *
  * Never fails and never calls back: done() tells, from the loop.

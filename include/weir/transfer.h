@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * transfer.h - transfers that go on until all is moved: exact reads and writes,
- * files into sockets.
+ * transfer.h - transfers that go on until all is moved: exact reads and writes of
+ * files, pipes and sockets, files into sockets.
  *
  * The caller fills in the first part of a struct, zero the rest, and keeps it and
  * what it names until done() is called, once, from a turn of the loop. progress(),
@@ -44,7 +44,7 @@ typedef void weir_sendfile_fn(struct weir_sendfile *sf);
  * @done: called when it has ended
  * @progress: called after each step; NULL for none
  * @ctx: the caller's
- * @file: what is read or written
+ * @file: what is read or written: a file, a pipe, a stream socket
  * @buf: memory; not changed by a write
  * @len: bytes wanted
  * @offset: where in the file, or WEIR_NO_OFFSET
@@ -132,7 +132,9 @@ WEIR_API void weir_read_exact(struct weir_loop *loop, struct weir_exact *exact);
  * @loop: the loop
  * @exact: filled in, and not under way
  *
- * Short counts are gone on from, -EINTR is tried again.
+ * Short counts are gone on from, -EINTR is tried again. As write(2) does, it raises
+ * SIGPIPE when a pipe or stream socket has no reader any more: ignore that signal, or
+ * use weir_call_send_all() on sockets.
  *
  * Context: Owner thread.
  */
