@@ -253,7 +253,19 @@ TEST_F(vector, pieces_of_one_pool_are_written_and_read_in_order)
 	EXPECT_EQ(0, memcmp(self->at[1], "\2\1\1\1\1\1\2", 7));
 }
 
-/* The ring of "fixed" refuses every other readv and writev: so these were none. */
+/* The ring of "fixed" refuses every other read and write: so these were none. */
+TEST_F(vector, bytes_in_a_pool_are_written_and_read)
+{
+	bool refused = !strcmp(variant->name, "fixed");
+	char buf[4] = { 0 };
+
+	EXPECT_EQ(4, do_write(self->loop, self->file, self->at[1], 4, 3));
+	EXPECT_EQ(4, do_read(self->loop, self->file, self->at[0] + 1, 4, 3));
+	EXPECT_EQ(0, memcmp(self->at[0], "\1\2\2\2\2\1", 6));
+	EXPECT_EQ(refused ? -EACCES : 4, do_write(self->loop, self->file, buf, 4, 3));
+	EXPECT_EQ(refused ? -EACCES : 4, do_read(self->loop, self->file, buf, 4, 3));
+}
+
 TEST_F(vector, a_piece_elsewhere_makes_it_a_plain_vector)
 {
 	struct iovec mixed[] = { { self->at[0], 4 }, { self->path, 4 } };

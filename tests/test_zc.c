@@ -594,6 +594,30 @@ TEST_F(way, is_not_tried_where_it_is_switched_off)
 	EXPECT_EQ(0, stats_of(self->loop).zc_sends);
 }
 
+/* A notification comes as a completion, whose place in the queue must be its own. */
+TEST_F(way, is_not_tried_where_the_completion_queue_has_no_place_left)
+{
+	struct weir_loop_opts opts = {
+		.sz = sizeof(opts), .backend = variant->name, .flags = WEIR_LOOP_ZC_ALWAYS,
+		.files_max = 64, .bufs_max = 64,
+	};
+	int i;
+
+	EXPECT_EQ(0, weir_pool_close(self->pool));
+	EXPECT_EQ(0, weir_loop_close(self->loop, LIMIT_NS));
+	opts.ops_max = WEIR_LOOP_CQ_MAX - opts.files_max - opts.bufs_max - 2 * SLOT_RESERVE;
+	ASSERT_EQ(0, weir_loop_open(&self->loop, &opts));
+	self->pool = open_pool(self->loop);
+	ASSERT_NE(NULL, self->pool);
+	ASSERT_EQ(0, server_open(self->loop, &self->server, 4));
+	ASSERT_EQ(0, pair_open(self->loop, &self->server, &self->ends[0], &self->ends[1]));
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(BUF_BYTES, carry(self, BUF_BYTES));
+	EXPECT_EQ(0, stats_of(self->loop).zc_sends);
+	EXPECT_EQ(0, stats_of(self->loop).errors);
+	EXPECT_EQ(3, stats_of(self->loop).sends);
+}
+
 /* connections */
 
 #define ZC_WORLD_MIN	1024
