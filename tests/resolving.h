@@ -60,7 +60,7 @@ static inline int resolving_open(struct resolving *r, const char *backend, bool 
 	r->fds = fds_open();
 	if (dns_open(&r->dns, rude))
 		return -EIO;
-	err = weir_loop_open(&r->loop, &opts);
+	err = open_variant(&r->loop, &opts);
 	if (err)
 		return err;
 	snprintf(r->servers, sizeof(r->servers), "127.0.0.1:%u", r->dns.port);
@@ -111,6 +111,7 @@ static inline int has_addr(const struct weir_resolve *question, const char *text
 #define RESOLVING(fixture, rude)					\
 	FIXTURE(fixture) { struct resolving r; };			\
 	KERNEL_VARIANTS(fixture);					\
+	REFUSED_VARIANT(fixture);					\
 	FIXTURE_SETUP(fixture)						\
 	{								\
 		int err = resolving_open(&self->r, variant->name, rude);	\

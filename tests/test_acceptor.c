@@ -16,10 +16,15 @@ FIXTURE(acceptor) {
 };
 
 KERNEL_VARIANTS(acceptor);
+REFUSED_VARIANT(acceptor);
 
 FIXTURE_SETUP(acceptor)
 {
-	world_init(&self->world, variant->name, WORKERS);
+	bool refused = is_refused(variant->name);
+
+	if (refused && refuse(SYS_io_uring_setup, EPERM))
+		SKIP(_exit(KSFT_SKIP), "no seccomp filters here");
+	world_init(&self->world, refused ? NULL : variant->name, WORKERS);
 	self->world.opts.flags = WEIR_SERVICE_ACCEPTOR;
 	self->fds = descriptors();
 }

@@ -54,6 +54,7 @@ FIXTURE(fair)
 };
 
 KERNEL_VARIANTS(fair);
+REFUSED_VARIANT(fair);
 COPIED_VARIANT(fair);
 
 static void heard(struct weir_op *op)

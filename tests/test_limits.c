@@ -68,6 +68,7 @@ FIXTURE(table)
 };
 
 KERNEL_VARIANTS(table);
+REFUSED_VARIANT(table);
 
 FIXTURE_SETUP(table)
 {
@@ -208,6 +209,7 @@ FIXTURE(resets)
 };
 
 KERNEL_VARIANTS(resets);
+REFUSED_VARIANT(resets);
 
 struct victim {
 	struct weir_op op;

@@ -54,6 +54,7 @@ FIXTURE(pass)
 };
 
 KERNEL_VARIANTS(pass);
+REFUSED_VARIANT(pass);
 
 FIXTURE_SETUP(pass)
 {

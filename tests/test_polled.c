@@ -6,9 +6,16 @@
 #include <stdio.h>
 
 #include "backends.h"
+#ifdef CONFIG_URING
+#include "io/uring.h"
+#endif
 #include "kselftest_harness.h"
 
-enum { NOPS = 5000, BYTES = 300000 };
+enum {
+	NOPS		= 5000,
+	BYTES		= 300000,
+	UNREGISTER_NAPI	= 28,	/* IORING_UNREGISTER_NAPI of <linux/io_uring.h> */
+};
 
 struct notes {
 	unsigned int warnings;
@@ -65,6 +72,56 @@ FIXTURE_TEARDOWN(polled)
 {
 	EXPECT_EQ(0, weir_loop_close(self->loop, LIMIT_NS));
 }
+
+#ifdef CONFIG_URING
+/* What the kernel says of a ring: the number after @key in its fdinfo, -1 without. */
+static long kernel_says(const struct weir_loop *loop, const char *key)
+{
+	char path[64], line[256];
+	size_t len = strlen(key);
+	long value = -1;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", uring_of(loop)->ring.ring_fd);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file)) {
+		if (!strncmp(line, key, len) && line[len] == ':')
+			value = strtol(line + len + 1, NULL, 10);
+	}
+	if (file)
+		fclose(file);
+	return value;
+}
+
+TEST_F(polled, the_kernel_says_that_its_thread_takes_the_entries)
+{
+	bool wanted = variant->flags & WEIR_LOOP_SQPOLL;
+	uint64_t end = real_ns() + LIMIT_NS;
+	long thread;
+
+	EXPECT_EQ(wanted, uring_of(self->loop)->polled);
+	EXPECT_EQ(wanted, !!(uring_of(self->loop)->ring.flags & IORING_SETUP_SQPOLL));
+	/* It says nothing while it is busy with the ring. */
+	do {
+		thread = kernel_says(self->loop, "SqThread");
+	} while (wanted && thread <= 0 && real_ns() < end);
+	EXPECT_EQ(wanted, thread > 0);
+}
+
+TEST_F(polled, the_kernel_says_how_long_it_polls_the_devices)
+{
+	struct uring_napi napi = { 0 };
+	unsigned int fd = (unsigned int)uring_of(self->loop)->ring.ring_fd;
+	/* Taking it back tells what it was. */
+	int err = io_uring_register(fd, UNREGISTER_NAPI, &napi, 1);
+
+	EXPECT_EQ(variant->napi_us && err, !!strstr(self->notes.last, "network devices"));
+	if (err == -EINVAL || err == -EOPNOTSUPP)
+		SKIP(return, "no NAPI of rings here: %s", weir_strerror(err));
+	EXPECT_EQ(0, err);
+	EXPECT_EQ(variant->napi_us, napi.busy_poll_us);
+}
+#endif
 
 TEST_F(polled, many_operations_at_once_all_end)
 {

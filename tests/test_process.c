@@ -20,6 +20,7 @@ FIXTURE(process)
 };
 
 KERNEL_VARIANTS(process);
+REFUSED_VARIANT(process);
 
 FIXTURE_SETUP(process)
 {
@@ -100,7 +101,7 @@ static void own_loop_in_child(void *arg)
 	struct weir_op op = { 0 };
 	struct weir_loop *loop;
 
-	if (weir_loop_open(&loop, &opts))
+	if (open_variant(&loop, &opts))
 		_exit(1);
 	weir_prep_nop(&op, seen_done, &seen);
 	if (op_do(loop, &op) || weir_loop_close(loop, LIMIT_NS))

@@ -46,6 +46,7 @@ FIXTURE(wait)
 };
 
 KERNEL_VARIANTS(wait);
+REFUSED_VARIANT(wait);
 
 static void on_parking(void *ctx)
 {
