@@ -150,19 +150,14 @@ static void wait_set(struct weir_loop *loop, struct uring_reg_wait *wait, unsign
 	wait->flags = URING_WAIT_TS;
 }
 
-static int wait_events(struct weir_loop *loop, uint64_t deadline_ns)
+/* A wait that is for more than one completion, or not for ever. */
+static __attribute__((noinline)) int wait_bounded(struct weir_loop *loop, uint64_t deadline_ns,
+						  unsigned int min, unsigned int flags)
 {
 	struct uring *u = uring_of(loop);
 	struct uring_reg_wait *wait = u->wait;
 	struct uring_wait_arg arg;
-	unsigned int flags = IORING_ENTER_GETEVENTS;
-	unsigned int min = wanted(loop, u);
 
-	if (u->features & URING_FEAT_NO_IOWAIT)
-		flags |= URING_ENTER_NO_IOWAIT;
-	/* An argument is looked at, and maybe copied: none is cheaper. */
-	if (min == 1 && deadline_ns == DEADLINE_NONE)
-		return enter(loop, min, flags, NULL, 0);
 	wait_set(loop, wait, min, deadline_ns);
 	flags |= IORING_ENTER_EXT_ARG;
 	/* Instead of an address: where in the page it is. */
@@ -173,6 +168,20 @@ static int wait_events(struct weir_loop *loop, uint64_t deadline_ns)
 		.ts = wait->flags ? (uintptr_t)&wait->ts : 0,
 	};
 	return enter(loop, min, flags, &arg, sizeof(arg));
+}
+
+static int wait_events(struct weir_loop *loop, uint64_t deadline_ns)
+{
+	const struct uring *u = uring_of(loop);
+	unsigned int flags = IORING_ENTER_GETEVENTS;
+	unsigned int min = wanted(loop, u);
+
+	if (u->features & URING_FEAT_NO_IOWAIT)
+		flags |= URING_ENTER_NO_IOWAIT;
+	/* An argument is looked at, and maybe copied: none is cheaper. */
+	if (min == 1 && deadline_ns == DEADLINE_NONE)
+		return enter(loop, min, flags, NULL, 0);
+	return wait_bounded(loop, deadline_ns, min, flags);
 }
 
 static void check_overflow(struct weir_loop *loop, const struct uring *u)
