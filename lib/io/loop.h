@@ -103,13 +103,14 @@ struct io_file {
 /*
  * io_file.hints: a socket of datagrams, where one without bytes is not the end; a
  * socket of records, datagrams among them, of which a receive takes one; a socket
- * that has a descriptor; one of AF_UNIX.
+ * that has a descriptor; one of AF_UNIX; one that has filled a whole buffer.
  */
 enum {
 	IO_HINT_DATAGRAM	= 1 << 2,
 	IO_HINT_RECORDS		= 1 << 3,
 	IO_HINT_SOCKET		= 1 << 5,
 	IO_HINT_UNIX		= 1 << 6,
+	IO_HINT_BULK		= 1 << 7,
 	IO_HINTS_KIND		= IO_HINT_DATAGRAM | IO_HINT_RECORDS | IO_HINT_UNIX,
 };
 

@@ -51,11 +51,30 @@ static inline void serve(struct weir_loop *loop, struct weir_op *op, uint32_t le
 	uring_put(group, lease);
 }
 
+/*
+ * Who fills a whole buffer may fill several: from now on in bundles, which cost more
+ * than they bring where messages are short. One record, however long it is, must not
+ * go on in the next buffer.
+ */
+static void on_full(struct weir_loop *loop, struct weir_op *op)
+{
+	uint16_t *hints = &loop->files[op->file.index].hints;
+
+	if (!op_group(op)->bundle_bytes || *hints & (IO_HINT_BULK | IO_HINT_RECORDS) ||
+	    op->opcode != WEIR_OP_RECV || op->lib_end != OP_END_NONE)
+		return;
+	*hints |= IO_HINT_BULK;
+	op->lib_priv |= RECV_AGAIN;
+	uring_cancel(loop, op);
+}
+
 static inline void on_served(struct weir_loop *loop, struct weir_op *op, uint32_t len,
 			     uint32_t bid)
 {
 	uring_of(loop)->news++;
 	serve(loop, op, len, bid);
+	if (len == op_group(op)->buf_bytes)
+		on_full(loop, op);
 }
 
 /*
@@ -129,10 +148,13 @@ static void on_pool(struct weir_loop *loop, struct weir_op *op, int res, uint32_
 		on_bytes(loop, op, (uint32_t)res, bid);
 	else
 		io_event(loop, op, 0, true);
-	if (flags & IORING_CQE_F_MORE)
+	if (flags & IORING_CQE_F_MORE) {
+		if ((uint32_t)res >= group->buf_bytes)
+			on_full(loop, op);
 		count_buffers(loop, op, (uint32_t)res);
-	else
+	} else {
 		io_event_again(loop, op);
+	}
 }
 
 /*

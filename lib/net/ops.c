@@ -30,8 +30,7 @@ void recv_prep(struct weir_loop *loop, const struct weir_op *op, struct io_uring
 	io_uring_prep_recv_multishot(sqe, -1, NULL, 0, op->xfer.msg_flags);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = (uint16_t)group->id;
-	/* One record, however long it is, must not go on in the next buffer. */
-	if (group->bundle_bytes && !(loop->files[op->file.index].hints & IO_HINT_RECORDS)) {
+	if (group->bundle_bytes && loop->files[op->file.index].hints & IO_HINT_BULK) {
 		sqe->ioprio |= URING_BUNDLE;
 		sqe->len = group->bundle_bytes;
 	}
