@@ -334,8 +334,17 @@ TEST_F(turn, one_connection_has_a_part_of_it_however_much_there_is)
 	weir_prep_recv_pool(&op, accepted, pool, share_done, &share);
 	weir_submit(self->loop, &op);
 	RUN_UNTIL(self->loop, share.bytes == sent);
+	/* In the first one uring has armed it anew, for bundles: once in its life. */
+	EXPECT_GE(2 * PART_MAX, share.max) {
+		TH_LOG("%u", share.max);
+	}
+	share.max = 0;
+	sent += (uint64_t)do_send(self->loop, client, text, sizeof(text));
+	RUN_UNTIL(self->loop, share.bytes == sent);
 	EXPECT_LT(1, share.max);
-	EXPECT_GE(PART_MAX, share.max) TH_LOG("%u", share.max);
+	EXPECT_GE(PART_MAX, share.max) {
+		TH_LOG("%u", share.max);
+	}
 	weir_cancel(self->loop, &op);
 	RUN_UNTIL(self->loop, !weir_op_busy(&op));
 }
