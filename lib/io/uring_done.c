@@ -51,6 +51,13 @@ static inline void serve(struct weir_loop *loop, struct weir_op *op, uint32_t le
 	uring_put(group, lease);
 }
 
+/* Its end below is no end: see on_pool(). */
+static void arm_anew(struct weir_loop *loop, struct weir_op *op)
+{
+	op->lib_priv = RECV_SERVED | RECV_AGAIN;
+	uring_cancel(loop, op);
+}
+
 /*
  * Who fills a whole buffer may fill several: from now on in bundles, which cost more
  * than they bring where messages are short. One record, however long it is, must not
@@ -64,8 +71,7 @@ static void on_full(struct weir_loop *loop, struct weir_op *op)
 	    op->opcode != WEIR_OP_RECV || op->lib_end != OP_END_NONE)
 		return;
 	*hints |= IO_HINT_BULK;
-	op->lib_priv |= RECV_AGAIN;
-	uring_cancel(loop, op);
+	arm_anew(loop, op);
 }
 
 static inline void on_served(struct weir_loop *loop, struct weir_op *op, uint32_t len,
@@ -115,10 +121,8 @@ static void count_buffers(struct weir_loop *loop, struct weir_op *op, uint32_t l
 	if (!(op->lib_priv & RECV_COUNTED))
 		return;
 	op->lib_priv += RECV_ONE * (len / op_group(op)->buf_bytes + 1);
-	if (op->lib_priv < RECV_ONE * RETRIES)
-		return;
-	op->lib_priv = RECV_SERVED | RECV_AGAIN;
-	uring_cancel(loop, op);
+	if (op->lib_priv >= RECV_ONE * RETRIES)
+		arm_anew(loop, op);
 }
 
 static void on_pool(struct weir_loop *loop, struct weir_op *op, int res, uint32_t flags)
