@@ -14,7 +14,7 @@
 const struct weir_op_def weir_op_defs[] = {
 	[WEIR_OP_NOP] = {
 		.name	= "nop",
-		.flags	= IO_OPF_INLINE | IO_OPF_SHORT,
+		.flags	= IO_OPF_INLINE,
 		OP_PREP(nop_prep, IORING_OP_NOP),
 		.try	= nop_try,
 	},
@@ -47,8 +47,7 @@ const struct weir_op_def weir_op_defs[] = {
 	[WEIR_OP_RECV] = {
 		.name	= "recv",
 		.wait	= POLLIN,
-		.flags	= IO_OPF_FILE | IO_OPF_MULTI | IO_OPF_POOL | IO_OPF_IN | IO_OPF_MSG |
-			  IO_OPF_SHORT,
+		.flags	= IO_OPF_FILE | IO_OPF_MULTI | IO_OPF_POOL | IO_OPF_IN | IO_OPF_MSG,
 		.msg_flags = MSG_NOSIGNAL | MSG_PEEK,
 		.check	= xfer_check,
 		OP_PREP(recv_prep, IORING_OP_RECV),
@@ -58,9 +57,8 @@ const struct weir_op_def weir_op_defs[] = {
 	[WEIR_OP_SEND] = {
 		.name	= "send",
 		.wait	= POLLOUT,
-		.flags	= IO_OPF_FILE | IO_OPF_OUT | IO_OPF_MSG | IO_OPF_INLINE | IO_OPF_SHORT,
+		.flags	= IO_OPF_FILE | IO_OPF_OUT | IO_OPF_MSG | IO_OPF_INLINE,
 		.msg_flags = MSG_NOSIGNAL | MSG_MORE,
-		.sqe_flags = MSG_NOSIGNAL,
 		.check	= send_check,
 		OP_PREP(send_prep, IORING_OP_SEND),
 		.try	= send_try,

@@ -36,7 +36,6 @@ enum io_queued {
  *	NULL: there are none that could hurt
  * @sqe: the opcode of io_uring that carries it out, with a prep. A ring that lacks
  *	one is none, but for IO_OPF_ELSEWHERE
- * @sqe_flags: with IO_OPF_SHORT: msg_flags of the entry
  * @prep: fill in the submission entry. For uring. NULL: the loop does it alone,
  *	or with IO_OPF_BLOCKS its offload threads
  * @try: do it now without blocking (with IO_OPF_BLOCKS: from a thread that may
@@ -49,7 +48,6 @@ struct weir_op_def {
 	uint32_t wait;
 	uint32_t flags;
 	int msg_flags;
-	uint32_t sqe_flags;
 	uint8_t sqe;
 	int (*check)(const struct weir_loop *loop, const struct weir_op *op);
 	void (*prep)(struct weir_loop *loop, const struct weir_op *op,
@@ -74,8 +72,7 @@ enum io_op_flags {
 	IO_OPF_INLINE	= 1 << 12,	/* as a rule it ends as it is submitted */
 	IO_OPF_NOW	= 1 << 13,	/* uring too tries it if the file has a descriptor */
 	IO_OPF_HEADED	= 1 << 14,	/* a buffer of its pool begins with a struct msg_head */
-	IO_OPF_SHORT	= 1 << 15,	/* by uring: opcode, bytes and flags are the whole entry */
-	IO_OPF_ELSEWHERE = 1 << 16,	/* what a ring cannot do is done without it */
+	IO_OPF_ELSEWHERE = 1 << 15,	/* what a ring cannot do is done without it */
 	/* More than an entry and its completion: what has none of these goes a shorter way. */
 	IO_OPF_ODD	= IO_OPF_OPENS | IO_OPF_PLAIN | IO_OPF_TWO | IO_OPF_NOW | IO_OPF_ENDS |
 			  IO_OPF_ELSEWHERE,

@@ -29,6 +29,7 @@ int files_open(struct weir_loop *loop, uint32_t fixed, uint32_t plain)
 		list_init(&entry->ops);
 		entry->fd = -1;
 		entry->gen = 1;
+		io_file_state(entry, IO_FILE_FREE);
 		entry->next = i + 1;
 	}
 	return 0;
@@ -64,7 +65,7 @@ static struct weir_file entry_open(struct weir_loop *loop, uint32_t index, int f
 {
 	struct io_file *entry = &loop->files[index];
 
-	entry->state = IO_FILE_OPEN;
+	io_file_state(entry, IO_FILE_OPEN);
 	io_file_put(loop, index, fd);
 	entry->armed = 0;
 	entry->hints = 0;
@@ -115,11 +116,10 @@ void io_file_free(struct weir_loop *loop, uint32_t index)
 	struct io_file *entry = &loop->files[index];
 
 	assert(list_empty(&entry->ops));
-	entry->state = IO_FILE_FREE;
 	entry->fd = -1;
 	entry->closer = NULL;
-	if (!++entry->gen)
-		entry->gen = 1;
+	entry->gen = entry->gen == FILE_GEN_LAST ? 1 : entry->gen + 1;
+	io_file_state(entry, IO_FILE_FREE);
 	loop->files_used--;
 	if (index < loop->files_fixed) {
 		loop->files_fixed_used--;

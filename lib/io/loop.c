@@ -145,7 +145,7 @@ static int run_begin(struct weir_loop *loop)
 {
 	int err;
 
-	if (loop_is_forked(loop))
+	if (loop->forked)
 		return -ECHILD;
 	if (loop->running)
 		return -EBUSY;

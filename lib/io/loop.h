@@ -64,12 +64,15 @@ enum op_end {
  */
 struct io_slot {
 	struct weir_op *op;	/* or NULL: free */
-	uint64_t data;
-	uint32_t next;		/* free list */
+	uint64_t data;		/* its index is the lower half */
+	struct io_slot *next;	/* free list */
 };
 
 #define SLOT_DATA_FIRST		(1ULL << 32)
 #define SLOT_DATA_STEP		(1ULL << 40)
+
+/* Half of all numbers: what is no generation tells that a file is not open. */
+#define FILE_GEN_LAST		INT32_MAX
 
 enum io_file_state {
 	IO_FILE_FREE,
@@ -91,6 +94,7 @@ struct io_file {
 	struct io_target target;
 	int fd;			/* plain descriptor, or -1: a fixed slot only */
 	uint32_t gen;
+	uint32_t open_gen;	/* gen while it is open, else what no handle has */
 	uint32_t next;		/* free list */
 	uint32_t pins;		/* ops of two files in flight on it, on its list or not */
 	uint8_t state;		/* enum io_file_state */
@@ -123,8 +127,8 @@ struct weir_loop {
 	bool now_read;
 
 	struct io_slot *slots;
+	struct io_slot *slot_free;
 	uint32_t slots_max;
-	uint32_t slot_free;
 	uint32_t slots_used;
 	uint32_t slots_budget;	/* without the reserve */
 
@@ -168,8 +172,9 @@ struct weir_loop {
 	uint64_t accept_retry_ns;
 	struct offload offload;
 
-	unsigned int forks;	/* fork_count of its process */
+	struct weir_link all;	/* the loops of the process, see io/fork.c */
 	pthread_t owner;
+	bool forked;		/* this process is a child of the one that opened it */
 	bool owned;
 	bool running;		/* inside run(): its callbacks may not run or close */
 	bool rang;		/* a bell that sounds when the backend commits */
@@ -267,15 +272,9 @@ uint64_t loop_parking(struct weir_loop *loop, uint64_t deadline_ns);
 /* lib/io/loop.c: work is left that the descriptor does not show by itself */
 void loop_tell(struct weir_loop *loop);
 
-/* lib/io/fork.c: fork_watch() - have fork_count raised in each forked child */
-extern unsigned int fork_count __attribute__((visibility("hidden")));
-int fork_watch(void);
-
-/* Is this process a child of the loop's? */
-static inline bool loop_is_forked(const struct weir_loop *loop)
-{
-	return loop->forks != fork_count;
-}
+/* lib/io/fork.c: fork_watch() - in each forked child, @loop is marked as the parent's */
+int fork_watch(struct weir_loop *loop);
+void fork_forget(struct weir_loop *loop);
 
 /* lib/io/post.c: posts_run() - call the messages that have arrived; how many */
 unsigned int posts_run(struct weir_loop *loop);
@@ -313,6 +312,13 @@ bool io_file_room(const struct weir_loop *loop, uint32_t n);
 /* io_file_plain_room() - is there a place for a plain descriptor, not reserved? */
 bool io_file_plain_room(const struct weir_loop *loop);
 
+/* io_file_state() - it is in @state from now on */
+static inline void io_file_state(struct io_file *entry, enum io_file_state state)
+{
+	entry->state = (uint8_t)state;
+	entry->open_gen = state == IO_FILE_OPEN ? entry->gen : ~entry->gen;
+}
+
 /* io_file_get() - entry of a handle in state open, or NULL */
 static inline struct io_file *io_file_get(const struct weir_loop *loop, struct weir_file file)
 {
@@ -321,7 +327,7 @@ static inline struct io_file *io_file_get(const struct weir_loop *loop, struct w
 	if (file.index >= loop->files_max)
 		return NULL;
 	entry = &loop->files[file.index];
-	return entry->gen == file.gen && entry->state == IO_FILE_OPEN ? entry : NULL;
+	return entry->open_gen == file.gen ? entry : NULL;
 }
 
 #endif /* IO_LOOP_H */

@@ -82,9 +82,10 @@ static int slots_open(struct weir_loop *loop)
 	if (!loop->slots)
 		return -ENOMEM;
 	for (i = 0; i < loop->slots_max; i++) {
-		loop->slots[i].next = i + 1;
+		loop->slots[i].next = i + 1 < loop->slots_max ? &loop->slots[i + 1] : NULL;
 		loop->slots[i].data = SLOT_DATA_FIRST | i;
 	}
+	loop->slot_free = loop->slots;
 	return 0;
 }
 
@@ -170,12 +171,9 @@ int weir_loop_open(struct weir_loop **loopp, const struct weir_loop_opts *given)
 	list_init(&loop->timers);
 	list_init(&loop->finished);
 	list_init(&loop->accepts);
-	err = fork_watch();
-	if (!err)
-		err = read_opts(loop, given);
+	err = read_opts(loop, given);
 	if (err)
 		goto free_loop;
-	loop->forks = fork_count;
 	err = slots_open(loop);
 	if (err)
 		goto free_loop;
@@ -197,9 +195,15 @@ int weir_loop_open(struct weir_loop **loopp, const struct weir_loop_opts *given)
 	if (err)
 		goto close_offload;
 	op_route(loop);
+	err = fork_watch(loop);
+	if (err)
+		goto close_backend;
 	*loopp = loop;
 	return 0;
 
+close_backend:
+	files_close(loop);
+	loop->backend->close(loop);
 close_offload:
 	offload_close(loop);
 close_wake:
@@ -220,6 +224,7 @@ void loop_free(struct weir_loop *loop)
 	struct weir_alloc alloc = loop->alloc;
 	uint32_t i;
 
+	fork_forget(loop);
 	for (i = 0; i < GROUPS_MAX; i++) {
 		if (loop->groups[i])
 			group_close(loop->groups[i]);

@@ -224,7 +224,7 @@ void op_submit(struct weir_loop *loop, struct weir_op *op, const char *where)
 {
 	assert_owner(loop);
 	op_take(loop, op, where);
-	if (loop_is_forked(loop))
+	if (loop->forked)
 		base_die("weir: %s submitted at %s to the loop of a parent process",
 			 weir_op_name(op->opcode), where);
 	op_begin(loop, op);
@@ -241,7 +241,7 @@ void weir_submit_at(struct weir_loop *loop, struct weir_op *op, const char *wher
 void op_route(struct weir_loop *loop)
 {
 	bool is_short = loop->backend->submit && loop->owned && !loop->closing &&
-			!loop->nested && list_empty(&loop->waiting);
+			!loop->nested && !loop->forked && list_empty(&loop->waiting);
 
 	loop->submit = is_short ? loop->backend->submit : op_submit;
 }
@@ -258,7 +258,7 @@ static void op_release(struct weir_loop *loop, struct weir_op *op)
 	if (op->lib_token.next)
 		token_leave(op);
 	if (op->lib_slot != SLOT_NONE)
-		slot_drop(loop, op->lib_slot);
+		slot_drop(loop, &loop->slots[op->lib_slot]);
 	op->lib_state = OP_IDLE;
 	op->lib_magic = OP_MAGIC_IDLE;
 	if (!list_empty(&op->lib_file))

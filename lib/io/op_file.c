@@ -67,7 +67,7 @@ void op_close_start(struct weir_loop *loop, struct weir_op *op)
 	struct io_file *entry = &loop->files[op->file.index];
 	struct weir_link *node, *next;
 
-	entry->state = IO_FILE_CLOSING;
+	io_file_state(entry, IO_FILE_CLOSING);
 	entry->closer = op;
 	op->lib_state = OP_CLOSING;
 	for (node = entry->ops.next; node != &entry->ops; node = next) {

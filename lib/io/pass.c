@@ -51,7 +51,7 @@ static void stay(struct weir_pass *pass, int err)
 	struct weir_loop *loop = pass->lib_from;
 	struct io_file *entry = entry_of(pass);
 
-	entry->state = IO_FILE_OPEN;
+	io_file_state(entry, IO_FILE_OPEN);
 	entry->closer = NULL;
 	loop->passing--;
 	end(loop, pass, pass->file, err);

@@ -67,7 +67,7 @@ int weir_post(struct weir_loop *from, struct weir_loop *to, struct weir_post *po
 {
 	if (!post->fn)
 		return -EINVAL;
-	if (loop_is_forked(to))
+	if (to->forked)
 		return -ECHILD;
 	if (from)
 		assert_owner(from);

@@ -18,23 +18,21 @@
 
 static inline struct io_slot *slot_take(struct weir_loop *loop, struct weir_op *op)
 {
-	struct io_slot *slot = &loop->slots[loop->slot_free];
+	struct io_slot *slot = loop->slot_free;
 
-	op->lib_slot = loop->slot_free;
+	op->lib_slot = (uint32_t)slot->data;
 	loop->slot_free = slot->next;
 	slot->op = op;
 	loop->slots_used++;
 	return slot;
 }
 
-static inline void slot_drop(struct weir_loop *loop, uint32_t index)
+static inline void slot_drop(struct weir_loop *loop, struct io_slot *slot)
 {
-	struct io_slot *slot = &loop->slots[index];
-
 	slot->op = NULL;
 	slot->data += SLOT_DATA_STEP;
 	slot->next = loop->slot_free;
-	loop->slot_free = index;
+	loop->slot_free = slot;
 	loop->slots_used--;
 }
 
@@ -58,11 +56,12 @@ static inline struct io_slot *short_start(struct weir_loop *loop, struct weir_op
 }
 
 /* short_end() - it came to @res, which is no error */
-static inline void short_end(struct weir_loop *loop, struct weir_op *op, uint32_t index, int res)
+static inline void short_end(struct weir_loop *loop, struct io_slot *slot, int res)
 {
+	struct weir_op *op = slot->op;
 	struct weir_link *prev = op->lib_file.prev, *next = op->lib_file.next;
 
-	slot_drop(loop, index);
+	slot_drop(loop, slot);
 	prev->next = next;
 	next->prev = prev;
 	loop->shorts[op->opcode]++;

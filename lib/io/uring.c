@@ -116,18 +116,26 @@ static int uring_queue(struct weir_loop *loop, struct weir_op *op)
 
 /* the short way: see io/short.h */
 
+/* A kind of entry that goes it, known where it is compiled. */
+struct short_kind {
+	uint8_t sqe;
+	bool on_file;	/* or it has neither file nor bytes */
+	bool is_inline;	/* IO_OPF_INLINE */
+	int msg_flags;
+};
+
 /* The whole of an entry, whatever was in it before. */
-static inline void fill_short(struct io_uring_sqe *sqe, const struct io_target *target,
-			      const struct weir_op_def *def, const void *buf, uint32_t len)
+static __always_inline void fill_short(struct io_uring_sqe *sqe, const struct io_target *target,
+				       const struct short_kind *kind, const struct weir_op *op)
 {
 	struct io_target head = *target;
 
-	head.opcode = def->sqe;
+	head.opcode = kind->sqe;
 	memcpy(sqe, &head, sizeof(head));
 	sqe->off = 0;
-	sqe->addr = (uintptr_t)buf;
-	sqe->len = len;
-	sqe->msg_flags = def->sqe_flags;
+	sqe->addr = kind->on_file ? (uintptr_t)op->xfer.buf : 0;
+	sqe->len = kind->on_file ? op->len : 0;
+	sqe->msg_flags = (uint32_t)kind->msg_flags;
 	sqe->buf_index = 0;
 	sqe->personality = 0;
 	sqe->file_index = 0;
@@ -136,51 +144,74 @@ static inline void fill_short(struct io_uring_sqe *sqe, const struct io_target *
 }
 
 /* May the bytes that @op names go as they are? What is wrong or large has a longer way. */
-static inline bool is_plain(const struct weir_op *op)
+static __always_inline bool is_plain(const struct weir_op *op, const struct short_kind *kind)
 {
+	if (!kind->on_file)
+		return !op->len;
 	return op->xfer.buf && !((uintptr_t)op->xfer.pool | (uint32_t)op->xfer.msg_flags) &&
 	       op->len <= SHORT_BYTES;
 }
 
-static inline bool may_go(const struct weir_loop *loop, const struct weir_op *op)
+/* Has the kernel taken so many entries that there is room for one at @tail? */
+static __always_inline bool sq_room(struct uring *u, uint32_t tail)
 {
-	const struct io_uring_sq *sq = &uring_of(loop)->ring.sq;
+	const struct io_uring_sq *sq = &u->ring.sq;
 
-	return (op->opcode | op->flags << 8) < WEIR_OP_MAX &&
-	       !(op->deadline_ns | (uintptr_t)op->token) && op->lib_magic != OP_MAGIC_BUSY &&
-	       op->done && !loop_is_forked(loop) && loop->slots_used < loop->slots_budget &&
-	       sq->sqe_tail - io_uring_smp_load_acquire(sq->khead) < sq->ring_entries;
+	/* What it had taken when somebody last looked is the less. */
+	if ((int32_t)(tail - u->tail_end) < 0)
+		return true;
+	u->tail_end = io_uring_smp_load_acquire(sq->khead) + sq->ring_entries;
+	return tail != u->tail_end;
 }
 
-static void uring_submit(struct weir_loop *loop, struct weir_op *op, const char *where)
+static __always_inline bool may_go(const struct weir_loop *loop, const struct weir_op *op)
+{
+	return !(op->deadline_ns | (uintptr_t)op->token) && op->lib_magic != OP_MAGIC_BUSY &&
+	       op->done && loop->slots_used < loop->slots_budget;
+}
+
+static __always_inline void submit_short(struct weir_loop *loop, struct weir_op *op,
+					 const char *where, struct short_kind kind)
 {
 	static const struct io_target none = { .fd = -1 };
 	struct uring *u = uring_of(loop);
 	struct io_uring_sq *sq = &u->ring.sq;
-	const struct weir_op_def *def = op_def(op);
-	struct io_file *file = NULL;
+	struct io_file *file = kind.on_file ? io_file_get(loop, op->file) : NULL;
 	struct io_uring_sqe *sqe;
+	uint32_t tail = sq->sqe_tail;
 
-	if (!may_go(loop, op) || !(def->flags & IO_OPF_SHORT))
-		goto long_way;
-	sqe = &sq->sqes[sq->sqe_tail & sq->ring_mask];
-	if (def->flags & IO_OPF_FILE) {
-		file = io_file_get(loop, op->file);
-		if (!file || !is_plain(op))
-			goto long_way;
-		fill_short(sqe, &file->target, def, op->xfer.buf, op->len);
-	} else {
-		if (op->len)
-			goto long_way;	/* where it is judged */
-		fill_short(sqe, &none, def, NULL, 0);
+	if ((kind.on_file && !file) || !may_go(loop, op) || !is_plain(op, &kind) ||
+	    !sq_room(u, tail)) {
+		op_submit(loop, op, where);
+		return;
 	}
 	assert_owner(loop);
-	sq->sqe_tail++;
+	sqe = &sq->sqes[tail & sq->ring_mask];
+	sq->sqe_tail = tail + 1;
+	fill_short(sqe, file ? &file->target : &none, &kind, op);
 	sqe->user_data = short_start(loop, op, file, where)->data;
-	u->inline_ops += !!(def->flags & IO_OPF_INLINE);
-	return;
-long_way:
-	op_submit(loop, op, where);
+	u->inline_ops += kind.is_inline;
+}
+
+static void uring_submit(struct weir_loop *loop, struct weir_op *op, const char *where)
+{
+	switch (op->opcode | op->flags << 8) {
+	case WEIR_OP_RECV:
+		submit_short(loop, op, where, (struct short_kind){
+			.sqe = IORING_OP_RECV, .on_file = true });
+		break;
+	case WEIR_OP_SEND:
+		submit_short(loop, op, where, (struct short_kind){
+			.sqe = IORING_OP_SEND, .on_file = true, .is_inline = true,
+			.msg_flags = MSG_NOSIGNAL });
+		break;
+	case WEIR_OP_NOP:
+		submit_short(loop, op, where, (struct short_kind){
+			.sqe = IORING_OP_NOP, .is_inline = true });
+		break;
+	default:
+		op_submit(loop, op, where);
+	}
 }
 
 /*

@@ -52,6 +52,7 @@ struct uring {
 	uint64_t rows;			/* bit n: so it carries out WEIR_OP n */
 	uint32_t features;
 	uint32_t inline_ops;		/* queued ops that likely end at submission */
+	uint32_t tail_end;		/* up to which sqe_tail may go, for what is known */
 	uint64_t news;			/* receives since noted_ns that a pool served */
 	uint64_t noted_ns;
 	uint64_t rate;			/* of events in one batch time, times 256 */

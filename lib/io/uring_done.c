@@ -193,7 +193,9 @@ static void on_odd(struct weir_loop *loop, struct weir_op *op, int res, uint32_t
 		io_event(loop, op, res == -ERESTARTSYS ? -EINTR : res, false);
 }
 
-static void on_op(struct weir_loop *loop, struct weir_op *op, int res, uint32_t flags)
+/* Out of line, so that what is seen most has the registers. */
+static __attribute__((noinline)) void on_op(struct weir_loop *loop, struct weir_op *op, int res,
+					    uint32_t flags)
 {
 	op_lengthen(op);
 	if (op_group(op))
@@ -203,7 +205,8 @@ static void on_op(struct weir_loop *loop, struct weir_op *op, int res, uint32_t 
 }
 
 /* What is no operation of a user. */
-static bool on_other(struct weir_loop *loop, uint64_t data, int res, uint32_t flags)
+static __attribute__((noinline)) bool on_other(struct weir_loop *loop, uint64_t data, int res,
+					       uint32_t flags)
 {
 	switch (uring_kind(data)) {
 	case KIND_OP:
@@ -253,7 +256,8 @@ static inline bool is_served(const struct weir_op *op, int res, uint32_t flags)
 int uring_dispatch(struct weir_loop *loop)
 {
 	struct io_uring_cq *cq = &uring_of(loop)->ring.cq;
-	unsigned int head = *cq->khead;
+	unsigned int *khead = cq->khead;
+	unsigned int head = *khead;
 	/* Those that come meanwhile wait for the next turn: it stays bounded. */
 	unsigned int end = io_uring_smp_load_acquire(cq->ktail);
 	unsigned int mask = *cq->kring_mask;
@@ -266,16 +270,16 @@ int uring_dispatch(struct weir_loop *loop)
 		int res = IO_URING_READ_ONCE(at->res);
 		uint32_t flags = IO_URING_READ_ONCE(at->flags);
 		uint32_t index = (uint32_t)data;
-		const struct io_slot *slot = &loop->slots[index];
+		struct io_slot *slot = &loop->slots[index];
 
-		io_uring_smp_store_release(cq->khead, ++head);
+		io_uring_smp_store_release(khead, ++head);
 		if (index >= loop->slots_max || slot->data != data) {
 			events += on_other(loop, data, res, flags);
 			continue;
 		}
 		events++;
 		if (is_short(slot->op, res))
-			short_end(loop, slot->op, index, res);
+			short_end(loop, slot, res);
 		else if (is_served(slot->op, res, flags))
 			on_served(loop, slot->op, (uint32_t)res, flags >> IORING_CQE_BUFFER_SHIFT);
 		else
