@@ -35,6 +35,15 @@ struct {
 	__type(value, struct weir_listener_row);
 } weir_listener SEC(".maps");
 
+/* Not read here: the workers' delays, for other processes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_hist);
+} weir_hist SEC(".maps");
+
 /* Not read here: it tells other processes whose maps these are. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

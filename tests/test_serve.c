@@ -118,6 +118,69 @@ TEST_F(serve, refuses_an_address_in_use)
 	EXPECT_EQ(self->fds, descriptors());
 }
 
+/* A listening socket of the group of @first, or of a new one. */
+static int group_listener(const struct sockaddr_in *first, struct sockaddr_in *addr)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1, other;
+	socklen_t len = sizeof(*addr);
+
+	*addr = (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	if (first) {
+		*addr = *first;
+	} else {
+		/* An explicit port: one that bind() chose is lost on listen(). */
+		other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (other < 0 || bind(other, (struct sockaddr *)addr, len) ||
+		    getsockname(other, (struct sockaddr *)addr, &len))
+			return -1;
+		close(other);
+	}
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) ||
+	    bind(fd, (struct sockaddr *)addr, len) || listen(fd, 64))
+		return -1;
+	return fd;
+}
+
+TEST_F(serve, listens_on_the_callers_sockets_whose_queues_outlive_it)
+{
+	struct world *world = &self->world;
+	struct sockaddr_in addr, same;
+	int listeners[2], fd;
+
+	listeners[0] = group_listener(NULL, &addr);
+	listeners[1] = group_listener(&addr, &same);
+	ASSERT_LE(0, listeners[0]);
+	ASSERT_LE(0, listeners[1]);
+	memcpy(&world->addr.ss, &addr, sizeof(addr));
+	world->opts.addr = NULL;
+	world->opts.listeners = listeners;
+	world->opts.workers = 2;
+	OPEN_WORLD(world);
+	fd = client_open(world, 0);
+	EXPECT_TRUE(client_ping(fd, 1));
+	close(fd);
+	AWAIT(world, LOCKED(world, world->closes) == 1);
+	EXPECT_EQ(0, world_end(world, LIMIT_NS));
+	/* Nobody serves, but the client waits in a queue that is still there. */
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, connect(fd, (struct sockaddr *)&addr, sizeof(addr)));
+	world->opts.listeners = listeners;
+	OPEN_WORLD(world);
+	EXPECT_TRUE(client_ping(fd, 2));
+	close(fd);
+	AWAIT(world, LOCKED(world, world->closes) == 2);
+	EXPECT_EQ(0, world_end(world, LIMIT_NS));
+	close(listeners[1]);
+	listeners[1] = -1;
+	world->opts.listeners = listeners;
+	EXPECT_EQ(-EBADF, world_open(world));
+	close(listeners[0]);
+	EXPECT_EQ(self->fds, descriptors());
+}
+
 TEST_F(serve, refuses_when_a_worker_refuses_to_start)
 {
 	struct world *world = &self->world;

@@ -33,6 +33,8 @@ struct weir_listener;
  * @ctx: handed to both
  * @backlog: of listen(2); default 4096, cut by net.core.somaxconn
  * @reuseport: 1: set SO_REUSEPORT
+ * @fd: a TCP socket that listens already, instead of @addr, @backlog and
+ *	@reuseport. It is duplicated and stays the caller's. NULL: one is opened
  */
 struct weir_listener_opts {
 	size_t sz;
@@ -42,6 +44,7 @@ struct weir_listener_opts {
 	void *ctx;
 	uint32_t backlog;
 	uint32_t reuseport;
+	const int *fd;
 };
 
 /**
@@ -55,8 +58,9 @@ struct weir_listener_opts {
  * listener bound to port 0 changes its port on shutdown and listen.
  *
  * Context: Owner thread.
- * Return: 0; -EINVAL without an address or callback; -EAFNOSUPPORT for what is
- * neither IPv4 nor IPv6; -EADDRINUSE if the port is taken, or taken by a socket
+ * Return: 0; -EINVAL without an address or callback, or for a @fd that does not
+ * listen or has port 0; -EAFNOSUPPORT for what is neither IPv4 nor IPv6; -EBADF;
+ * -EOPNOTSUPP for a @fd on the sim backend; -EADDRINUSE if the port is taken, or taken by a socket
  * without SO_REUSEPORT; -ENFILE; -ENOMEM; or another -errno of socket, bind,
  * listen.
  */

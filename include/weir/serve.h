@@ -91,6 +91,10 @@ enum weir_service_flags {
  * @send_stall_ns: a send that the peer has not taken for this long is a signal
  *	(WEIR_EV_ZERO_WINDOW); default 100 ms
  * @flags: enum weir_service_flags
+ * @listeners: sockets to listen on, one for each worker: TCP, listening, all on
+ *	the same explicit port, with SO_REUSEPORT unless there is one worker. They
+ *	are duplicated and stay the caller's: a queue survives the service while he
+ *	keeps them. @addr may be NULL then. NULL: the service opens its own
  */
 struct weir_service_opts {
 	size_t sz;
@@ -110,6 +114,7 @@ struct weir_service_opts {
 	uint32_t flags;
 	uint64_t linger_ns;
 	uint64_t send_stall_ns;
+	const int *listeners;
 };
 
 /**

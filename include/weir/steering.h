@@ -45,6 +45,13 @@ struct weir_steering;
  * @tick: housekeeping, at most once a second, from one worker's thread: age
  *	sweep of flows.
  * @leave: worker @worker no longer listens; its row says so already.
+ * @cfg: the live configuration, valid until @close; never NULL: without BPF it
+ *	is ordinary memory, with the defaults.
+ * @admin: the operator's line of @worker, likewise.
+ * @hist: the worker's histograms of delay, likewise; written by the worker.
+ * @waiting: how many connections wait for @worker to accept them, by the
+ *	kernel's count; @since_ns: since when without progress (0 if none waits).
+ *	Any thread. -errno when it is not known.
  * @close: the service is gone: detach, unpin, free. Called last.
  *
  * Every slot must be set. Errors of @accepted, @closed and @tick are counted
@@ -64,6 +71,10 @@ struct weir_steering_ops {
 	void (*closed)(struct weir_steering *st, uint64_t cookie);
 	void (*tick)(struct weir_steering *st, uint64_t now_ns);
 	void (*leave)(struct weir_steering *st, unsigned int worker);
+	struct weir_cfg *(*cfg)(struct weir_steering *st);
+	struct weir_admin *(*admin)(struct weir_steering *st, unsigned int worker);
+	struct weir_hist *(*hist)(struct weir_steering *st, unsigned int worker);
+	int (*waiting)(struct weir_steering *st, unsigned int worker, uint64_t *since_ns);
 	void (*close)(struct weir_steering *st);
 };
 
@@ -88,6 +99,24 @@ struct weir_steering {
  */
 WEIR_API WEIR_MUST_CHECK
 int weir_steering_reuseport(struct weir_steering **stp, unsigned int workers);
+
+/**
+ * weir_cfg_init() - the defaults of the law
+ * @cfg: filled in: policy hash, one worker, see the WEIR_* constants of wire.h
+ *
+ * Context: Any thread.
+ */
+WEIR_API void weir_cfg_init(struct weir_cfg *cfg);
+
+/**
+ * weir_cfg_check() - may a configuration be used?
+ * @cfg: what somebody wants to store
+ * @rows: rows of the instance
+ *
+ * Context: Any thread.
+ * Return: NULL, or the name of the first member that is out of range.
+ */
+WEIR_API const char *weir_cfg_check(const struct weir_cfg *cfg, unsigned int rows);
 
 #ifdef __cplusplus
 }

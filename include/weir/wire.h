@@ -28,14 +28,15 @@
 #define WEIR_CACHE_ALIGNED	__attribute__((aligned(WEIR_CACHELINE_BYTES)))
 
 #define WEIR_ABI_MAGIC		0x7765697262706631ULL	/* "weirbpf1" */
-#define WEIR_ABI_MAJOR		1
+#define WEIR_ABI_MAJOR		2
 #define WEIR_ABI_MINOR		0
 
-#define WEIR_WORKERS_MAX	64	/* rows that a steering program scans */
+#define WEIR_WORKERS_MAX	256	/* rows that a steering program scans */
 #define WEIR_WORKER_NONE	0xffffffffU
 #define WEIR_RECENT_MAX		256	/* events kept in weir_recent */
 #define WEIR_NAME_BYTES		32	/* instance name with its NUL */
 #define WEIR_BUILD_ID_BYTES	32
+#define WEIR_HIST_BUCKETS	32
 
 /* What a worker says about itself in its row. */
 enum weir_worker_state {
@@ -44,6 +45,12 @@ enum weir_worker_state {
 	WEIR_PARKED = 2,	/* about to block or blocked in the kernel */
 	WEIR_DRAIN = 3,		/* finishes what it has, takes nothing new */
 	WEIR_DEAD = 4,		/* its thread or process is gone */
+};
+
+/* What a worker says about its own delay: see weir_cfg.slow_on_us. */
+enum weir_worker_speed {
+	WEIR_OK = 0,
+	WEIR_SLOW = 1,
 };
 
 /*
@@ -65,7 +72,9 @@ struct weir_worker_row {
 	enum weir_worker_state state;
 	__u32 epoch;		/* raised each time the worker restarts */
 	__u32 pid;		/* thread id */
-	__u32 pad[3];
+	enum weir_worker_speed speed;
+	__u32 wait_us;		/* mean completion-to-handler delay, last window */
+	__u32 pad;
 } WEIR_CACHE_ALIGNED;
 
 WEIR_ASSERT_SIZE(struct weir_worker_row, 64);
@@ -82,10 +91,28 @@ struct weir_pending {
 	__u64 since_ns;		/* since when it waits without progress */
 	__u64 accepted_seen;	/* row.accepted at the last look */
 	__s64 unaccepted;
-	__u64 pad[4];
+	__u64 out_ns;		/* when it was last looked at and could not be used */
+	__u64 pad[3];
 } WEIR_CACHE_ALIGNED;
 
 WEIR_ASSERT_SIZE(struct weir_pending, 64);
+
+/* What the operator wants of a worker. */
+enum weir_admin_state {
+	WEIR_ADMIN_ON = 0,
+	WEIR_ADMIN_DRAIN = 1,	/* nothing new goes there while another serves */
+};
+
+#define WEIR_WEIGHT_DEFAULT	100
+#define WEIR_WEIGHT_MAX		10000
+
+/* The operator's line of one worker (map weir_admin, mmapable). */
+struct weir_admin {
+	enum weir_admin_state state;
+	__u32 weight;		/* 1 to WEIR_WEIGHT_MAX; for WEIR_POLICY_WEIGHTED */
+};
+
+WEIR_ASSERT_SIZE(struct weir_admin, 8);
 
 /* How a new connection finds its worker. */
 enum weir_policy {
@@ -106,6 +133,7 @@ struct weir_cfg {
 	__u64 flow_age_ns;	/* age at which the sweep looks at a flow */
 	__u64 rtx_window_ns;	/* retransmits are counted over this time */
 	__u64 rtx_quiet_ns;	/* without one for this long: burst over */
+	__u64 ramp_ns;		/* a worker that comes back gets its full share after this */
 	enum weir_policy policy;
 	__u32 workers;		/* rows in use */
 	__u32 scan_max;		/* p2c scans all rows up to this many workers */
@@ -119,10 +147,27 @@ struct weir_cfg {
 	__u32 rtx_burst;	/* segments within rtx_window_ns: a burst */
 	__u32 sendq_high_bytes;	/* send queue pressure on */
 	__u32 sendq_low_bytes;	/* and off */
-	__u32 pad[9];
+	__u32 recvq_high_bytes;	/* receive queue pressure on */
+	__u32 recvq_low_bytes;	/* and off */
+	__u32 window_us;	/* of the controller and of a worker's minimum */
+	__u32 slow_on_us;	/* least delay of a window above this: slow */
+	__u32 slow_off_us;	/* below this for two windows: no longer */
+	__u32 shed_wait_us;	/* all slow and the mean wait above this: shed */
+	__u32 shed_step_permille;	/* added to shed_permille each window */
+	__u32 shed_fall_permille;	/* what is left of it each window without cause */
+	__u32 shed_max_permille;
+	__u32 prefix_rate;	/* connections a second from one prefix; 0: no limit */
+	__u32 prefix_burst;	/* how many at once */
+	__u32 prefix_bits4;	/* length of a prefix, IPv4 */
+	__u32 prefix_bits6;	/* and IPv6 */
+	__u32 quic_offset;	/* of the worker's number in a QUIC short header */
+	__u32 quic_bytes;	/* its length, 1 to 4; 0: by flow alone */
+	__u32 pace_bytes;	/* kernel paces a pressed connection to this a second; 0: no */
+	__u32 clamp_bytes;	/* and clamps its window to this; 0: no */
+	__u32 pad[2];
 };
 
-WEIR_ASSERT_SIZE(struct weir_cfg, 128);
+WEIR_ASSERT_SIZE(struct weir_cfg, 176);
 
 /* Defaults of struct weir_cfg, the constants of the law. */
 #define WEIR_STALE_NS		20000000ULL	/* 20 ms */
@@ -138,6 +183,18 @@ WEIR_ASSERT_SIZE(struct weir_cfg, 128);
 #define WEIR_RTX_QUIET_NS	1000000000ULL	/* 1 s */
 #define WEIR_SENDQ_HIGH_BYTES	(1U << 20)
 #define WEIR_SENDQ_LOW_BYTES	(1U << 18)
+#define WEIR_RECVQ_HIGH_BYTES	(1U << 20)
+#define WEIR_RECVQ_LOW_BYTES	(1U << 18)
+#define WEIR_RAMP_NS		200000000ULL	/* 200 ms */
+#define WEIR_WINDOW_US		100000
+#define WEIR_SLOW_ON_US		5000
+#define WEIR_SLOW_OFF_US	2500
+#define WEIR_SHED_WAIT_US	20000
+#define WEIR_SHED_STEP_PERMILLE	50
+#define WEIR_SHED_FALL_PERMILLE	500
+#define WEIR_SHED_MAX_PERMILLE	950
+#define WEIR_PREFIX_BITS4	24
+#define WEIR_PREFIX_BITS6	56
 
 /* How much of the kernel half an instance got. */
 enum weir_rung {
@@ -193,6 +250,70 @@ struct weir_listener_row {
 };
 
 WEIR_ASSERT_SIZE(struct weir_listener_row, 64);
+
+/* Counters of admission on one CPU (map weir_gate, one entry). */
+struct weir_gate {
+	__u64 asked;		/* SYNs, and first datagrams of a flow */
+	__u64 shed;		/* refused because all workers are slow */
+	__u64 shed_prefix;	/* refused because their prefix had its share */
+	__u64 prefix_failed;	/* no bucket to be had: let in */
+	__u64 dgram_kept;	/* datagrams that went to the worker of their flow */
+	__u64 dgram_moved;	/* flows given to another worker: theirs was gone */
+	__u64 dgram_failed;	/* flow table refused: chosen by hash */
+	__u64 dgram_named;	/* went where their connection id says */
+};
+
+WEIR_ASSERT_SIZE(struct weir_gate, 64);
+
+/* Key of map weir_prefix, LRU: a source network, the host's bits zero. */
+struct weir_prefix {
+	__u32 ip[4];		/* network order; IPv4 in [0] */
+	__u32 bits;		/* 0 to 32, or 128 plus 0 to 128 for IPv6 */
+	__u32 pad;
+};
+
+WEIR_ASSERT_SIZE(struct weir_prefix, 24);
+
+/* Its token bucket. */
+struct weir_bucket {
+	__u64 filled_ns;	/* when it was filled last */
+	__u64 tokens_milli;	/* thousandths of a connection */
+	__u64 refused;
+};
+
+WEIR_ASSERT_SIZE(struct weir_bucket, 24);
+
+/* Key of map weir_dgram, LRU: who sends datagrams to which port. */
+struct weir_dgram_key {
+	__u32 ip[4];		/* of the sender */
+	__u32 own_ip[4];	/* of ours */
+	__u16 port;		/* host order */
+	__u16 own_port;
+	__u32 pad;
+};
+
+WEIR_ASSERT_SIZE(struct weir_dgram_key, 40);
+
+/* Its worker. */
+struct weir_dgram_flow {
+	__u64 seen_ns;
+	__u64 datagrams;
+	__u32 worker;
+	__u32 epoch;		/* of the worker */
+};
+
+WEIR_ASSERT_SIZE(struct weir_dgram_flow, 24);
+
+/*
+ * Delays of one worker (map weir_hist, mmapable, written by that worker alone).
+ * Bucket 0 counts what is below 1 us, bucket i what is in [2^(i-1), 2^i) us.
+ */
+struct weir_hist {
+	__u64 queue[WEIR_HIST_BUCKETS];		/* completion to handler */
+	__u64 accept[WEIR_HIST_BUCKETS];	/* established to accepted */
+};
+
+WEIR_ASSERT_SIZE(struct weir_hist, 512);
 
 /* Same values as the kernel's TCP states, with names for bpftool. */
 enum weir_tcp_state {

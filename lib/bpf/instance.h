@@ -67,9 +67,8 @@ struct weir_bpf {
 	struct weir_worker_row *rows;
 	struct weir_pending *pending;
 	struct weir_cfg *cfg;
-	size_t rows_bytes;
-	size_t pending_bytes;
-	size_t cfg_bytes;
+	struct weir_admin *admin;
+	struct weir_hist *hist;
 
 	int flow_fd;			/* weir_flow */
 	int own_fd;			/* weir_own, -1 below WEIR_RUNG_FLOW */

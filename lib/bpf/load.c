@@ -31,16 +31,40 @@ static size_t page_round(size_t bytes)
 	return (bytes + page - 1) & ~(page - 1);
 }
 
-static int map_array(void **memp, size_t *bytesp, const struct bpf_map *map)
+static size_t array_bytes(const struct bpf_map *map)
 {
-	size_t bytes = page_round((size_t)bpf_map__max_entries(map) * bpf_map__value_size(map));
+	/* The kernel keeps elements at multiples of eight bytes. */
+	size_t bytes = (bpf_map__value_size(map) + 7) & ~7U;
+
+	return page_round(bpf_map__max_entries(map) * bytes);
+}
+
+/* The arrays that both halves see, and where each is known here. */
+struct mapped {
+	void **memp;
+	const struct bpf_map *map;
+};
+
+enum { MAPPED = 5 };
+
+static void mapped_list(struct weir_bpf *bpf, struct mapped list[static MAPPED])
+{
+	list[0] = (struct mapped){ (void **)&bpf->rows, bpf->steer->maps.weir_worker };
+	list[1] = (struct mapped){ (void **)&bpf->pending, bpf->steer->maps.weir_pending };
+	list[2] = (struct mapped){ (void **)&bpf->cfg, bpf->steer->maps.weir_cfg };
+	list[3] = (struct mapped){ (void **)&bpf->admin, bpf->steer->maps.weir_admin };
+	list[4] = (struct mapped){ (void **)&bpf->hist, bpf->steer->maps.weir_hist };
+}
+
+static int map_array(void **memp, const struct bpf_map *map)
+{
 	void *mem;
 
-	mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	mem = mmap(NULL, array_bytes(map), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map),
+		   0);
 	if (mem == MAP_FAILED)
 		return -errno;
 	*memp = mem;
-	*bytesp = bytes;
 	return 0;
 }
 
@@ -49,6 +73,8 @@ static int steer_size(struct weir_bpf *bpf)
 	struct bpf_map *maps[] = {
 		bpf->steer->maps.weir_worker,
 		bpf->steer->maps.weir_pending,
+		bpf->steer->maps.weir_admin,
+		bpf->steer->maps.weir_hist,
 		bpf->steer->maps.weir_listener,
 		bpf->steer->maps.weir_socks,
 		bpf->steer->maps.weir_socks6,
@@ -66,40 +92,26 @@ static int steer_size(struct weir_bpf *bpf)
 
 static void cfg_defaults(struct weir_bpf *bpf)
 {
-	struct weir_cfg cfg = {
-		.stale_ns = bpf->opts.stale_ns,
-		.rescue_ns = WEIR_RESCUE_NS,
-		.flow_age_ns = WEIR_FLOW_AGE_NS,
-		.rtx_window_ns = WEIR_RTX_WINDOW_NS,
-		.rtx_quiet_ns = WEIR_RTX_QUIET_NS,
-		.policy = bpf->opts.policy,
-		.workers = bpf->opts.workers,
-		.scan_max = WEIR_SCAN_MAX,
-		.flow_period_us = WEIR_FLOW_PERIOD_US,
-		.rtt_on_permille = WEIR_RTT_ON_PERMILLE,
-		.rtt_off_permille = WEIR_RTT_OFF_PERMILLE,
-		.rtt_floor_us = WEIR_RTT_FLOOR_US,
-		.rtx_burst = WEIR_RTX_BURST,
-		.sendq_high_bytes = WEIR_SENDQ_HIGH_BYTES,
-		.sendq_low_bytes = WEIR_SENDQ_LOW_BYTES,
-	};
-
-	*bpf->cfg = cfg;
+	weir_cfg_init(bpf->cfg);
+	bpf->cfg->stale_ns = bpf->opts.stale_ns;
+	bpf->cfg->policy = bpf->opts.policy;
+	bpf->cfg->workers = bpf->opts.workers;
 }
 
 static int steer_map(struct weir_bpf *bpf, const struct reason *reason)
 {
-	int err;
+	struct mapped list[MAPPED];
+	uint32_t i;
+	int err = 0;
 
-	err = map_array((void **)&bpf->rows, &bpf->rows_bytes, bpf->steer->maps.weir_worker);
-	if (!err)
-		err = map_array((void **)&bpf->pending, &bpf->pending_bytes,
-				bpf->steer->maps.weir_pending);
-	if (!err)
-		err = map_array((void **)&bpf->cfg, &bpf->cfg_bytes, bpf->steer->maps.weir_cfg);
+	mapped_list(bpf, list);
+	for (i = 0; i < MAPPED && !err; i++)
+		err = map_array(list[i].memp, list[i].map);
 	if (err)
 		return reason_set(reason, err, "cannot map the load table: %s", strerror(-err));
 	cfg_defaults(bpf);
+	for (i = 0; i < bpf->opts.workers; i++)
+		bpf->admin[i].weight = WEIR_WEIGHT_DEFAULT;
 	bpf->flow_fd = bpf_map__fd(bpf->steer->maps.weir_flow);
 	return 0;
 }
@@ -126,11 +138,15 @@ int steer_load(struct weir_bpf *bpf, const struct reason *reason)
 
 void steer_unload(struct weir_bpf *bpf)
 {
-	if (bpf->cfg)
-		munmap(bpf->cfg, bpf->cfg_bytes);
-	if (bpf->pending)
-		munmap(bpf->pending, bpf->pending_bytes);
-	if (bpf->rows)
-		munmap(bpf->rows, bpf->rows_bytes);
+	struct mapped list[MAPPED];
+	size_t i;
+
+	if (bpf->steer) {
+		mapped_list(bpf, list);
+		for (i = 0; i < MAPPED; i++) {
+			if (*list[i].memp)
+				munmap(*list[i].memp, array_bytes(list[i].map));
+		}
+	}
 	steer_bpf__destroy(bpf->steer);
 }

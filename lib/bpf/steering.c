@@ -204,6 +204,48 @@ static void bpf_leave(struct weir_steering *st, unsigned int worker)
 	}
 }
 
+static struct weir_cfg *bpf_cfg(struct weir_steering *st)
+{
+	return to_bpf(st)->cfg;
+}
+
+static struct weir_admin *bpf_admin(struct weir_steering *st, unsigned int worker)
+{
+	struct weir_bpf *bpf = to_bpf(st);
+
+	return worker < bpf->opts.workers ? &bpf->admin[worker] : NULL;
+}
+
+static struct weir_hist *bpf_hist(struct weir_steering *st, unsigned int worker)
+{
+	struct weir_bpf *bpf = to_bpf(st);
+
+	return worker < bpf->opts.workers ? &bpf->hist[worker] : NULL;
+}
+
+/* The same sum as pending_look() in bpf/weir.bpf.h, which also refreshes the time. */
+static int bpf_waiting(struct weir_steering *st, unsigned int worker, uint64_t *since_ns)
+{
+	struct weir_bpf *bpf = to_bpf(st);
+	const struct weir_pending *pending;
+	uint64_t accepted, established;
+	int64_t waiting;
+
+	if (worker >= bpf->opts.workers)
+		return -EINVAL;
+	pending = &bpf->pending[worker];
+	accepted = __atomic_load_n(&bpf->rows[worker].accepted, __ATOMIC_ACQUIRE);
+	established = __atomic_load_n(&pending->established, __ATOMIC_ACQUIRE);
+	waiting = (int64_t)(established - accepted) -
+		  __atomic_load_n(&pending->unaccepted, __ATOMIC_RELAXED);
+	*since_ns = 0;
+	if (waiting <= 0)
+		return 0;
+	if (__atomic_load_n(&pending->accepted_seen, __ATOMIC_RELAXED) == accepted)
+		*since_ns = __atomic_load_n(&pending->since_ns, __ATOMIC_RELAXED);
+	return (int)(waiting < INT32_MAX ? waiting : INT32_MAX);
+}
+
 static void bpf_close(struct weir_steering *st)
 {
 	weir_bpf_close(to_bpf(st));
@@ -222,5 +264,9 @@ const struct weir_steering_ops bpf_steering_ops = {
 	.closed		= bpf_closed,
 	.tick		= bpf_tick,
 	.leave		= bpf_leave,
+	.cfg		= bpf_cfg,
+	.admin		= bpf_admin,
+	.hist		= bpf_hist,
+	.waiting	= bpf_waiting,
 	.close		= bpf_close,
 };

@@ -38,6 +38,7 @@ static int flow_share(struct weir_bpf *bpf, struct flow_bpf *flow)
 		{ flow->maps.weir_worker, bpf->steer->maps.weir_worker },
 		{ flow->maps.weir_cfg, bpf->steer->maps.weir_cfg },
 		{ flow->maps.weir_pending, bpf->steer->maps.weir_pending },
+		{ flow->maps.weir_admin, bpf->steer->maps.weir_admin },
 		{ flow->maps.weir_flow, bpf->steer->maps.weir_flow },
 	};
 	size_t i;

@@ -143,15 +143,54 @@ static int read_opts(struct weir_listener_opts *opts, struct weir_addr *addr,
 	err = opts_copy(opts, sizeof(*opts), given);
 	if (err)
 		return err;
-	if (!opts->addr || !opts->accepted || opts->reuseport > 1 || opts->backlog > INT32_MAX)
+	if ((!opts->addr && !opts->fd) || !opts->accepted || opts->reuseport > 1 ||
+	    opts->backlog > INT32_MAX)
 		return -EINVAL;
+	if (!opts->backlog)
+		opts->backlog = BACKLOG_DEFAULT;
+	if (opts->fd)
+		return 0;
 	if (opts->addr->ss.ss_family != AF_INET && opts->addr->ss.ss_family != AF_INET6)
 		return -EAFNOSUPPORT;
 	*addr = *opts->addr;
 	opts->addr = NULL;
-	if (!opts->backlog)
-		opts->backlog = BACKLOG_DEFAULT;
 	return 0;
+}
+
+/* One of the caller's, that listens already. */
+static int take_listener(struct weir_loop *loop, struct weir_addr *addr, int given)
+{
+	socklen_t len = sizeof(int);
+	int listens, fd, err = 0;
+
+	if (loop->sys != &io_sys_linux)
+		return -EOPNOTSUPP;
+	addr->len = sizeof(addr->ss);
+	if (getsockopt(given, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) ||
+	    getsockname(given, (struct sockaddr *)&addr->ss, &addr->len))
+		err = -errno;
+	else if (addr->ss.ss_family != AF_INET && addr->ss.ss_family != AF_INET6)
+		err = -EAFNOSUPPORT;
+	else if (!listens || port_is_zero(addr))
+		err = -EINVAL;
+	if (err)
+		return err == -ENOTSOCK ? -EINVAL : err;
+	fd = fcntl(given, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+static int make_listener(struct weir_loop *loop, struct weir_listener *listener)
+{
+	int fd, err;
+
+	fd = bind_listener(loop, &listener->addr, listener->opts.reuseport);
+	if (fd < 0)
+		return fd;
+	err = loop->sys->listen(loop, fd, (int)listener->burst);
+	if (!err)
+		return fd;
+	loop->sys->close(loop, fd);
+	return err;
 }
 
 /* Into the loop's table. Sim has no descriptors that could be adopted. */
@@ -186,14 +225,14 @@ int weir_listener_open(struct weir_listener **listenerp, struct weir_loop *loop,
 	listener->burst = listener->opts.backlog;
 	if (limit && limit < listener->burst)
 		listener->burst = limit;
-	fd = bind_listener(loop, &listener->addr, listener->opts.reuseport);
+	fd = listener->opts.fd ? take_listener(loop, &listener->addr, *listener->opts.fd) :
+				 make_listener(loop, listener);
 	if (fd < 0) {
 		err = fd;
 		goto free_listener;
 	}
-	err = loop->sys->listen(loop, fd, (int)listener->burst);
-	if (!err)
-		err = own_socket(loop, fd, &listener->file);
+	listener->opts.fd = NULL;
+	err = own_socket(loop, fd, &listener->file);
 	if (err)
 		goto close_fd;
 	*listenerp = listener;

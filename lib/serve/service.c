@@ -67,7 +67,8 @@ static int read_opts(struct weir_service *service, const struct weir_service_opt
 		err = opts_copy(&service->loop_opts, sizeof(service->loop_opts), opts->loop);
 	if (err)
 		return err;
-	if (!opts->ops || !opts->addr || opts->flags & ~(uint32_t)WEIR_SERVICE_ALL ||
+	if (!opts->ops || (!opts->addr && !opts->listeners) ||
+	    opts->flags & ~(uint32_t)WEIR_SERVICE_ALL ||
 	    (opts->flags & WEIR_SERVICE_ACCEPTOR && opts->steering) || service->loop_opts.hooks)
 		return -EINVAL;
 	service->loop_opts.sz = sizeof(service->loop_opts);
@@ -78,7 +79,8 @@ static int read_opts(struct weir_service *service, const struct weir_service_opt
 	    (is_simulated(service) && opts->workers > 1))
 		return -EINVAL;
 	service->ops = *opts->ops;
-	service->addr = *opts->addr;
+	if (opts->addr)
+		service->addr = *opts->addr;
 	service->conn_ops = (struct weir_conn_ops){
 		.data	= service->ops.data ? service->ops.data : client_no_data,
 		.drain	= service->ops.drain,
@@ -145,11 +147,13 @@ static int open_workers(struct weir_service *service)
 		service->workers[i].service = service;
 		service->workers[i].gone = true;
 	}
-	err = is_simulated(service) ? 0 : address_free(&service->addr);
+	err = is_simulated(service) || service->opts.listeners ? 0 :
+	      address_free(&service->addr);
 	for (i = 0; i < service->opts.workers && !err; i++)
 		err = worker_open(&service->workers[i], i);
 	if (err)
 		return err;
+	service->opts.listeners = NULL;
 	service->backend = weir_loop_backend(service->workers[0].loop);
 	snprintf(service->reason, sizeof(service->reason), "%s",
 		 weir_loop_reason(service->workers[0].loop));

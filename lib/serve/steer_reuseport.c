@@ -17,6 +17,9 @@ struct reuseport {
 	struct weir_steering base;
 	unsigned int workers;
 	struct weir_worker_row *rows;
+	struct weir_admin *admin;
+	struct weir_hist *hist;
+	struct weir_cfg cfg;
 };
 
 static struct reuseport *to_reuseport(struct weir_steering *st)
@@ -75,10 +78,38 @@ static void reuseport_leave(struct weir_steering *st, unsigned int worker)
 {
 }
 
+static struct weir_cfg *reuseport_cfg(struct weir_steering *st)
+{
+	return &to_reuseport(st)->cfg;
+}
+
+static struct weir_admin *reuseport_admin(struct weir_steering *st, unsigned int worker)
+{
+	struct reuseport *self = to_reuseport(st);
+
+	return worker < self->workers ? &self->admin[worker] : NULL;
+}
+
+static struct weir_hist *reuseport_hist(struct weir_steering *st, unsigned int worker)
+{
+	struct reuseport *self = to_reuseport(st);
+
+	return worker < self->workers ? &self->hist[worker] : NULL;
+}
+
+/* Nobody counts. */
+static int reuseport_waiting(struct weir_steering *st, unsigned int worker, uint64_t *since_ns)
+{
+	*since_ns = 0;
+	return -EOPNOTSUPP;
+}
+
 static void reuseport_close(struct weir_steering *st)
 {
 	struct reuseport *self = to_reuseport(st);
 
+	mem_put(&base_alloc_libc, self->hist, self->workers, sizeof(*self->hist));
+	mem_put(&base_alloc_libc, self->admin, self->workers, sizeof(*self->admin));
 	mem_put(&base_alloc_libc, self->rows, self->workers, sizeof(*self->rows));
 	mem_put(&base_alloc_libc, self, 1, sizeof(*self));
 }
@@ -96,26 +127,39 @@ const struct weir_steering_ops steer_reuseport_ops = {
 	.closed		= reuseport_closed,
 	.tick		= reuseport_tick,
 	.leave		= reuseport_leave,
+	.cfg		= reuseport_cfg,
+	.admin		= reuseport_admin,
+	.hist		= reuseport_hist,
+	.waiting	= reuseport_waiting,
 	.close		= reuseport_close,
 };
 
 int weir_steering_reuseport(struct weir_steering **stp, unsigned int workers)
 {
 	struct reuseport *self;
+	unsigned int i;
 
 	if (!workers || workers > WEIR_WORKERS_MAX)
 		return -EINVAL;
 	self = mem_get(&base_alloc_libc, 1, sizeof(*self), _Alignof(struct reuseport));
 	if (!self)
 		return -ENOMEM;
+	self->workers = workers;
 	self->rows = mem_get(&base_alloc_libc, workers, sizeof(*self->rows),
 			     _Alignof(struct weir_worker_row));
-	if (!self->rows) {
-		mem_put(&base_alloc_libc, self, 1, sizeof(*self));
+	self->admin = mem_get(&base_alloc_libc, workers, sizeof(*self->admin),
+			      _Alignof(struct weir_admin));
+	self->hist = mem_get(&base_alloc_libc, workers, sizeof(*self->hist),
+			     _Alignof(struct weir_hist));
+	if (!self->rows || !self->admin || !self->hist) {
+		reuseport_close(&self->base);
 		return -ENOMEM;
 	}
 	self->base.ops = &steer_reuseport_ops;
-	self->workers = workers;
+	weir_cfg_init(&self->cfg);
+	self->cfg.workers = workers;
+	for (i = 0; i < workers; i++)
+		self->admin[i].weight = WEIR_WEIGHT_DEFAULT;
 	*stp = &self->base;
 	return 0;
 }

@@ -149,6 +149,8 @@ static int open_listener(struct worker *w)
 		.ctx		= w,
 		.backlog	= service->opts.backlog,
 		.reuseport	= !acceptor_mode(service),
+		.fd		= service->opts.listeners ?
+				  &service->opts.listeners[w->index] : NULL,
 	};
 	int err, fd;
 

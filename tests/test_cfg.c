@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_cfg.c - the constants of the law: what may be stored and what not
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <weir/steering.h>
+
+#include <kselftest_harness.h>
+
+#define REFUSED(member, bad)						\
+	do {								\
+		struct weir_cfg cfg;					\
+									\
+		weir_cfg_init(&cfg);					\
+		cfg.member = bad;					\
+		EXPECT_STREQ(#member, weir_cfg_check(&cfg, 4));		\
+	} while (0)
+
+TEST(the_defaults_are_in_range)
+{
+	struct weir_cfg cfg;
+
+	memset(&cfg, 0xff, sizeof(cfg));
+	weir_cfg_init(&cfg);
+	EXPECT_EQ(NULL, weir_cfg_check(&cfg, 1));
+	EXPECT_EQ(WEIR_STALE_NS, cfg.stale_ns);
+	EXPECT_EQ(0, cfg.shed_permille);
+	EXPECT_EQ(0, cfg.prefix_rate);
+}
+
+TEST(what_is_out_of_range_is_named)
+{
+	REFUSED(stale_ns, 0);
+	REFUSED(flow_age_ns, UINT64_MAX);
+	REFUSED(policy, WEIR_POLICY_WEIGHTED + 1);
+	REFUSED(flags, ~0U);
+	REFUSED(workers, 0);
+	REFUSED(workers, 5);
+	REFUSED(shed_permille, 1001);
+	REFUSED(shed_max_permille, 1001);
+	REFUSED(shed_fall_permille, 1000);
+	REFUSED(window_us, 999);
+	REFUSED(prefix_bits4, 33);
+	REFUSED(prefix_bits6, 129);
+	REFUSED(quic_bytes, 5);
+	REFUSED(quic_offset, 1201);
+}
+
+TEST(members_that_belong_together_must_agree)
+{
+	REFUSED(rescue_ns, WEIR_STALE_NS - 1);
+	REFUSED(sendq_low_bytes, WEIR_SENDQ_HIGH_BYTES + 1);
+	REFUSED(recvq_low_bytes, WEIR_RECVQ_HIGH_BYTES + 1);
+	REFUSED(slow_off_us, WEIR_SLOW_ON_US + 1);
+}
+
+TEST(a_limit_for_prefixes_needs_a_burst)
+{
+	struct weir_cfg cfg;
+
+	weir_cfg_init(&cfg);
+	cfg.prefix_rate = 100;
+	EXPECT_STREQ("prefix_burst", weir_cfg_check(&cfg, 1));
+	cfg.prefix_burst = 1;
+	EXPECT_EQ(NULL, weir_cfg_check(&cfg, 1));
+}
+
+TEST_HARNESS_MAIN
