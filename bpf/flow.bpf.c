@@ -13,7 +13,7 @@
  * The RTT callback fires on ACKs: a peer that stops reading is invisible here.
  * That edge is raised by the worker's loop.
  */
-#include "weir.bpf.h"
+#include "event.bpf.h"
 
 #define CALLBACKS	(BPF_SOCK_OPS_RTO_CB_FLAG | BPF_SOCK_OPS_RETRANS_CB_FLAG |	\
 			 BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTT_CB_FLAG)
@@ -33,78 +33,7 @@ struct {
 	__type(value, struct weir_own);
 } weir_own SEC(".maps");
 
-struct ring {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4096);
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__array(values, struct ring);
-} weir_events SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 65536);
-} weir_observe SEC(".maps");
-
-/* The last events, for readers who come later: a ring buffer dumps as empty. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, WEIR_RECENT_MAX);
-	__type(key, __u32);
-	__type(value, struct weir_event);
-} weir_recent SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct weir_stats);
-} weir_stats SEC(".maps");
-
 static const struct weir_flow flow_zero;
-__u32 event_seq;
-
-static __always_inline struct weir_stats *stats_get(void)
-{
-	__u32 zero ON_STACK = 0;
-
-	return bpf_map_lookup_elem(&weir_stats, &zero);
-}
-
-/*
- * Events are made in the table of recent ones, flows in theirs, never on the
- * stack: without CAP_PERFMON the verifier of 6.1 refuses two members of four
- * bytes in one stack slot.
- */
-static __always_inline struct weir_event *event_new(__u32 *seq)
-{
-	__u32 slot ON_STACK;
-
-	*seq = __sync_fetch_and_add(&event_seq, 1) + 1;
-	slot = *seq % WEIR_RECENT_MAX;
-	return bpf_map_lookup_elem(&weir_recent, &slot);
-}
-
-static __always_inline void event_send(struct weir_event *event)
-{
-	__u32 worker ON_STACK = event->worker;
-	struct weir_stats *stats = stats_get();
-	struct weir_cfg *cfg = weir_cfg_get();
-	void *ring;
-
-	if (!stats || !cfg)
-		return;
-	stats->events++;
-	ring = bpf_map_lookup_elem(&weir_events, &worker);
-	if (!ring || bpf_ringbuf_output(ring, event, sizeof(*event), 0))
-		stats->event_dropped++;
-	if (cfg->observers && bpf_ringbuf_output(&weir_observe, event, sizeof(*event), 0))
-		stats->observe_dropped++;
-}
 
 struct edge {
 	__u64 cookie;
@@ -137,8 +66,7 @@ static __noinline int flow_toggle(struct weir_flow *flow, const struct edge *edg
 	event->kind = kind_of(bit);
 	event->edge = flow->edges & bit ? WEIR_EDGE_ON : WEIR_EDGE_OFF;
 	event->worker = flow->worker;
-	event->seq = seq;
-	event_send(event);
+	event_send(event, seq, false);
 	return 0;
 }
 

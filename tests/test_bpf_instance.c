@@ -351,7 +351,7 @@ TEST_F(bpf, missing_cgroup2_costs_the_flows)
 	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
 	EXPECT_EQ(WEIR_RUNG_STEER, status.rung);
 	EXPECT_NE(NULL, strstr(status.why, "cgroup2"));
-	EXPECT_EQ(-EOPNOTSUPP, self->s.st->ops->signal_fd(self->s.st, 0));
+	EXPECT_LE(0, self->s.st->ops->signal_fd(self->s.st, 0));
 	row(&self->s, 0)->inflight = 1;
 	ASSERT_EQ(0, spread(&self->s, 10, got));
 	EXPECT_EQ(10, got[1]);

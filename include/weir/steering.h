@@ -38,6 +38,13 @@ struct weir_steering;
  *	and fences as the ring needs. Called from the worker's thread.
  *	Returns the count; fewer than @max means the ring was seen empty after
  *	the fence, and the descriptor may be armed again.
+ * @raise: an event that user space has found: into the table of recent ones, to
+ *	the observers and, unless it is about a connection (cookie is not 0: it is
+ *	the connection's worker who raises that), to the worker it names, through
+ *	its ring. All but seq is the caller's to fill in. Takes a system call and no
+ *	capability. Any thread. 0; -EINVAL for no such worker; -EOPNOTSUPP when
+ *	there are no signals on this rung; or -errno. A full ring is no error: it
+ *	is counted in weir_stats.
  * @accepted: the connection with socket cookie @cookie was accepted by
  *	@worker (rewrites its owner after a migration). Any worker thread.
  * @closed: the connection with @cookie is closed by its worker: drop its flow.
@@ -67,6 +74,7 @@ struct weir_steering_ops {
 	int (*signal_fd)(struct weir_steering *st, unsigned int worker);
 	int (*signal_take)(struct weir_steering *st, unsigned int worker,
 			   struct weir_event *out, unsigned int max);
+	int (*raise)(struct weir_steering *st, const struct weir_event *event);
 	void (*accepted)(struct weir_steering *st, unsigned int worker, uint64_t cookie);
 	void (*closed)(struct weir_steering *st, uint64_t cookie);
 	void (*tick)(struct weir_steering *st, uint64_t now_ns);

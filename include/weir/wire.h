@@ -406,7 +406,7 @@ struct weir_event {
 	enum weir_event_kind kind;
 	enum weir_edge edge;
 	__u32 worker;
-	__u32 seq;		/* place in weir_recent's order; 0: not from BPF */
+	__u32 seq;		/* place in weir_recent's order; 0: raised by this worker */
 };
 
 WEIR_ASSERT_SIZE(struct weir_event, 48);

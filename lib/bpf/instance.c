@@ -111,6 +111,9 @@ int weir_bpf_open(struct weir_bpf **bpfp, const struct weir_bpf_opts *opts)
 	err = dir_open(bpf, &reason);
 	if (err)
 		goto unload;
+	err = event_load(bpf, &reason);
+	if (err)
+		goto unload_event;
 	flow_load(bpf);
 	err = pin_all(bpf, &reason);
 	if (err)
@@ -120,6 +123,8 @@ int weir_bpf_open(struct weir_bpf **bpfp, const struct weir_bpf_opts *opts)
 
 unload_flow:
 	flow_unload(bpf);
+unload_event:
+	event_unload(bpf);
 	dir_close(bpf);
 unload:
 	steer_unload(bpf);
@@ -132,6 +137,7 @@ void weir_bpf_close(struct weir_bpf *bpf)
 	if (!bpf)
 		return;
 	flow_unload(bpf);
+	event_unload(bpf);
 	dir_close(bpf);
 	steer_unload(bpf);
 	if (bpf->diag_fd >= 0)

@@ -17,6 +17,7 @@
 #include "base/base.h"
 
 struct steer_bpf;
+struct event_bpf;
 struct flow_bpf;
 struct bpf_map;
 
@@ -60,7 +61,8 @@ struct weir_bpf {
 	int cgroup_fd;
 
 	struct steer_bpf *steer;
-	struct flow_bpf *flow;
+	struct event_bpf *event;
+	struct flow_bpf *flow;	/* NULL below WEIR_RUNG_FLOW */
 	enum weir_rung rung;
 	char why[WEIR_BPF_WHY_BYTES];
 
@@ -137,7 +139,12 @@ void steer_unload(struct weir_bpf *bpf);
 int steer_prog_fd(const struct weir_bpf *bpf);
 int steer_socks_fd(const struct weir_bpf *bpf, bool v6);
 
-/* telemetry.c: the flow programs, their cgroup and rings; falls to lower rungs */
+/* event.c: the workers' rings, and events of user space */
+int event_load(struct weir_bpf *bpf, const struct reason *reason);
+void event_unload(struct weir_bpf *bpf);
+int event_raise(struct weir_bpf *bpf, const struct weir_event *event);
+
+/* telemetry.c: the flow programs and their cgroup; falls to lower rungs */
 void flow_load(struct weir_bpf *bpf);
 void flow_unload(struct weir_bpf *bpf);
 

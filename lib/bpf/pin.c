@@ -15,6 +15,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "event.skel.h"
 #include "flow.skel.h"
 #include "steer.skel.h"
 
@@ -118,9 +119,22 @@ static int meta_write(struct weir_bpf *bpf)
 	return bpf_map_update_elem(bpf_map__fd(bpf->steer->maps.weir_meta), &zero, &meta, BPF_ANY);
 }
 
+/* A map that the object did not make but took from one loaded before it. */
+static bool pinned_already(const struct weir_bpf *bpf, const struct bpf_object *object,
+			   const char *name)
+{
+	const struct bpf_object *before[] = { bpf->steer->obj, bpf->event->obj };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(before) && before[i] != object; i++) {
+		if (bpf_object__find_map_by_name(before[i], name))
+			return true;
+	}
+	return !strcmp(name, "weir_meta");
+}
+
 /* All maps of an object, but for libbpf's own and those pinned already. */
-static int pin_maps(struct weir_bpf *bpf, struct bpf_object *object,
-		    const struct bpf_object *before, const struct reason *reason)
+static int pin_maps(struct weir_bpf *bpf, struct bpf_object *object, const struct reason *reason)
 {
 	struct bpf_map *map;
 	const char *name;
@@ -128,9 +142,7 @@ static int pin_maps(struct weir_bpf *bpf, struct bpf_object *object,
 
 	bpf_object__for_each_map(map, object) {
 		name = bpf_map__name(map);
-		if (bpf_map__is_internal(map) || !strcmp(name, "weir_meta"))
-			continue;
-		if (before && bpf_object__find_map_by_name(before, name))
+		if (bpf_map__is_internal(map) || pinned_already(bpf, object, name))
 			continue;
 		err = pin_fd(bpf, bpf_map__fd(map), name, reason);
 		if (err)
@@ -154,15 +166,21 @@ static int pin_progs(struct weir_bpf *bpf, struct bpf_object *object, const stru
 	return err;
 }
 
+static int pin_object(struct weir_bpf *bpf, struct bpf_object *object,
+		      const struct reason *reason)
+{
+	int err = pin_maps(bpf, object, reason);
+
+	return err ? err : pin_progs(bpf, object, reason);
+}
+
 static int pin_flow(struct weir_bpf *bpf, const struct reason *reason)
 {
 	struct flow_bpf *flow = bpf->flow;
 	struct bpf_link *ops = flow->links.weir_sockops ?: flow->links.weir_sockops_q;
 	int err;
 
-	err = pin_maps(bpf, flow->obj, bpf->steer->obj, reason);
-	if (!err)
-		err = pin_progs(bpf, flow->obj, reason);
+	err = pin_object(bpf, flow->obj, reason);
 	if (!err)
 		err = pin_fd(bpf, bpf_link__fd(ops), "weir_link_ops", reason);
 	if (!err && flow->links.weir_tp_state)
@@ -180,9 +198,9 @@ int pin_all(struct weir_bpf *bpf, const struct reason *reason)
 		return reason_set(reason, err, "cannot write weir_meta: %s", strerror(-err));
 	err = pin_fd(bpf, bpf_map__fd(bpf->steer->maps.weir_meta), "weir_meta", reason);
 	if (!err)
-		err = pin_maps(bpf, bpf->steer->obj, NULL, reason);
+		err = pin_object(bpf, bpf->steer->obj, reason);
 	if (!err)
-		err = pin_progs(bpf, bpf->steer->obj, reason);
+		err = pin_object(bpf, bpf->event->obj, reason);
 	if (!err && bpf->flow)
 		err = pin_flow(bpf, reason);
 	return err;

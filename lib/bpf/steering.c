@@ -143,7 +143,7 @@ static int bpf_signal_fd(struct weir_steering *st, unsigned int worker)
 
 	if (worker >= bpf->opts.workers)
 		return -EINVAL;
-	return bpf->flow ? bpf->members[worker].ring.fd : -EOPNOTSUPP;
+	return bpf->members[worker].ring.fd;
 }
 
 static int bpf_signal_take(struct weir_steering *st, unsigned int worker, struct weir_event *out,
@@ -153,7 +153,12 @@ static int bpf_signal_take(struct weir_steering *st, unsigned int worker, struct
 
 	if (worker >= bpf->opts.workers)
 		return -EINVAL;
-	return bpf->flow ? (int)ring_take(&bpf->members[worker].ring, out, max) : 0;
+	return (int)ring_take(&bpf->members[worker].ring, out, max);
+}
+
+static int bpf_raise(struct weir_steering *st, const struct weir_event *event)
+{
+	return event_raise(to_bpf(st), event);
 }
 
 /*
@@ -260,6 +265,7 @@ const struct weir_steering_ops bpf_steering_ops = {
 	.row		= bpf_row,
 	.signal_fd	= bpf_signal_fd,
 	.signal_take	= bpf_signal_take,
+	.raise		= bpf_raise,
 	.accepted	= bpf_accepted,
 	.closed		= bpf_closed,
 	.tick		= bpf_tick,

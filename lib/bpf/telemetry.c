@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * telemetry.c - the flow programs, the cgroup they watch, the workers' rings
+ * telemetry.c - the flow programs and the cgroup they watch
  *
  * Nothing here is necessary for steering. What cannot be had costs a rung, with
  * the reason in bpf->why and one warning.
@@ -12,6 +12,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "event.skel.h"
 #include "flow.skel.h"
 #include "steer.skel.h"
 
@@ -40,6 +41,11 @@ static int flow_share(struct weir_bpf *bpf, struct flow_bpf *flow)
 		{ flow->maps.weir_pending, bpf->steer->maps.weir_pending },
 		{ flow->maps.weir_admin, bpf->steer->maps.weir_admin },
 		{ flow->maps.weir_flow, bpf->steer->maps.weir_flow },
+		{ flow->maps.weir_events, bpf->event->maps.weir_events },
+		{ flow->maps.weir_observe, bpf->event->maps.weir_observe },
+		{ flow->maps.weir_recent, bpf->event->maps.weir_recent },
+		{ flow->maps.weir_seq, bpf->event->maps.weir_seq },
+		{ flow->maps.weir_stats, bpf->event->maps.weir_stats },
 	};
 	size_t i;
 	int err;
@@ -49,7 +55,7 @@ static int flow_share(struct weir_bpf *bpf, struct flow_bpf *flow)
 		if (err)
 			return err;
 	}
-	return bpf_map__set_max_entries(flow->maps.weir_events, bpf->opts.workers);
+	return 0;
 }
 
 static int flow_try(struct weir_bpf *bpf, const struct attempt *attempt)
@@ -96,24 +102,6 @@ static int flow_open(struct weir_bpf *bpf, const struct reason *reason)
 	return 0;
 }
 
-static int rings_open(struct weir_bpf *bpf, const struct reason *reason)
-{
-	int events_fd = bpf_map__fd(bpf->flow->maps.weir_events);
-	uint32_t i;
-	int err;
-
-	for (i = 0; i < bpf->opts.workers; i++) {
-		err = ring_open(&bpf->members[i].ring, "weir_ring", bpf->opts.ring_bytes);
-		if (!err)
-			err = bpf_map_update_elem(events_fd, &i, &bpf->members[i].ring.fd,
-						  BPF_ANY);
-		if (err)
-			return reason_set(reason, err, "no flows: event ring of worker %u: %s", i,
-					  strerror(-err));
-	}
-	return 0;
-}
-
 static int flow_attach(struct weir_bpf *bpf, const struct reason *reason)
 {
 	struct flow_bpf *flow = bpf->flow;
@@ -155,10 +143,6 @@ static void state_attach(struct weir_bpf *bpf)
 
 void flow_unload(struct weir_bpf *bpf)
 {
-	uint32_t i;
-
-	for (i = 0; i < bpf->opts.workers; i++)
-		ring_close(&bpf->members[i].ring);
 	flow_bpf__destroy(bpf->flow);
 	bpf->flow = NULL;
 	bpf->own_fd = -1;
@@ -172,8 +156,6 @@ static int flow_start(struct weir_bpf *bpf, const struct reason *reason)
 	if (bpf->opts.flags & WEIR_BPF_NO_FLOWS)
 		return reason_set(reason, -EOPNOTSUPP, "flows were not asked for");
 	err = flow_open(bpf, reason);
-	if (!err)
-		err = rings_open(bpf, reason);
 	if (!err)
 		err = cgroup_enter(bpf, reason);
 	if (!err)

@@ -61,6 +61,11 @@ static int reuseport_signal_take(struct weir_steering *st, unsigned int worker,
 	return 0;
 }
 
+static int reuseport_raise(struct weir_steering *st, const struct weir_event *event)
+{
+	return -EOPNOTSUPP;
+}
+
 static void reuseport_accepted(struct weir_steering *st, unsigned int worker, uint64_t cookie)
 {
 }
@@ -123,6 +128,7 @@ const struct weir_steering_ops steer_reuseport_ops = {
 	.row		= reuseport_row,
 	.signal_fd	= reuseport_signal_fd,
 	.signal_take	= reuseport_signal_take,
+	.raise		= reuseport_raise,
 	.accepted	= reuseport_accepted,
 	.closed		= reuseport_closed,
 	.tick		= reuseport_tick,

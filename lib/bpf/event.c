@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * event.c - the rings of the workers, and events that user space raises
+ *
+ * Needs CAP_BPF alone, so there are signals on every rung that has BPF.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "event.skel.h"
+#include "steer.skel.h"
+
+#include "bpf/instance.h"
+
+static int event_share(struct weir_bpf *bpf, struct event_bpf *event)
+{
+	struct {
+		struct bpf_map *to;
+		const struct bpf_map *from;
+	} shared[] = {
+		{ event->maps.weir_worker, bpf->steer->maps.weir_worker },
+		{ event->maps.weir_cfg, bpf->steer->maps.weir_cfg },
+		{ event->maps.weir_pending, bpf->steer->maps.weir_pending },
+		{ event->maps.weir_admin, bpf->steer->maps.weir_admin },
+		{ event->maps.weir_flow, bpf->steer->maps.weir_flow },
+	};
+	size_t i;
+	int err;
+
+	for (i = 0; i < ARRAY_SIZE(shared); i++) {
+		err = bpf_map__reuse_fd(shared[i].to, bpf_map__fd(shared[i].from));
+		if (err)
+			return err;
+	}
+	return bpf_map__set_max_entries(event->maps.weir_events, bpf->opts.workers);
+}
+
+static int rings_open(struct weir_bpf *bpf, const struct reason *reason)
+{
+	int events_fd = bpf_map__fd(bpf->event->maps.weir_events);
+	uint32_t i;
+	int err;
+
+	for (i = 0; i < bpf->opts.workers; i++) {
+		err = ring_open(&bpf->members[i].ring, "weir_ring", bpf->opts.ring_bytes);
+		if (!err)
+			err = bpf_map_update_elem(events_fd, &i, &bpf->members[i].ring.fd,
+						  BPF_ANY);
+		if (err)
+			return reason_set(reason, err, "event ring of worker %u: %s", i,
+					  strerror(-err));
+	}
+	return 0;
+}
+
+int event_load(struct weir_bpf *bpf, const struct reason *reason)
+{
+	const char *said;
+	int err;
+
+	capture_begin();
+	bpf->event = event_bpf__open();
+	err = bpf->event ? event_share(bpf, bpf->event) : -errno;
+	if (!err)
+		err = event_bpf__load(bpf->event);
+	said = capture_end();
+	if (err)
+		return reason_set(reason, err, "cannot load the event program: %s (%s)",
+				  strerror(-err), said);
+	return rings_open(bpf, reason);
+}
+
+void event_unload(struct weir_bpf *bpf)
+{
+	uint32_t i;
+
+	for (i = 0; i < bpf->opts.workers; i++)
+		ring_close(&bpf->members[i].ring);
+	event_bpf__destroy(bpf->event);
+	bpf->event = NULL;
+}
+
+int event_raise(struct weir_bpf *bpf, const struct weir_event *event)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = event, .ctx_size_in = sizeof(*event));
+	int err;
+
+	if (event->worker >= bpf->opts.workers)
+		return -EINVAL;
+	err = bpf_prog_test_run_opts(bpf_program__fd(bpf->event->progs.weir_raise), &run);
+	if (err)
+		return err;
+	return run.retval ? -EIO : 0;
+}
