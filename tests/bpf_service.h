@@ -120,7 +120,7 @@ static inline socklen_t addr_fill(struct sockaddr_storage *addr, int family, uin
 	return sizeof(*in6);
 }
 
-static inline int listen_on(int family, uint16_t *port)
+static inline int listen_at(int family, uint16_t *port)
 {
 	struct sockaddr_storage addr;
 	socklen_t len = addr_fill(&addr, family, *port);
@@ -136,6 +136,16 @@ static inline int listen_on(int family, uint16_t *port)
 	}
 	*port = ntohs(((struct sockaddr_in *)&addr)->sin_port);
 	return fd;
+}
+
+/* By an explicit port: one that the kernel chose is lost on shutdown and listen. */
+static inline int listen_on(int family, uint16_t *port)
+{
+	int fd = *port ? -1 : listen_at(family, port);
+
+	if (fd >= 0)
+		close(fd);
+	return listen_at(family, port);
 }
 
 static inline int connect_to(const struct service *s)

@@ -21,6 +21,9 @@
 struct fake {
 	struct weir_steering base;
 	struct weir_worker_row row;
+	struct weir_cfg cfg;
+	struct weir_admin admin;
+	struct weir_hist hist;
 	pthread_mutex_t lock;
 	struct weir_event ring[RING_MAX];
 	unsigned int count;
@@ -121,6 +124,32 @@ static void fake_leave(struct weir_steering *st, unsigned int worker)
 	to_fake(st)->leaves++;
 }
 
+static struct weir_cfg *fake_cfg(struct weir_steering *st)
+{
+	return &to_fake(st)->cfg;
+}
+
+static struct weir_admin *fake_admin(struct weir_steering *st, unsigned int worker)
+{
+	return &to_fake(st)->admin;
+}
+
+static struct weir_hist *fake_hist(struct weir_steering *st, unsigned int worker)
+{
+	return &to_fake(st)->hist;
+}
+
+static int fake_waiting(struct weir_steering *st, unsigned int worker, uint64_t *since_ns)
+{
+	*since_ns = 0;
+	return 0;
+}
+
+static int fake_rescue(struct weir_steering *st, unsigned int worker)
+{
+	return 0;
+}
+
 static void fake_close(struct weir_steering *st)
 {
 	to_fake(st)->closes++;
@@ -139,6 +168,11 @@ static const struct weir_steering_ops fake_ops = {
 	.closed		= fake_closed,
 	.tick		= fake_tick,
 	.leave		= fake_leave,
+	.cfg		= fake_cfg,
+	.admin		= fake_admin,
+	.hist		= fake_hist,
+	.waiting	= fake_waiting,
+	.rescue		= fake_rescue,
 	.close		= fake_close,
 };
 
@@ -216,6 +250,7 @@ FIXTURE_SETUP(signal)
 	self->fds = descriptors();
 	self->fake.base.ops = &fake_ops;
 	pthread_mutex_init(&self->fake.lock, NULL);
+	weir_cfg_init(&self->fake.cfg);
 	self->fake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ASSERT_LE(0, self->fake.fd);
 	world_init(&self->world, variant->name, 1);

@@ -51,14 +51,22 @@ struct weir_steering;
  *	Any worker thread.
  * @tick: housekeeping, at most once a second, from one worker's thread: age
  *	sweep of flows.
- * @leave: worker @worker no longer listens; its row says so already.
+ * @leave: worker @worker is about to close its listener; its row says so
+ *	already. Until this returns @fd of @join is open; after it, it is not used.
  * @cfg: the live configuration, valid until @close; never NULL: without BPF it
  *	is ordinary memory, with the defaults.
  * @admin: the operator's line of @worker, likewise.
  * @hist: the worker's histograms of delay, likewise; written by the worker.
  * @waiting: how many connections wait for @worker to accept them, by the
- *	kernel's count; @since_ns: since when without progress (0 if none waits).
+ *	kernel's count; @since_ns: since when without progress (0 if none waits, or
+ *	if that is not known).
  *	Any thread. -errno when it is not known.
+ * @rescue: worker @worker does not come to accept: move what waits in its
+ *	listeners to others without a reset, and let them listen again, in one
+ *	step. Nothing happens to empty queues. For a worker that is dead and left
+ *	its listeners to the caller, what it had taken is forgotten. Any thread.
+ *	Returns how many connections waited, or -errno; -EOPNOTSUPP where a queue
+ *	cannot be moved.
  * @close: the service is gone: detach, unpin, free. Called last.
  *
  * Every slot must be set. Errors of @accepted, @closed and @tick are counted
@@ -83,6 +91,7 @@ struct weir_steering_ops {
 	struct weir_admin *(*admin)(struct weir_steering *st, unsigned int worker);
 	struct weir_hist *(*hist)(struct weir_steering *st, unsigned int worker);
 	int (*waiting)(struct weir_steering *st, unsigned int worker, uint64_t *since_ns);
+	int (*rescue)(struct weir_steering *st, unsigned int worker);
 	void (*close)(struct weir_steering *st);
 };
 

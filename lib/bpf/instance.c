@@ -62,6 +62,7 @@ static struct weir_bpf *instance_new(const struct weir_bpf_opts *opts)
 		bpf->members[i].fd[1] = -1;
 		bpf->members[i].ring.fd = -1;
 	}
+	pthread_mutex_init(&bpf->listeners, NULL);
 	bpf->base.ops = &bpf_steering_ops;
 	bpf->opts = *opts;
 	strcpy(bpf->name, opts->name);
@@ -81,6 +82,7 @@ static struct weir_bpf *instance_new(const struct weir_bpf_opts *opts)
 
 static void instance_free(struct weir_bpf *bpf)
 {
+	pthread_mutex_destroy(&bpf->listeners);
 	free(bpf->members);
 	free(bpf);
 }

@@ -8,6 +8,7 @@
 #define BPF_INSTANCE_H
 
 #include <dirent.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -15,7 +16,9 @@
 #include <weir/bpf.h>
 
 #include "base/base.h"
+#include "base/list.h"
 
+struct tcp_info;
 struct steer_bpf;
 struct event_bpf;
 struct flow_bpf;
@@ -39,6 +42,7 @@ struct ring {
 /* What the library remembers of a worker. */
 struct member {
 	_Atomic int fd[2];		/* listeners: IPv4, IPv6; -1: none */
+	int backlog;			/* before a rescue */
 	struct ring ring;
 	uint64_t established_seen;	/* at the last tick, to find one at rest */
 	uint64_t accepted_seen;
@@ -76,6 +80,7 @@ struct weir_bpf {
 	int own_fd;			/* weir_own, -1 below WEIR_RUNG_FLOW */
 	uint32_t instance;
 	struct member *members;
+	pthread_mutex_t listeners;	/* held while one is moved, and to leave */
 
 	int diag_fd;			/* NETLINK_SOCK_DIAG of the sweep */
 	uint32_t sweep_bucket;		/* of weir_flow: where the sweep goes on */
@@ -156,9 +161,20 @@ unsigned int ring_take(struct ring *ring, struct weir_event *out, unsigned int m
 /* steering.c */
 extern const struct weir_steering_ops bpf_steering_ops;
 
+static inline struct weir_bpf *to_bpf(struct weir_steering *st)
+{
+	return container_of(st, struct weir_bpf, base);
+}
+
+/* rescue.c */
+int listener_info(int fd, struct tcp_info *info);
+int own_set(struct weir_bpf *bpf, unsigned int worker, int fd);
+int bpf_rescue(struct weir_steering *st, unsigned int worker);
+
 /* sweep.c */
 void sweep_tick(struct weir_bpf *bpf, uint64_t now);
 void pending_tick(struct weir_bpf *bpf);
+int queue_length(const struct member *member);
 int sock_gone(int diag_fd, uint64_t cookie, const struct weir_flow *flow);
 int sock_diag_open(void);
 

@@ -13,11 +13,6 @@
 #include "base/list.h"
 #include "bpf/instance.h"
 
-static struct weir_bpf *to_bpf(struct weir_steering *st)
-{
-	return container_of(st, struct weir_bpf, base);
-}
-
 static unsigned int bpf_rows(struct weir_steering *st)
 {
 	return to_bpf(st)->opts.workers;
@@ -71,19 +66,6 @@ static int group_fd(const struct weir_bpf *bpf, bool v6)
 	return -1;
 }
 
-static int own_set(struct weir_bpf *bpf, unsigned int worker, int fd)
-{
-	struct weir_own own = {
-		.instance = bpf->instance,
-		.worker = worker,
-		.epoch = bpf->rows[worker].epoch,
-	};
-
-	if (bpf->own_fd < 0)
-		return 0;
-	return bpf_map_update_elem(bpf->own_fd, &fd, &own, BPF_ANY);
-}
-
 static int bpf_join(struct weir_steering *st, unsigned int worker, int fd)
 {
 	struct weir_bpf *bpf = to_bpf(st);
@@ -102,6 +84,9 @@ static int bpf_join(struct weir_steering *st, unsigned int worker, int fd)
 	v6 = domain == AF_INET6;
 	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len))
 		return -errno;
+	/* Again, by the process that serves what its parent has joined. */
+	if (bpf->members[worker].fd[v6] >= 0)
+		return cookie == bpf->rows[worker].cookie ? own_set(bpf, worker, fd) : -EEXIST;
 	first = group_fd(bpf, v6);
 	err = first < 0 ? 0 : options_same(fd, first);
 	if (!err)
@@ -202,11 +187,12 @@ static void bpf_leave(struct weir_steering *st, unsigned int worker)
 
 	if (worker >= bpf->opts.workers)
 		return;
+	pthread_mutex_lock(&bpf->listeners);
 	for (v6 = 0; v6 < 2; v6++) {
 		bpf->members[worker].fd[v6] = -1;
-		/* The kernel has done it already when the listener was closed. */
 		bpf_map_delete_elem(steer_socks_fd(bpf, v6), &worker);
 	}
+	pthread_mutex_unlock(&bpf->listeners);
 }
 
 static struct weir_cfg *bpf_cfg(struct weir_steering *st)
@@ -238,16 +224,20 @@ static int bpf_waiting(struct weir_steering *st, unsigned int worker, uint64_t *
 
 	if (worker >= bpf->opts.workers)
 		return -EINVAL;
+	*since_ns = 0;
+	if (!(bpf->cfg->flags & WEIR_CFG_PENDING))
+		return queue_length(&bpf->members[worker]);
 	pending = &bpf->pending[worker];
 	accepted = __atomic_load_n(&bpf->rows[worker].accepted, __ATOMIC_ACQUIRE);
 	established = __atomic_load_n(&pending->established, __ATOMIC_ACQUIRE);
 	waiting = (int64_t)(established - accepted) -
 		  __atomic_load_n(&pending->unaccepted, __ATOMIC_RELAXED);
-	*since_ns = 0;
 	if (waiting <= 0)
 		return 0;
-	if (__atomic_load_n(&pending->accepted_seen, __ATOMIC_RELAXED) == accepted)
-		*since_ns = __atomic_load_n(&pending->since_ns, __ATOMIC_RELAXED);
+	/* It has accepted since the kernel looked: in its last turn, or before. */
+	*since_ns = __atomic_load_n(&pending->accepted_seen, __ATOMIC_RELAXED) == accepted ?
+		    __atomic_load_n(&pending->since_ns, __ATOMIC_RELAXED) :
+		    __atomic_load_n(&bpf->rows[worker].loop_ns, __ATOMIC_RELAXED);
 	return (int)(waiting < INT32_MAX ? waiting : INT32_MAX);
 }
 
@@ -274,5 +264,6 @@ const struct weir_steering_ops bpf_steering_ops = {
 	.admin		= bpf_admin,
 	.hist		= bpf_hist,
 	.waiting	= bpf_waiting,
+	.rescue		= bpf_rescue,
 	.close		= bpf_close,
 };

@@ -173,19 +173,18 @@ void sweep_tick(struct weir_bpf *bpf, uint64_t now)
 }
 
 /* Connections in the accept queues of a worker, or -errno. */
-static int queue_length(const struct member *member)
+int queue_length(const struct member *member)
 {
 	struct tcp_info info;
-	int v6, fd, total = 0;
-	socklen_t len;
+	int v6, fd, err, total = 0;
 
 	for (v6 = 0; v6 < 2; v6++) {
 		fd = member->fd[v6];
 		if (fd < 0)
 			continue;
-		len = sizeof(info);
-		if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len))
-			return -errno;
+		err = listener_info(fd, &info);
+		if (err)
+			return err;
 		if (info.tcpi_state != TCP_LISTEN)
 			return -EINVAL;
 		total += info.tcpi_unacked;

@@ -13,7 +13,9 @@
  * the turn waited for its handler and the handler took: an upper bound for the
  * delay of all events of the turn, and what a completion that arrives now has to
  * expect. The least of a window of 100 ms is published: a worker that now and
- * then has much to do, and catches up, is not slow.
+ * then has much to do, and catches up, is not slow. One whose least is too much
+ * says SLOW, and OK again after two windows of little. It says nothing while it
+ * is parked: who reads the row must take an old SLOW for what it is.
  */
 #include <sched.h>
 #include <time.h>
@@ -21,7 +23,8 @@
 #include "io/backend.h"
 #include "serve/service.h"
 
-#define WINDOW_NS	(100 * NSEC_PER_MSEC)
+#define CALM_WINDOWS	2
+#define WINDOW_LEAST_US	1000U
 #define PUBLISH_NS	(10 * NSEC_PER_MSEC)
 #define CPU_NS		(10 * NSEC_PER_MSEC)
 
@@ -70,7 +73,7 @@ static void row_update(struct worker *w)
 
 	row_set32(&row->inflight, inflight(w));
 	row_set32(&row->conns, w->conns);
-	row_set64(&row->accepted, w->meter.stats.accepted);
+	row_set64(&row->accepted, w->meter.base + w->meter.stats.accepted);
 }
 
 static void meter_parking(void *ctx)
@@ -92,25 +95,63 @@ static void meter_running(void *ctx, uint64_t now_ns, unsigned int events)
 	if (w->ended)
 		return;
 	w->meter.turn_ns = now_ns;
+	w->meter.turn_events = events ? events : 1;
 	row_set64(&w->row->loop_ns, now_ns);
 	row_set32(&w->row->cq_ready, events);
 	if (!worker_stopping(w))
 		state_set(w, WEIR_RUN);
 }
 
+static uint32_t to_us(uint64_t ns)
+{
+	return (uint32_t)min_u64(ns / NSEC_PER_USEC, UINT32_MAX);
+}
+
+/* Bucket i counts [2^(i-1), 2^i) us. */
+static void hist_add(__u64 *buckets, uint64_t delay_us, uint64_t count)
+{
+	uint32_t i = delay_us ? 64 - (uint32_t)__builtin_clzll(delay_us) : 0;
+
+	if (i >= WEIR_HIST_BUCKETS)
+		i = WEIR_HIST_BUCKETS - 1;
+	row_set64(&buckets[i], buckets[i] + count);
+}
+
+static void speed_tick(struct worker *w, uint32_t least_us)
+{
+	struct meter *m = &w->meter;
+	enum weir_worker_speed speed = w->row->speed;
+
+	m->calm = least_us < m->cfg->slow_off_us ? m->calm + 1 : 0;
+	if (least_us > m->cfg->slow_on_us)
+		speed = WEIR_SLOW;
+	else if (m->calm >= CALM_WINDOWS)
+		speed = WEIR_OK;
+	__atomic_store_n(&w->row->speed, speed, __ATOMIC_RELAXED);
+}
+
 static void window_tick(struct worker *w, uint64_t now_ns)
 {
 	struct meter *m = &w->meter;
 	uint64_t delay = now_ns - m->turn_ns;
+	uint32_t window_us = m->cfg->window_us;
 
-	if (delay < m->window_min_ns)
-		m->window_min_ns = delay;
-	if (now_ns - m->window_ns < WINDOW_NS)
+	m->window_min_ns = min_u64(m->window_min_ns, delay);
+	m->window_sum_ns += delay * m->turn_events;
+	m->window_events += m->turn_events;
+	hist_add(m->hist->queue, delay / NSEC_PER_USEC, m->turn_events);
+	/* Edited by hand it may be anything. */
+	if (window_us < WINDOW_LEAST_US)
+		window_us = WINDOW_LEAST_US;
+	if (now_ns - m->window_ns < window_us * NSEC_PER_USEC)
 		return;
-	row_set32(&w->row->qdelay_us, (uint32_t)min_u64(m->window_min_ns / NSEC_PER_USEC,
-							UINT32_MAX));
+	row_set32(&w->row->qdelay_us, to_us(m->window_min_ns));
+	row_set32(&w->row->wait_us, to_us(m->window_sum_ns / m->window_events));
+	speed_tick(w, to_us(m->window_min_ns));
 	m->window_ns = now_ns;
 	m->window_min_ns = UINT64_MAX;
+	m->window_sum_ns = 0;
+	m->window_events = 0;
 }
 
 /* After the events of a turn. */
@@ -181,7 +222,7 @@ void meter_read(const struct worker *w, struct weir_service_stats *stats)
 /* At once: what the kernel counts as waiting is its own count less this one. */
 void meter_accepted(struct worker *w)
 {
-	row_set64(&w->row->accepted, ++w->meter.stats.accepted);
+	row_set64(&w->row->accepted, w->meter.base + ++w->meter.stats.accepted);
 }
 
 static void hook_tick(void *ctx)
@@ -191,6 +232,11 @@ static void hook_tick(void *ctx)
 
 void meter_open(struct worker *w, struct weir_loop_hooks *hooks)
 {
+	struct weir_steering *st = w->service->steering;
+
+	w->meter.cfg = st->ops->cfg(st);
+	w->meter.hist = st->ops->hist(st, w->index);
+	w->meter.base = w->row->accepted;
 	w->meter.window_min_ns = UINT64_MAX;
 	hooks->parking = meter_parking;
 	hooks->running = meter_running;

@@ -68,9 +68,16 @@ struct signals {
 
 /* What the row and the statistics are made of. */
 struct meter {
+	const struct weir_cfg *cfg;
+	struct weir_hist *hist;
+	uint64_t base;			/* of row.accepted: by those before us */
 	uint64_t turn_ns;		/* when the wait returned */
-	uint64_t window_ns;		/* when the window of the minimum began */
-	uint64_t window_min_ns;
+	uint64_t turn_events;
+	uint64_t window_ns;		/* when the window began */
+	uint64_t window_min_ns;		/* least delay of a turn */
+	uint64_t window_sum_ns;		/* of all completions of the window */
+	uint64_t window_events;
+	uint32_t calm;			/* windows below slow_off_us in a row */
 	uint64_t published_ns;
 	uint64_t cpu_read_ns;
 	struct weir_service_stats stats;	/* the worker's own copy */

@@ -78,7 +78,7 @@ static void reuseport_tick(struct weir_steering *st, uint64_t now_ns)
 {
 }
 
-/* Its listener has left the group with its close. */
+/* Its listener leaves the group with its close. */
 static void reuseport_leave(struct weir_steering *st, unsigned int worker)
 {
 }
@@ -106,6 +106,12 @@ static struct weir_hist *reuseport_hist(struct weir_steering *st, unsigned int w
 static int reuseport_waiting(struct weir_steering *st, unsigned int worker, uint64_t *since_ns)
 {
 	*since_ns = 0;
+	return -EOPNOTSUPP;
+}
+
+/* The kernel moves no queue unless a program or net.ipv4.tcp_migrate_req says so. */
+static int reuseport_rescue(struct weir_steering *st, unsigned int worker)
+{
 	return -EOPNOTSUPP;
 }
 
@@ -137,6 +143,7 @@ const struct weir_steering_ops steer_reuseport_ops = {
 	.admin		= reuseport_admin,
 	.hist		= reuseport_hist,
 	.waiting	= reuseport_waiting,
+	.rescue		= reuseport_rescue,
 	.close		= reuseport_close,
 };
 

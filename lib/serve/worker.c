@@ -65,7 +65,6 @@ static void listener_closed(void *ctx)
 	struct worker *w = ctx;
 
 	w->listener = NULL;
-	w->service->steering->ops->leave(w->service->steering, w->index);
 	worker_idle(w);
 }
 
@@ -89,6 +88,13 @@ static void stop_arm(struct worker *w)
 	weir_submit(w->loop, &w->stop_op);
 }
 
+/* Before it is closed: another thread may be about to move its queue. */
+static void listener_leave(struct worker *w)
+{
+	if (w->listener)
+		w->service->steering->ops->leave(w->service->steering, w->index);
+}
+
 static void stop_changed(struct worker *w, uint64_t stop_ns)
 {
 	bool first = !worker_stopping(w);
@@ -99,6 +105,7 @@ static void stop_changed(struct worker *w, uint64_t stop_ns)
 		return;
 	}
 	meter_state(w, WEIR_DRAIN);
+	listener_leave(w);
 	weir_listener_close(w->listener, listener_closed, w);
 	clients_stop(w);
 	stop_arm(w);
@@ -218,8 +225,8 @@ static void end_loop(struct worker *w)
 {
 	int err;
 
-	if (w->listener)
-		weir_listener_close(w->listener, NULL, NULL);
+	listener_leave(w);
+	weir_listener_close(w->listener, NULL, NULL);
 	w->listener = NULL;
 	wakers_out(w);
 	err = weir_loop_close(w->loop, CLOSE_NS);
@@ -287,11 +294,10 @@ static void leave_group(struct worker *w)
 {
 	int fd = w->listener ? weir_listener_fd(w->listener) : -1;
 
-	if (fd < 0)
-		return;
+	listener_leave(w);
 	/* Closing it takes effect only when the accept in flight has let go. */
-	shutdown(fd, SHUT_RDWR);
-	w->service->steering->ops->leave(w->service->steering, w->index);
+	if (fd >= 0)
+		shutdown(fd, SHUT_RDWR);
 }
 
 /* The thread ends in the middle of something. Runs on it. */

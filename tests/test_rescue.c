@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_rescue.c - a queue is moved away from a worker that does not accept
+ */
+#include "bpf_service.h"
+
+#define QUEUED	20
+
+/* @count clients that have said something, in the queue of worker 0. */
+static int queue_up(struct service *s, int *clients, int count)
+{
+	int i;
+
+	row(s, 1)->state = WEIR_DRAIN;
+	for (i = 0; i < count; i++) {
+		clients[i] = connect_to(s);
+		if (clients[i] < 0 || send(clients[i], "hello", 5, 0) != 5)
+			return -1;
+	}
+	row(s, 1)->state = WEIR_PARKED;
+	return 0;
+}
+
+/* Worker @want accepts and answers @count of them, and each has the answer. */
+static int served_by(struct service *s, int want, const int *clients, int count)
+{
+	char text[8];
+	int i, server;
+
+	for (i = 0; i < count; i++) {
+		if (accept_any(s, &server) != want || recv(server, text, sizeof(text), 0) != 5 ||
+		    send(server, "ok", 2, 0) != 2)
+			return -1;
+		close(server);
+	}
+	for (i = 0; i < count; i++)
+		if (recv(clients[i], text, sizeof(text), 0) != 2)
+			return -1;
+	return 0;
+}
+
+TEST_F(bpf, a_queue_is_moved_without_a_reset_and_the_listener_lives_on)
+{
+	struct weir_bpf_worker worker;
+	unsigned int got[WORKERS];
+	int clients[QUEUED];
+	uint64_t since;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 2, WEIR_POLICY_LEAST, FOREVER_NS, AF_INET));
+	ASSERT_EQ(0, queue_up(&self->s, clients, QUEUED));
+	EXPECT_EQ(QUEUED, self->s.st->ops->waiting(self->s.st, 0, &since));
+	EXPECT_NE(0, since);
+	ASSERT_EQ(QUEUED, self->s.st->ops->rescue(self->s.st, 0));
+	EXPECT_EQ(0, self->s.st->ops->waiting(self->s.st, 0, &since));
+	EXPECT_EQ(QUEUED, self->s.st->ops->waiting(self->s.st, 1, &since));
+	EXPECT_EQ(0, served_by(&self->s, 1, clients, QUEUED));
+	ASSERT_EQ(0, worker_read(&self->s, 1, &worker));
+	EXPECT_EQ(QUEUED, worker.listener.migrated);
+	/* It is what it was before. */
+	row(&self->s, 1)->inflight = 10;
+	ASSERT_EQ(0, spread(&self->s, 10, got));
+	EXPECT_EQ(10, got[0]);
+}
+
+TEST_F(bpf, an_ipv6_queue_is_moved_too)
+{
+	int clients[QUEUED];
+
+	ASSERT_EQ(0, service_open(&self->s, "", 2, WEIR_POLICY_P2C, FOREVER_NS, AF_INET6));
+	ASSERT_EQ(0, queue_up(&self->s, clients, QUEUED));
+	ASSERT_EQ(QUEUED, self->s.st->ops->rescue(self->s.st, 0));
+	EXPECT_EQ(0, served_by(&self->s, 1, clients, QUEUED));
+}
+
+/* By hash the hung one is not excluded, but it is not in the sockarray either. */
+TEST_F(bpf, a_queue_is_moved_under_hash)
+{
+	int clients[QUEUED];
+
+	ASSERT_EQ(0, service_open(&self->s, "", 2, WEIR_POLICY_HASH, FOREVER_NS, AF_INET));
+	ASSERT_EQ(0, queue_up(&self->s, clients, QUEUED));
+	ASSERT_EQ(QUEUED, self->s.st->ops->rescue(self->s.st, 0));
+	EXPECT_EQ(0, served_by(&self->s, 1, clients, QUEUED));
+}
+
+/* Nothing is shut down for nothing: its clients would notice nothing, its loop would. */
+TEST_F(bpf, an_empty_queue_is_left_alone)
+{
+	struct pollfd pfd = { .events = POLLIN };
+
+	ASSERT_EQ(0, service_open(&self->s, "", 2, WEIR_POLICY_LEAST, FOREVER_NS, AF_INET));
+	pfd.fd = self->s.fd[0];
+	EXPECT_EQ(0, self->s.st->ops->rescue(self->s.st, 0));
+	EXPECT_EQ(0, poll(&pfd, 1, 0));
+	EXPECT_EQ(-EINVAL, self->s.st->ops->rescue(self->s.st, 2));
+}
+
+TEST_F(bpf, one_that_has_left_is_not_revived)
+{
+	int clients[1], listens = 1;
+	socklen_t len = sizeof(listens);
+
+	ASSERT_EQ(0, service_open(&self->s, "", 2, WEIR_POLICY_LEAST, FOREVER_NS, AF_INET));
+	ASSERT_EQ(0, queue_up(&self->s, clients, 1));
+	self->s.st->ops->leave(self->s.st, 0);
+	ASSERT_EQ(0, shutdown(self->s.fd[0], SHUT_RDWR));
+	EXPECT_EQ(0, self->s.st->ops->rescue(self->s.st, 0));
+	ASSERT_EQ(0, getsockopt(self->s.fd[0], SOL_SOCKET, SO_ACCEPTCONN, &listens, &len));
+	EXPECT_EQ(0, listens);
+}
+
+/* Shut down by somebody, or by a rescue that was cut short. */
+TEST_F(bpf, one_that_was_shut_down_is_revived)
+{
+	int clients[1];
+
+	ASSERT_EQ(0, service_open(&self->s, "", 2, WEIR_POLICY_LEAST, FOREVER_NS, AF_INET));
+	ASSERT_EQ(0, queue_up(&self->s, clients, 1));
+	ASSERT_EQ(1, self->s.st->ops->rescue(self->s.st, 0));
+	ASSERT_EQ(0, shutdown(self->s.fd[0], SHUT_RDWR));
+	EXPECT_EQ(0, self->s.st->ops->rescue(self->s.st, 0));
+	EXPECT_EQ(0, served_by(&self->s, 1, clients, 1));
+	row(&self->s, 1)->state = WEIR_DRAIN;
+	ASSERT_EQ(0, queue_up(&self->s, clients, 1));
+	EXPECT_EQ(0, served_by(&self->s, 0, clients, 1));
+}
+
+/* What a dead worker had taken is forgotten: its successor begins with nothing waiting. */
+TEST_F(bpf, what_the_dead_had_taken_is_forgotten)
+{
+	int clients[QUEUED], server;
+	uint64_t since;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 2, WEIR_POLICY_LEAST, FOREVER_NS, AF_INET));
+	ASSERT_EQ(0, queue_up(&self->s, clients, QUEUED));
+	/* Taken by the kernel for it, and not yet counted by it. */
+	server = accept(self->s.fd[0], NULL, NULL);
+	ASSERT_LE(0, server);
+	row(&self->s, 0)->state = WEIR_DEAD;
+	ASSERT_EQ(QUEUED - 1, self->s.st->ops->rescue(self->s.st, 0));
+	EXPECT_EQ(0, self->s.st->ops->waiting(self->s.st, 0, &since));
+	EXPECT_EQ(0, served_by(&self->s, 1, clients + 1, QUEUED - 1));
+}
+
+TEST_HARNESS_MAIN
