@@ -81,7 +81,6 @@ static void worker_json(struct json *j, unsigned int worker, const struct weir_b
 	json_u64(j, "skip_state", w->listener.skip_state);
 	json_u64(j, "select_err", w->listener.select_err);
 	json_u64(j, "fallback", w->listener.fallback);
-	json_u64(j, "shed", w->listener.shed);
 	json_u64(j, "migrated", w->listener.migrated);
 	json_end_object(j);
 }

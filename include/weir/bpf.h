@@ -38,7 +38,7 @@ struct weir_bpf_view;
  * @log: where warnings go; NULL: nowhere
  * @reason: where the reason of a failure is written, as one line; may be NULL
  * @reason_bytes: size of @reason
- * @policy: enum weir_policy: HASH (0), LEAST or P2C
+ * @policy: enum weir_policy; default WEIR_POLICY_HASH
  * @workers: rows, 1 to WEIR_WORKERS_MAX; default 1
  * @flows_max: connections with a flow; default 65536
  * @ring_bytes: size of each worker's event ring: a power of two, whole pages;
@@ -143,9 +143,8 @@ struct weir_bpf_probe {
  *
  * Context: Any thread; before the listeners are created. Sets libbpf's print
  * hook for the length of the call.
- * Return: 0; -EINVAL for a bad name or option; -EOPNOTSUPP for a policy that
- * this version does not have; -ENODEV when no bpffs is mounted; -EPERM without
- * CAP_BPF; -EXDEV when <bpffs>/weir or the instance's directory is not safe: a
+ * Return: 0; -EINVAL for a bad name or option; -ENODEV when no bpffs is mounted;
+ * -EPERM without CAP_BPF; -EXDEV when <bpffs>/weir or the instance's directory is not safe: a
  * link, no directory, or somebody's who is neither root nor this user, or open
  * to the writes of others; -EADDRINUSE when a live service has the name; -EEXIST
  * when the directory holds something foreign; -ENOMEM; or what the kernel

@@ -241,12 +241,11 @@ WEIR_ASSERT_SIZE(struct weir_own, 16);
 struct weir_listener_row {
 	__u64 picked;		/* selections; syncookies pick twice */
 	__u64 skip_stale;	/* looked at and passed over: hung */
-	__u64 skip_state;	/* looked at and passed over: not serving */
+	__u64 skip_state;	/* looked at and passed over: not serving, or drained */
 	__u64 select_err;	/* chosen, but its socket could not be used */
 	__u64 fallback;		/* picked although unusable: none was better */
-	__u64 shed;
 	__u64 migrated;		/* connections moved here from another listener */
-	__u64 pad;
+	__u64 pad[2];
 };
 
 WEIR_ASSERT_SIZE(struct weir_listener_row, 64);

@@ -23,9 +23,6 @@ static int opts_check(const struct weir_bpf_opts *opts, const struct reason *rea
 				  opts->workers, WEIR_WORKERS_MAX);
 	if (opts->policy > WEIR_POLICY_WEIGHTED)
 		return reason_set(reason, -EINVAL, "policy %u is none", opts->policy);
-	if (opts->policy == WEIR_POLICY_CPU || opts->policy == WEIR_POLICY_WEIGHTED)
-		return reason_set(reason, -EOPNOTSUPP, "policies cpu and weighted are not "
-				  "available in this version");
 	if (opts->ring_bytes & (opts->ring_bytes - 1) ||
 	    opts->ring_bytes % (uint32_t)sysconf(_SC_PAGESIZE))
 		return reason_set(reason, -EINVAL, "event ring of %u bytes: not a power of two of "

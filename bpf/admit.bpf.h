@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * admit.bpf.h - whether something new is let in
+ *
+ * First the budget of its source network, so that one source cannot use up the
+ * admission of all; then the share that is shed while all workers are slow.
+ * Only what is new is asked: never a connection that moves between listeners,
+ * and with syncookies the SYN but not the ACK that comes back with the cookie.
+ */
+#ifndef BPF_ADMIT_BPF_H
+#define BPF_ADMIT_BPF_H
+
+#include "choose.bpf.h"
+
+#define SHED_LIMIT_PERMILLE	990	/* some get in, whatever the maps say */
+#define MILLI			1000ULL
+#define SECOND_NS		1000000000ULL
+#define FILL_MAX_S		(1ULL << 20)
+
+#define ETHERTYPE_IP		0x0800
+#define ETHERTYPE_IPV6		0x86dd
+#define IP_SADDR		12	/* offset of the source address */
+#define IPV6_SADDR		8
+#define TCP_FLAGS		13
+#define TCP_SYN			0x02
+#define TCP_ACK			0x10
+
+/* A word whose first four bytes in memory are @x, and the others zero. */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define FIRST_HALF(x)		((__u64)(x) << 32)
+#else
+#define FIRST_HALF(x)		((__u64)(x))
+#endif
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_gate);
+} weir_gate SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct weir_prefix);
+	__type(value, struct weir_bucket);
+} weir_prefix SEC(".maps");
+
+/*
+ * struct weir_prefix in words of eight bytes: without CAP_PERFMON the verifier of
+ * 6.1 refuses two members of four bytes in one stack slot.
+ */
+struct source {
+	__u64 ip[2];
+	__u64 bits;
+};
+
+_Static_assert(sizeof(struct source) == sizeof(struct weir_prefix), "one key");
+
+static __always_inline struct weir_gate *gate_get(void)
+{
+	__u32 zero ON_STACK = 0;
+
+	return bpf_map_lookup_elem(&weir_gate, &zero);
+}
+
+/* The first @bits of a word in network order, 0 to 64 of them. */
+static __always_inline __u64 mask_of(__u32 bits)
+{
+	return bits >= 64 ? ~0ULL : __builtin_bswap64(~(~0ULL >> bits));
+}
+
+/* The source network of a packet: false when it has none. */
+static __always_inline bool source_read(struct sk_reuseport_md *md, const struct weir_cfg *cfg,
+					struct source *source)
+{
+	__u32 bits;
+
+	source->ip[0] = 0;
+	source->ip[1] = 0;
+	if (md->eth_protocol == __builtin_bswap16(ETHERTYPE_IP)) {
+		bits = cfg->prefix_bits4 < 32 ? cfg->prefix_bits4 : 32;
+		source->bits = FIRST_HALF(bits);
+		if (bpf_skb_load_bytes_relative(md, IP_SADDR, source->ip, 4, BPF_HDR_START_NET))
+			return false;
+		source->ip[0] &= mask_of(bits);
+		return true;
+	}
+	bits = cfg->prefix_bits6 < 128 ? cfg->prefix_bits6 : 128;
+	source->bits = FIRST_HALF(128 + bits);
+	if (md->eth_protocol != __builtin_bswap16(ETHERTYPE_IPV6) ||
+	    bpf_skb_load_bytes_relative(md, IPV6_SADDR, source->ip, 16, BPF_HDR_START_NET))
+		return false;
+	source->ip[0] &= mask_of(bits);
+	source->ip[1] &= mask_of(bits > 64 ? bits - 64 : 0);
+	return true;
+}
+
+/* The bucket of a prefix: the one there is, or a full one. */
+static __always_inline struct weir_bucket *bucket_get(const struct source *source, __u64 full,
+						      __u64 now)
+{
+	struct weir_bucket *bucket = bpf_map_lookup_elem(&weir_prefix, source);
+	struct weir_bucket fresh = { .filled_ns = now, .tokens_milli = full };
+
+	if (bucket)
+		return bucket;
+	bpf_map_update_elem(&weir_prefix, source, &fresh, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&weir_prefix, source);
+}
+
+/*
+ * Thousandths that @rate a second yields in @ns, and in *@used the time that
+ * they took: what is less than one is left for the next time.
+ */
+static __always_inline __u64 earned(__u64 ns, __u32 rate, __u64 *used)
+{
+	__u64 milli;
+
+	if (ns >> 32) {
+		ns /= SECOND_NS;
+		*used = ns * SECOND_NS;
+		return (ns < FILL_MAX_S ? ns : FILL_MAX_S) * rate * MILLI;
+	}
+	milli = ns * rate / (SECOND_NS / MILLI);
+	*used = milli * (SECOND_NS / MILLI) / rate;
+	return milli;
+}
+
+/* Who moves filled_ns adds what that time yields, so that no CPU adds it twice. */
+static __always_inline void bucket_fill(struct weir_bucket *bucket, __u32 rate, __u64 full,
+					__u64 now)
+{
+	__u64 filled_ns = bucket->filled_ns;
+	__u64 used, milli;
+	__s64 room;
+
+	if ((__s64)(now - filled_ns) <= 0) {
+		if (filled_ns - now > SECOND_NS)	/* no clock of ours said this */
+			bucket->filled_ns = now;
+		return;
+	}
+	milli = earned(now - filled_ns, rate, &used);
+	room = full - bucket->tokens_milli;
+	if (!milli || __sync_val_compare_and_swap(&bucket->filled_ns, filled_ns,
+						  filled_ns + used) != filled_ns)
+		return;
+	if (room < (__s64)milli)
+		milli = room;
+	__sync_fetch_and_add(&bucket->tokens_milli, milli);
+}
+
+/* Take one connection's worth: false when there is none. */
+static __always_inline bool bucket_take(struct weir_bucket *bucket)
+{
+	__s64 before = __sync_fetch_and_add(&bucket->tokens_milli, -MILLI);
+
+	if (before >= (__s64)MILLI)
+		return true;
+	__sync_fetch_and_add(&bucket->tokens_milli, MILLI);
+	__sync_fetch_and_add(&bucket->refused, 1);
+	return false;
+}
+
+static __always_inline bool prefix_admits(struct sk_reuseport_md *md, const struct weir_cfg *cfg,
+					  struct weir_gate *gate, __u32 rate, __u64 now)
+{
+	__u64 burst = cfg->prefix_burst ? cfg->prefix_burst : 1;
+	__u64 full = burst * MILLI;
+	struct weir_bucket *bucket;
+	struct source source;
+
+	if (source_read(md, cfg, &source)) {
+		bucket = bucket_get(&source, full, now);
+		if (bucket) {
+			bucket_fill(bucket, rate, full, now);
+			return bucket_take(bucket);
+		}
+	}
+	gate->prefix_failed++;
+	return true;
+}
+
+/* Whether a new connection or a datagram of a new flow is let in; counts it. */
+static __always_inline bool admit(struct sk_reuseport_md *md, const struct weir_cfg *cfg,
+				  struct choice *c)
+{
+	struct weir_gate *gate = gate_get();
+	__u32 rate = cfg->prefix_rate;
+	__u32 permille = cfg->shed_permille;
+	bool over, shed;
+
+	if (!gate)
+		return true;
+	if (permille > SHED_LIMIT_PERMILLE)
+		permille = SHED_LIMIT_PERMILLE;
+	over = rate && !prefix_admits(md, cfg, gate, rate, c->now);
+	shed = !over && permille && random_below(c, 1000) < permille;
+	/* No branch: clang would choose the address, which takes CAP_PERFMON. */
+	gate->asked++;
+	gate->shed_prefix += over;
+	gate->shed += shed;
+	return !over && !shed;
+}
+
+/* The same for TCP, where only a SYN asks. */
+static __always_inline bool admit_syn(struct sk_reuseport_md *md, const struct weir_cfg *cfg,
+				      struct choice *c)
+{
+	const __u8 *tcp = md->data;
+
+	if ((void *)tcp + TCP_FLAGS + 1 > md->data_end)
+		return true;
+	if ((tcp[TCP_FLAGS] & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+		return true;
+	return admit(md, cfg, c);
+}
+
+#endif /* BPF_ADMIT_BPF_H */
