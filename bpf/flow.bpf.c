@@ -14,6 +14,7 @@
  * That edge is raised by the worker's loop.
  */
 #include "event.bpf.h"
+#include "hold.bpf.h"
 
 #define CALLBACKS	(BPF_SOCK_OPS_RTO_CB_FLAG | BPF_SOCK_OPS_RETRANS_CB_FLAG |	\
 			 BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTT_CB_FLAG)
@@ -228,6 +229,18 @@ static __always_inline void sendq_edge(struct weir_flow *flow, const struct weir
 		flow_edge(flow, cookie, now, WEIR_FLOW_SENDQ, false, bytes, cfg->sendq_low_bytes);
 }
 
+/*
+ * The callback comes while the ACK is being worked on: the new srtt is not yet in
+ * the socket, but an argument (since 6.10; before, it is one ACK behind).
+ */
+static __always_inline void flow_fill_srtt(struct weir_flow *flow, struct bpf_sock_ops *ops)
+{
+	__u32 srtt = ops->args[1];
+
+	if (srtt)
+		flow->srtt_us = srtt >> 3;
+}
+
 /* An ACK with a round trip: it ends a timeout, and a burst that has gone quiet. */
 static __always_inline void acked(struct bpf_sock_ops *ops, struct bpf_sock *sk, bool queues,
 				  __u64 now)
@@ -239,11 +252,12 @@ static __always_inline void acked(struct bpf_sock_ops *ops, struct bpf_sock *sk,
 	flow = flow_find(ops, &cookie, now);
 	if (!flow || !cfg)
 		return;
-	flow_edge(flow, cookie, now, WEIR_FLOW_RTO, false, 0, 0);
 	/* While an edge is on every ACK counts: the one that ends it may be the last. */
 	if (!flow->edges && now - flow->updated_ns < cfg->flow_period_us * 1000ULL)
 		return;
 	flow_fill(flow, ops, now);
+	flow_fill_srtt(flow, ops);
+	flow_edge(flow, cookie, now, WEIR_FLOW_RTO, false, 0, 0);
 	if (queues) {
 		flow_fill_queues(flow, sk);
 		sendq_edge(flow, cfg, cookie, now);
@@ -251,11 +265,19 @@ static __always_inline void acked(struct bpf_sock_ops *ops, struct bpf_sock *sk,
 	rtt_edge(flow, cfg, cookie, now);
 	if (now - flow->rtx_last_ns > cfg->rtx_quiet_ns)
 		flow_edge(flow, cookie, now, WEIR_FLOW_RETRANS, false, 0, cfg->rtx_burst);
+	hold_look(ops, flow, cfg);
 }
 
-static __always_inline void retransmitted(struct bpf_sock_ops *ops, __u64 now)
+/*
+ * args[1]: segments that are sent again now, args[2]: 0 unless it failed. They
+ * are counted as on their way only after this.
+ */
+static __always_inline void retransmitted(struct bpf_sock_ops *ops, struct bpf_sock *sk,
+					  bool queues, __u64 now)
 {
 	struct weir_cfg *cfg = weir_cfg_get();
+	__u32 failed = ops->args[2];
+	__u32 again = ops->args[1];
 	struct weir_flow *flow;
 	__u64 cookie;
 
@@ -267,25 +289,32 @@ static __always_inline void retransmitted(struct bpf_sock_ops *ops, __u64 now)
 		flow->rtx_mark = flow->retrans;
 	}
 	flow_fill(flow, ops, now);
+	if (!failed)
+		flow->inflight += again;
+	if (queues)
+		flow_fill_queues(flow, sk);
 	flow->rtx_last_ns = now;
 	if (flow->retrans - flow->rtx_mark >= cfg->rtx_burst)
 		flow_edge(flow, cookie, now, WEIR_FLOW_RETRANS, true,
 			  flow->retrans - flow->rtx_mark, cfg->rtx_burst);
+	hold_look(ops, flow, cfg);
 }
 
 /* args[0]: timeouts in a row so far. */
 static __always_inline void timed_out(struct bpf_sock_ops *ops, __u64 now)
 {
+	struct weir_cfg *cfg = weir_cfg_get();
 	__u32 before = ops->args[0];
 	struct weir_flow *flow;
 	__u64 cookie;
 
 	flow = flow_find(ops, &cookie, now);
-	if (!flow)
+	if (!flow || !cfg)
 		return;
 	flow->rto++;
 	flow_fill(flow, ops, now);
 	flow_edge(flow, cookie, now, WEIR_FLOW_RTO, true, before + 1, 0);
+	hold_look(ops, flow, cfg);
 }
 
 static __always_inline void flow_close(__u64 cookie)
@@ -337,7 +366,7 @@ static __always_inline int sockops(struct bpf_sock_ops *ops, bool queues)
 	else if (ops->op == BPF_SOCK_OPS_RTT_CB)
 		acked(ops, sk, queues, now);
 	else if (ops->op == BPF_SOCK_OPS_RETRANS_CB)
-		retransmitted(ops, now);
+		retransmitted(ops, sk, queues, now);
 	else if (ops->op == BPF_SOCK_OPS_RTO_CB)
 		timed_out(ops, now);
 	else

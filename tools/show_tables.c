@@ -120,6 +120,7 @@ static const struct {
 	{ WEIR_FLOW_RETRANS, "retrans" },
 	{ WEIR_FLOW_RTO, "rto" },
 	{ WEIR_FLOW_SENDQ, "sendq" },
+	{ WEIR_FLOW_HELD, "held" },
 };
 
 static void format_edges(uint32_t edges, char *text, size_t size)

@@ -139,7 +139,7 @@ struct weir_cfg {
 	__u32 scan_max;		/* p2c scans all rows up to this many workers */
 	__u32 flags;		/* WEIR_CFG_* */
 	__u32 shed_permille;	/* share of SYNs refused */
-	__u32 observers;	/* readers of weir_observe */
+	__u32 observers;	/* not 0: somebody reads weir_observe */
 	__u32 flow_period_us;	/* a flow is refreshed at most this often */
 	__u32 rtt_on_permille;	/* srtt over this share of the least: inflated */
 	__u32 rtt_off_permille;	/* under this share: no longer */
@@ -163,7 +163,7 @@ struct weir_cfg {
 	__u32 quic_offset;	/* of the worker's number in a QUIC short header */
 	__u32 quic_bytes;	/* its length, 1 to 4; 0: by flow alone */
 	__u32 pace_bytes;	/* kernel paces a pressed connection to this a second; 0: no */
-	__u32 clamp_bytes;	/* and clamps its window to this; 0: no */
+	__u32 clamp_bytes;	/* and clamps the window it offers to this; 0: no */
 	__u32 pad[2];
 };
 
@@ -342,6 +342,7 @@ enum weir_family {
 #define WEIR_FLOW_RETRANS	(1U << 1)
 #define WEIR_FLOW_RTO		(1U << 2)
 #define WEIR_FLOW_SENDQ		(1U << 3)
+#define WEIR_FLOW_HELD		(1U << 4)	/* pace_bytes or clamp_bytes holds it */
 
 /*
  * One connection (map weir_flow, key: the socket cookie as __u64). Filled by

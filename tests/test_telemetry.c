@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_telemetry.c - what a flow says, compared with what ss(8) says
+ */
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <sys/utsname.h>
+
+#include "bpf_service.h"
+
+/* One connection as `ss -Htine` prints it. */
+struct ss {
+	char state[16];
+	char local[64];
+	char remote[64];
+	unsigned long cookie;
+	unsigned long acked, received;
+	unsigned int recvq, sendq;
+	unsigned int srtt_us, rtt_min_us;
+	unsigned int cwnd, mss;
+	unsigned int unacked, sacked, lost;
+	unsigned int retrans_now, retrans;
+	unsigned int backoff;
+};
+
+static unsigned int us_of(const char *ms)
+{
+	return (unsigned int)(strtod(ms, NULL) * 1000 + 0.5);
+}
+
+static void ss_token(struct ss *ss, const char *token)
+{
+	const char *value = strchr(token, ':');
+
+	if (!value++)
+		return;
+	sscanf(token, "sk:%lx", &ss->cookie);
+	sscanf(token, "bytes_acked:%lu", &ss->acked);
+	sscanf(token, "bytes_received:%lu", &ss->received);
+	sscanf(token, "cwnd:%u", &ss->cwnd);
+	sscanf(token, "mss:%u", &ss->mss);
+	sscanf(token, "unacked:%u", &ss->unacked);
+	sscanf(token, "sacked:%u", &ss->sacked);
+	sscanf(token, "lost:%u", &ss->lost);
+	sscanf(token, "retrans:%u/%u", &ss->retrans_now, &ss->retrans);
+	sscanf(token, "backoff:%u", &ss->backoff);
+	if (!strncmp(token, "rtt:", 4))
+		ss->srtt_us = us_of(value);
+	if (!strncmp(token, "minrtt:", 7))
+		ss->rtt_min_us = us_of(value);
+}
+
+/* The server's end of the one connection of a service. */
+static int ss_read(const struct service *s, struct ss *ss)
+{
+	char command[64], line[2048], *token, *save;
+	FILE *out;
+
+	memset(ss, 0, sizeof(*ss));
+	snprintf(command, sizeof(command), "ss -Htine sport = :%u", s->port);
+	out = popen(command, "r");
+	if (!out)
+		return -errno;
+	if (!fgets(line, sizeof(line), out) ||
+	    sscanf(line, "%15s %u %u %63s %63s", ss->state, &ss->recvq, &ss->sendq, ss->local,
+		   ss->remote) != 5) {
+		pclose(out);
+		return -ENOENT;
+	}
+	do {
+		for (token = strtok_r(line, " \t\n", &save); token;
+		     token = strtok_r(NULL, " \t\n", &save))
+			ss_token(ss, token);
+	} while (fgets(line, sizeof(line), out));
+	return pclose(out) ? -EIO : 0;
+}
+
+/* A flow between two equal looks of ss, at the same place in the stream. */
+static int both_read(const struct service *s, struct ss *ss, struct flows *flows)
+{
+	uint64_t end = now_ns() + WAIT_MS * 1000000ULL;
+	struct ss after;
+	int err;
+
+	do {
+		err = ss_read(s, ss);
+		if (!err)
+			err = flows_read(s, flows);
+		if (!err)
+			err = ss_read(s, &after);
+		if (err)
+			return err;
+		if (!memcmp(ss, &after, sizeof(after)) && flows->last.bytes_acked == ss->acked &&
+		    flows->last.retrans == ss->retrans && flows->last.rto == ss->backoff)
+			return 0;
+	} while (now_ns() < end);
+	return -ETIMEDOUT;
+}
+
+static void address_print(char *text, size_t bytes, const struct weir_flow *flow, const __u32 *ip,
+			  unsigned int port)
+{
+	bool v6 = flow->family == WEIR_FAMILY_INET6;
+	char host[INET6_ADDRSTRLEN];
+
+	inet_ntop(v6 ? AF_INET6 : AF_INET, ip, host, sizeof(host));
+	snprintf(text, bytes, v6 ? "[%s]:%u" : "%s:%u", host, port);
+}
+
+/* Before 6.10 the callback does not say the new srtt. */
+static bool srtt_is_told(void)
+{
+	struct utsname name;
+	int major = 0, minor = 0;
+
+	uname(&name);
+	return sscanf(name.release, "%d.%d", &major, &minor) == 2 &&
+	       (major > 6 || (major == 6 && minor >= 10));
+}
+
+static void compare(struct __test_metadata *_metadata, const struct ss *ss,
+		    const struct flows *flows)
+{
+	const struct weir_flow *flow = &flows->last;
+	char local[80], remote[80];
+
+	address_print(local, sizeof(local), flow, flow->local_ip, flow->local_port);
+	address_print(remote, sizeof(remote), flow, flow->remote_ip, flow->remote_port);
+	EXPECT_STREQ(ss->local, local);
+	EXPECT_STREQ(ss->remote, remote);
+	EXPECT_EQ(ss->cookie, flows->cookie);
+	EXPECT_STREQ("ESTAB", ss->state);
+	EXPECT_EQ(WEIR_TCP_ESTABLISHED, flow->state);
+	EXPECT_EQ(ss->acked, flow->bytes_acked);
+	EXPECT_EQ(ss->received, flow->bytes_received);
+	if (srtt_is_told())
+		EXPECT_EQ(ss->srtt_us, flow->srtt_us);
+	EXPECT_EQ(ss->rtt_min_us, flow->rtt_min_us);
+	EXPECT_EQ(ss->cwnd, flow->cwnd);
+	EXPECT_EQ(ss->mss, flow->mss_bytes);
+	EXPECT_EQ(ss->retrans, flow->retrans);
+	EXPECT_EQ(ss->lost, flow->lost);
+	EXPECT_EQ(ss->unacked + ss->retrans_now - ss->lost - ss->sacked, flow->inflight);
+	EXPECT_EQ(ss->backoff, flow->rto);
+	EXPECT_EQ(ss->sendq, flow->sendq_bytes);
+	EXPECT_EQ(ss->recvq, flow->recvq_bytes);
+}
+
+/* Reno's window grows only while it is filled: no surprise in a comparison. */
+static int listener_calm(const struct service *s)
+{
+	return setsockopt(s->fd[0], IPPROTO_TCP, TCP_CONGESTION, "reno", 4) ? -errno : 0;
+}
+
+static int pair_open(struct service *s, int family, int *client, int *server)
+{
+	struct weir_bpf_status status = { .sz = sizeof(status) };
+	int err;
+
+	err = service_open(s, "", 1, WEIR_POLICY_HASH, FOREVER_NS, family);
+	if (!err)
+		err = weir_bpf_status(s->bpf, &status);
+	if (!err)
+		err = listener_calm(s);
+	if (err)
+		return err;
+	weir_bpf_cfg(s->bpf)->flow_period_us = 0;
+	*client = connect_to(s);
+	if (accept_any(s, server) != 0)
+		return -ETIMEDOUT;
+	return status.rung == WEIR_RUNG_FULL ? 0 : -EOPNOTSUPP;
+}
+
+/* Bytes that the server sends and the client acknowledges at once. */
+static int told(int server, int client, size_t bytes)
+{
+	char text[4096] = "";
+	int one = 1;
+
+	setsockopt(client, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
+	return send(server, text, bytes, 0) == (ssize_t)bytes &&
+	       recv(client, text, bytes, MSG_WAITALL) == (ssize_t)bytes ? 0 : -EIO;
+}
+
+FIXTURE(ss)
+{
+	struct service s;
+};
+
+FIXTURE_VARIANT(ss)
+{
+	int family;
+};
+
+FIXTURE_VARIANT_ADD(ss, ipv4) { AF_INET };
+FIXTURE_VARIANT_ADD(ss, ipv6) { AF_INET6 };
+
+FIXTURE_SETUP(ss)
+{
+	const char *why = why_not();
+
+	if (why)
+		SKIP(return, "%s", why);
+	if (system("ss -V >/dev/null 2>&1"))
+		SKIP(return, "ss(8) is not installed");
+}
+
+FIXTURE_TEARDOWN(ss)
+{
+	service_close(&self->s);
+}
+
+TEST_F(ss, every_field_is_what_ss_says)
+{
+	char text[1000] = "";
+	int client, server, i;
+	struct flows flows;
+	struct ss ss;
+
+	ASSERT_EQ(0, pair_open(&self->s, variant->family, &client, &server));
+	ASSERT_EQ(1000, send(client, text, 1000, 0));
+	ASSERT_EQ(300, recv(server, text, 300, MSG_WAITALL));
+	for (i = 0; i < 5; i++)
+		ASSERT_EQ(0, told(server, client, 500 + i));
+	ASSERT_EQ(0, both_read(&self->s, &ss, &flows));
+	EXPECT_EQ(2510, ss.acked);
+	EXPECT_EQ(1000, ss.received);
+	EXPECT_EQ(700, ss.recvq);
+	EXPECT_LT(0, ss.srtt_us);
+	compare(_metadata, &ss, &flows);
+}
+
+/* The client's filter drops all that comes: nothing is acknowledged any more. */
+TEST_F(ss, fields_of_loss_are_what_ss_says)
+{
+	struct sock_filter drop = { .code = BPF_RET | BPF_K };
+	struct sock_fprog filter = { .len = 1, .filter = &drop };
+	uint64_t end = now_ns() + WAIT_MS * 1000000ULL;
+	int client, server, i;
+	char text[64] = "";
+	struct flows flows;
+	struct ss ss;
+
+	ASSERT_EQ(0, pair_open(&self->s, variant->family, &client, &server));
+	for (i = 0; i < 5; i++)
+		ASSERT_EQ(0, told(server, client, 100));
+	ASSERT_EQ(0, setsockopt(client, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)));
+	ASSERT_EQ(64, send(server, text, 64, 0));
+	do {
+		ASSERT_EQ(0, both_read(&self->s, &ss, &flows));
+	} while (ss.backoff < 2 && now_ns() < end);
+	EXPECT_LE(2, ss.backoff);
+	EXPECT_LE(2, ss.retrans);
+	EXPECT_EQ(64, ss.sendq);
+	EXPECT_EQ(1, ss.unacked);
+	EXPECT_EQ(1, ss.lost);
+	/* The sender's window was cut when it timed out. */
+	EXPECT_EQ(1, ss.cwnd);
+	compare(_metadata, &ss, &flows);
+}
+
+/* holding back */
+
+static uint64_t option(int fd, int level, int name)
+{
+	unsigned int value = 0;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(fd, level, name, &value, &len) ? 0 : value;
+}
+
+/* Any round trip counts as inflated, or none does. */
+static void rtt_limit(struct weir_cfg *cfg, bool inflated)
+{
+	cfg->rtt_floor_us = inflated ? 0 : 10000000;
+	cfg->rtt_on_permille = 0;
+	cfg->rtt_off_permille = 0;
+}
+
+static uint32_t edges_settle(const struct service *s, int server, int client, uint32_t want)
+{
+	uint64_t end = now_ns() + WAIT_MS * 1000000ULL;
+	struct flows flows;
+
+	do {
+		if (told(server, client, 100) || flows_read(s, &flows))
+			return ~0U;
+	} while (flows.last.edges != want && now_ns() < end);
+	return flows.last.edges;
+}
+
+TEST_F(bpf, pressed_connection_is_held_back_and_let_go)
+{
+	uint64_t pace, clamp;
+	struct weir_cfg *cfg;
+	int client, server;
+
+	ASSERT_EQ(0, pair_open(&self->s, AF_INET, &client, &server));
+	pace = option(server, SOL_SOCKET, SO_MAX_PACING_RATE);
+	clamp = option(server, IPPROTO_TCP, TCP_WINDOW_CLAMP);
+	ASSERT_LT(20000, clamp);
+	cfg = weir_bpf_cfg(self->s.bpf);
+	cfg->pace_bytes = 123456;
+	cfg->clamp_bytes = 20000;
+	rtt_limit(cfg, true);
+	ASSERT_EQ(WEIR_FLOW_RTT | WEIR_FLOW_HELD,
+		  edges_settle(&self->s, server, client, WEIR_FLOW_RTT | WEIR_FLOW_HELD));
+	EXPECT_EQ(123456, option(server, SOL_SOCKET, SO_MAX_PACING_RATE));
+	EXPECT_EQ(20000, option(server, IPPROTO_TCP, TCP_WINDOW_CLAMP));
+	/* Switched off meanwhile: let go all the same. */
+	cfg->pace_bytes = 0;
+	cfg->clamp_bytes = 0;
+	rtt_limit(cfg, false);
+	ASSERT_EQ(0, edges_settle(&self->s, server, client, 0));
+	EXPECT_EQ(pace, option(server, SOL_SOCKET, SO_MAX_PACING_RATE));
+	EXPECT_EQ(clamp, option(server, IPPROTO_TCP, TCP_WINDOW_CLAMP));
+}
+
+TEST_F(bpf, nothing_is_held_back_unless_asked_for)
+{
+	uint64_t pace;
+	int client, server;
+
+	ASSERT_EQ(0, pair_open(&self->s, AF_INET, &client, &server));
+	pace = option(server, SOL_SOCKET, SO_MAX_PACING_RATE);
+	rtt_limit(weir_bpf_cfg(self->s.bpf), true);
+	ASSERT_EQ(WEIR_FLOW_RTT, edges_settle(&self->s, server, client, WEIR_FLOW_RTT));
+	EXPECT_EQ(pace, option(server, SOL_SOCKET, SO_MAX_PACING_RATE));
+}
+
+/* programs of others */
+
+/* A sockops program that clears the callback flags of every socket. */
+static int flags_clearer(const char *cgroup, unsigned int flags)
+{
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 2 },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_sock_ops_cb_flags_set },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 1 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int prog, dir, err;
+
+	prog = bpf_prog_load(BPF_PROG_TYPE_SOCK_OPS, "clear", "GPL", insns, 4, NULL);
+	dir = open(cgroup, O_RDONLY | O_CLOEXEC);
+	if (prog < 0 || dir < 0)
+		return -errno;
+	err = bpf_prog_attach(prog, dir, BPF_CGROUP_SOCK_OPS, flags);
+	close(dir);
+	close(prog);
+	return err;
+}
+
+static int cgroup_join(const char *path)
+{
+	char procs[512];
+	int fd, err;
+
+	snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
+	fd = open(procs, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	err = write(fd, "0", 1) == 1 ? 0 : -errno;
+	close(fd);
+	return err;
+}
+
+FIXTURE(other)
+{
+	struct service s;
+	char home[WEIR_BPF_PATH_BYTES];		/* of this process before the test */
+	char cgroup[WEIR_BPF_PATH_BYTES];	/* the other's, with this process in it */
+};
+
+FIXTURE_VARIANT(other)
+{
+	unsigned int flags;
+	enum weir_rung rung;	/* what a service below it gets */
+};
+
+FIXTURE_VARIANT_ADD(other, allows_more) { BPF_F_ALLOW_MULTI, WEIR_RUNG_FULL };
+FIXTURE_VARIANT_ADD(other, allows_override) { BPF_F_ALLOW_OVERRIDE, WEIR_RUNG_FULL };
+FIXTURE_VARIANT_ADD(other, allows_none) { 0, WEIR_RUNG_STEER };
+
+FIXTURE_SETUP(other)
+{
+	struct weir_bpf_status status = { .sz = sizeof(status) };
+	const char *why = why_not();
+
+	if (why)
+		SKIP(return, "%s", why);
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
+	service_close(&self->s);
+	if (status.rung != WEIR_RUNG_FULL)
+		SKIP(return, "%s", status.why);
+	strcpy(self->home, status.cgroup);
+	*strrchr(self->home, '/') = '\0';
+	*strrchr(self->home, '/') = '\0';
+	snprintf(self->cgroup, sizeof(self->cgroup), "%.200s/other-%d", self->home, runner);
+	ASSERT_EQ(0, mkdir(self->cgroup, 0755));
+	ASSERT_EQ(0, cgroup_join(self->cgroup));
+	ASSERT_EQ(0, flags_clearer(self->cgroup, variant->flags));
+	memset(&self->s, 0, sizeof(self->s));
+}
+
+FIXTURE_TEARDOWN(other)
+{
+	service_close(&self->s);
+	if (!self->cgroup[0])
+		return;
+	cgroup_join(self->home);
+	rmdir(self->cgroup);
+}
+
+/*
+ * It was there first, in a cgroup above ours, and so runs after ours. Where it
+ * lets ours in, flows end although it takes every callback away; where it does
+ * not, the service runs without and says so.
+ */
+TEST_F(other, program_above_ours_and_before_it)
+{
+	struct weir_bpf_status status = { .sz = sizeof(status) };
+	int client, server;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
+	EXPECT_EQ(variant->rung, status.rung);
+	client = connect_to(&self->s);
+	ASSERT_EQ(0, accept_any(&self->s, &server));
+	if (variant->rung == WEIR_RUNG_STEER) {
+		EXPECT_NE(NULL, strstr(status.why, "does not allow another"));
+		EXPECT_EQ(0, flows_settle(&self->s, 0));
+	} else {
+		EXPECT_EQ(1, flows_settle(&self->s, 1));
+	}
+	close(client);
+	close(server);
+	EXPECT_EQ(0, flows_settle(&self->s, 0));
+}
+
+/* It comes after ours, to our own cgroup: ours is there as long as it is. */
+TEST_F(bpf, program_of_another_after_ours_is_harmless)
+{
+	struct weir_bpf_status status = { .sz = sizeof(status) };
+	int client, server;
+
+	ASSERT_EQ(0, pair_open(&self->s, AF_INET, &client, &server));
+	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
+	/* Ours is there with the flag "multi", which lets nobody exclude it. */
+	EXPECT_EQ(-EPERM, flags_clearer(status.cgroup, 0));
+	EXPECT_EQ(-EPERM, flags_clearer(status.cgroup, BPF_F_ALLOW_OVERRIDE));
+	ASSERT_EQ(0, flags_clearer(status.cgroup, BPF_F_ALLOW_MULTI));
+	EXPECT_EQ(1, flows_settle(&self->s, 1));
+	close(client);
+	close(server);
+	EXPECT_EQ(0, flows_settle(&self->s, 0));
+	client = connect_to(&self->s);
+	ASSERT_EQ(0, accept_any(&self->s, &server));
+	EXPECT_EQ(1, flows_settle(&self->s, 1));
+	close(client);
+	close(server);
+	EXPECT_EQ(0, flows_settle(&self->s, 0));
+}
+
+TEST_HARNESS_MAIN
