@@ -2,7 +2,7 @@
 /*
  * test_cfg.c - the constants of the law: what may be stored and what not
  */
-#include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include <weir/steering.h>
@@ -65,6 +65,40 @@ TEST(a_limit_for_prefixes_needs_a_burst)
 	EXPECT_STREQ("prefix_burst", weir_cfg_check(&cfg, 1));
 	cfg.prefix_burst = 1;
 	EXPECT_EQ(NULL, weir_cfg_check(&cfg, 1));
+}
+
+/* Each member follows the one before it, and only the padding is left. */
+TEST(every_member_has_a_name)
+{
+	const struct weir_cfg_member *members;
+	unsigned int count, i;
+	uint32_t end = 0;
+
+	members = weir_cfg_members(&count);
+	for (i = 0; i < count; i++) {
+		EXPECT_EQ(end, members[i].offset) TH_LOG("%s", members[i].name);
+		EXPECT_TRUE(members[i].bytes == 4 || members[i].bytes == 8);
+		EXPECT_LE(members[i].least, members[i].most);
+		end = members[i].offset + members[i].bytes;
+	}
+	EXPECT_EQ(offsetof(struct weir_cfg, pad), end);
+}
+
+TEST(a_member_is_read_by_its_name)
+{
+	const struct weir_cfg_member *members;
+	struct weir_cfg cfg;
+	unsigned int count, i;
+
+	weir_cfg_init(&cfg);
+	cfg.stale_ns = 1ULL << 40;
+	cfg.clamp_bytes = 7;
+	members = weir_cfg_members(&count);
+	EXPECT_EQ(1ULL << 40, weir_cfg_get(&cfg, &members[0]));
+	for (i = 0; i < count; i++) {
+		if (!strcmp(members[i].name, "clamp_bytes"))
+			EXPECT_EQ(7, weir_cfg_get(&cfg, &members[i]));
+	}
 }
 
 TEST_HARNESS_MAIN

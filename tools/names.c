@@ -74,6 +74,24 @@ const char *show_rung(unsigned int rung)
 	return NAME_OF(names, rung);
 }
 
+const char *show_admin(unsigned int state)
+{
+	static const char *const names[] = {
+		[WEIR_ADMIN_ON] = "ON", [WEIR_ADMIN_DRAIN] = "DRAIN",
+	};
+
+	return NAME_OF(names, state);
+}
+
+const char *show_speed(unsigned int speed)
+{
+	static const char *const names[] = {
+		[WEIR_OK] = "OK", [WEIR_SLOW] = "SLOW",
+	};
+
+	return NAME_OF(names, speed);
+}
+
 const char *show_policy(unsigned int policy)
 {
 	static const char *const names[] = {

@@ -74,6 +74,42 @@ int weir_bpf_view_events(struct weir_bpf_view *view, struct weir_event *out, uns
 	return -EOPNOTSUPP;
 }
 
+int weir_bpf_view_cfg(struct weir_bpf_view *view, struct weir_cfg *cfg)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_bpf_view_gate(struct weir_bpf_view *view, struct weir_gate *gate)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_bpf_control_open(struct weir_bpf_control **controlp, const char *name)
+{
+	return -EOPNOTSUPP;
+}
+
+void weir_bpf_control_close(struct weir_bpf_control *control)
+{
+}
+
+int weir_bpf_control_admin(struct weir_bpf_control *control, unsigned int worker,
+			   enum weir_admin_state state)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_bpf_control_weight(struct weir_bpf_control *control, unsigned int worker, uint32_t weight)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_bpf_control_set(struct weir_bpf_control *control, const struct weir_bpf_change *changes,
+			 unsigned int count, const char **refused)
+{
+	return -EOPNOTSUPP;
+}
+
 int weir_bpf_probes(int (*fn)(void *ctx, const struct weir_bpf_probe *probe), void *ctx)
 {
 	struct weir_bpf_probe probe = {

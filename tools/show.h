@@ -25,6 +25,8 @@ const char *show_tcp_state(unsigned int state);		/* enum weir_tcp_state */
 const char *show_kind(unsigned int kind);		/* enum weir_event_kind */
 const char *show_edge(unsigned int edge);		/* enum weir_edge */
 const char *show_rung(unsigned int rung);		/* enum weir_rung */
+const char *show_admin(unsigned int state);		/* enum weir_admin_state */
+const char *show_speed(unsigned int speed);		/* enum weir_worker_speed */
 const char *show_policy(unsigned int policy);		/* enum weir_policy */
 
 #endif /* WEIR_TOOLS_SHOW_H */

@@ -27,9 +27,11 @@ extern "C" {
 
 struct weir_bpf;
 struct weir_bpf_view;
+struct weir_bpf_control;
 
 #define WEIR_BPF_PATH_BYTES	256
 #define WEIR_BPF_WHY_BYTES	256
+#define WEIR_BPF_CHANGES_MAX	64
 
 /**
  * struct weir_bpf_opts - how to open an instance; zero and NULL mean default
@@ -109,11 +111,25 @@ struct weir_bpf_instance {
  * @row: written by the worker
  * @pending: written by the kernel
  * @listener: counters of steering, summed over the CPUs
+ * @hist: written by the worker
+ * @admin: written by the operator
  */
 struct weir_bpf_worker {
 	struct weir_worker_row row;
 	struct weir_pending pending;
 	struct weir_listener_row listener;
+	struct weir_hist hist;
+	struct weir_admin admin;
+};
+
+/**
+ * struct weir_bpf_change - one new value for weir_bpf_control_set()
+ * @member: of struct weir_cfg, by its name
+ * @value: in the unit of that name
+ */
+struct weir_bpf_change {
+	const char *member;
+	uint64_t value;
 };
 
 /**
@@ -316,6 +332,85 @@ WEIR_API int weir_bpf_view_events(struct weir_bpf_view *view, struct weir_event 
  * Return: 0 or -errno.
  */
 WEIR_API int weir_bpf_view_stats(struct weir_bpf_view *view, struct weir_stats *stats);
+
+/**
+ * weir_bpf_view_gate() - read the counters of admission
+ * @view: the view
+ * @gate: filled in, summed over the CPUs
+ *
+ * Context: Any thread.
+ * Return: 0 or -errno.
+ */
+WEIR_API int weir_bpf_view_gate(struct weir_bpf_view *view, struct weir_gate *gate);
+
+/**
+ * weir_bpf_control_open() - get hold of an instance to change it
+ * @controlp: where the control goes
+ * @name: the instance
+ *
+ * Works for any process that may write to the pins, also when the owner is dead:
+ * the next one takes its configuration over.
+ *
+ * Context: Any thread.
+ * Return: 0; -EINVAL for a bad name; -ENODEV when no bpffs is mounted; -EXDEV
+ * when a directory on the way is not safe; -ENOENT for no such instance;
+ * -EACCES; -EPROTO when it has another ABI; -ENOMEM.
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_bpf_control_open(struct weir_bpf_control **controlp, const char *name);
+
+/**
+ * weir_bpf_control_close() - close a control; what was changed stays
+ * @control: the control; NULL is allowed
+ *
+ * Context: Any thread.
+ */
+WEIR_API void weir_bpf_control_close(struct weir_bpf_control *control);
+
+/**
+ * weir_bpf_control_admin() - take a worker out of steering, or let it back
+ * @control: the control
+ * @worker: which one
+ * @state: DRAIN: it gets nothing new while another serves; ON: it does again,
+ *	with a share that grows over weir_cfg.ramp_ns
+ *
+ * Context: Any thread; one at a time for one control. Waits for other operators.
+ * Return: 0, -EINVAL for no state, -ENOENT beyond the last worker, -EINTR.
+ */
+WEIR_API int weir_bpf_control_admin(struct weir_bpf_control *control, unsigned int worker,
+				    enum weir_admin_state state);
+
+/**
+ * weir_bpf_control_weight() - give a worker another share under WEIR_POLICY_WEIGHTED
+ * @control: the control
+ * @worker: which one
+ * @weight: 1 to WEIR_WEIGHT_MAX
+ *
+ * Context: Any thread; one at a time for one control. Waits for other operators.
+ * Return: 0, -ERANGE for a bad weight, -ENOENT beyond the last worker, -EINTR.
+ */
+WEIR_API int weir_bpf_control_weight(struct weir_bpf_control *control, unsigned int worker,
+				     uint32_t weight);
+
+/**
+ * weir_bpf_control_set() - change the configuration
+ * @control: the control
+ * @changes: what to change, each member once
+ * @count: how many, 1 to WEIR_BPF_CHANGES_MAX
+ * @refused: when not NULL: the member that a refusal is about, or NULL
+ *
+ * All of them or none. Who reads meanwhile sees some of them stored and others
+ * not yet, but never what weir_cfg_check() would refuse. A service that sheds by
+ * itself overwrites shed_permille at the end of its window.
+ *
+ * Context: Any thread; one at a time for one control. Waits for other operators.
+ * Return: 0; -EINVAL for a bad count or a member that comes twice; -ENOENT for
+ * no such member; -EPERM for flags, which say what is attached; -ERANGE for a
+ * value that is out of range or does not go together with another; -EINTR.
+ */
+WEIR_API int weir_bpf_control_set(struct weir_bpf_control *control,
+				  const struct weir_bpf_change *changes, unsigned int count,
+				  const char **refused);
 
 /**
  * weir_bpf_probes() - try every kernel feature that this library uses

@@ -135,6 +135,41 @@ WEIR_API void weir_cfg_init(struct weir_cfg *cfg);
  */
 WEIR_API const char *weir_cfg_check(const struct weir_cfg *cfg, unsigned int rows);
 
+/**
+ * struct weir_cfg_member - one member of struct weir_cfg
+ * @name: as in wire.h; its end is its unit
+ * @offset: in struct weir_cfg
+ * @bytes: 4 or 8
+ * @least: smallest value that weir_cfg_check() lets pass
+ * @most: largest one
+ */
+struct weir_cfg_member {
+	const char *name;
+	uint32_t offset;
+	uint32_t bytes;
+	uint64_t least;
+	uint64_t most;
+};
+
+/**
+ * weir_cfg_members() - the members of struct weir_cfg, for who names them at run time
+ * @count: how many
+ *
+ * Context: Any thread.
+ * Return: all but the padding, in the order of the struct; valid for ever.
+ */
+WEIR_API const struct weir_cfg_member *weir_cfg_members(unsigned int *count);
+
+/**
+ * weir_cfg_get() - the value of a member
+ * @cfg: a configuration, also a live one
+ * @member: one of weir_cfg_members()
+ *
+ * Context: Any thread.
+ * Return: the value, read in one piece.
+ */
+WEIR_API uint64_t weir_cfg_get(const struct weir_cfg *cfg, const struct weir_cfg_member *member);
+
 #ifdef __cplusplus
 }
 #endif

@@ -126,6 +126,9 @@ void dir_close(struct weir_bpf *bpf);
 /* dir_stream() - read an open directory from its start, by a descriptor of its own */
 int dir_stream(int dir_fd, DIR **dirp);
 
+/* view.c: the directory of an instance of our ABI, by its descriptor, and its maker */
+int instance_dir(const char *name, struct weir_meta *meta);
+
 /* pin.c: what is in it */
 int pin_all(struct weir_bpf *bpf, const struct reason *reason);
 int pin_fd(struct weir_bpf *bpf, int fd, const char *name, const struct reason *reason);

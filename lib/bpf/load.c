@@ -94,6 +94,8 @@ static void cfg_defaults(struct weir_bpf *bpf)
 {
 	weir_cfg_init(bpf->cfg);
 	bpf->cfg->stale_ns = bpf->opts.stale_ns;
+	if (bpf->cfg->rescue_ns < bpf->cfg->stale_ns)
+		bpf->cfg->rescue_ns = bpf->cfg->stale_ns;
 	bpf->cfg->policy = bpf->opts.policy;
 	bpf->cfg->workers = bpf->opts.workers;
 }

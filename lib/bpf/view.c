@@ -18,8 +18,11 @@ enum view_map {
 	VIEW_PENDING,
 	VIEW_LISTENER,
 	VIEW_FLOW,
+	VIEW_ADMIN,
+	VIEW_HIST,
 	VIEW_RECENT,	/* from here on: absent on the steering rung */
 	VIEW_STATS,
+	VIEW_GATE,
 	VIEW_MAX,
 };
 
@@ -29,6 +32,9 @@ static const char *const view_names[] = {
 	[VIEW_PENDING]	= "weir_pending",
 	[VIEW_LISTENER]	= "weir_listener",
 	[VIEW_FLOW]	= "weir_flow",
+	[VIEW_ADMIN]	= "weir_admin",
+	[VIEW_HIST]	= "weir_hist",
+	[VIEW_GATE]	= "weir_gate",
 	[VIEW_RECENT]	= "weir_recent",
 	[VIEW_STATS]	= "weir_stats",
 };
@@ -37,6 +43,7 @@ _Static_assert(ARRAY_SIZE(view_names) == VIEW_MAX, "one name per map");
 
 struct weir_bpf_view {
 	struct weir_meta meta;
+	int dir_fd;
 	int fd[VIEW_MAX];
 	int cpus;
 };
@@ -62,13 +69,10 @@ static int view_maps(struct weir_bpf_view *view, int dir_fd)
 	return 0;
 }
 
-static int view_fill(struct weir_bpf_view *view, const char *name)
+int instance_dir(const char *name, struct weir_meta *meta)
 {
 	int root_fd, fd, err;
 
-	view->cpus = libbpf_num_possible_cpus();
-	if (view->cpus < 0)
-		return view->cpus;
 	root_fd = root_open(false, NULL);
 	if (root_fd < 0)
 		return root_fd;
@@ -76,13 +80,24 @@ static int view_fill(struct weir_bpf_view *view, const char *name)
 	close(root_fd);
 	if (fd < 0)
 		return fd;
-	err = pin_meta(fd, &view->meta);
-	if (!err && !meta_fits(&view->meta))
+	err = pin_meta(fd, meta);
+	if (!err && !meta_fits(meta))
 		err = -EPROTO;
 	if (!err)
-		err = view_maps(view, fd);
+		return fd;
 	close(fd);
 	return err;
+}
+
+static int view_fill(struct weir_bpf_view *view, const char *name)
+{
+	view->cpus = libbpf_num_possible_cpus();
+	if (view->cpus < 0)
+		return view->cpus;
+	view->dir_fd = instance_dir(name, &view->meta);
+	if (view->dir_fd < 0)
+		return view->dir_fd;
+	return view_maps(view, view->dir_fd);
 }
 
 int weir_bpf_view_open(struct weir_bpf_view **viewp, const char *name)
@@ -95,6 +110,7 @@ int weir_bpf_view_open(struct weir_bpf_view **viewp, const char *name)
 	view = calloc(1, sizeof(*view));
 	if (!view)
 		return -ENOMEM;
+	view->dir_fd = -1;
 	for (i = 0; i < VIEW_MAX; i++)
 		view->fd[i] = -1;
 	err = view_fill(view, name);
@@ -116,6 +132,8 @@ void weir_bpf_view_close(struct weir_bpf_view *view)
 		if (view->fd[i] >= 0)
 			close(view->fd[i]);
 	}
+	if (view->dir_fd >= 0)
+		close(view->dir_fd);
 	free(view);
 }
 
@@ -161,6 +179,10 @@ int weir_bpf_view_worker(struct weir_bpf_view *view, unsigned int worker,
 	err = bpf_map_lookup_elem(view->fd[VIEW_WORKER], &key, &read.row);
 	if (!err)
 		err = bpf_map_lookup_elem(view->fd[VIEW_PENDING], &key, &read.pending);
+	if (!err)
+		err = bpf_map_lookup_elem(view->fd[VIEW_ADMIN], &key, &read.admin);
+	if (!err)
+		err = bpf_map_lookup_elem(view->fd[VIEW_HIST], &key, &read.hist);
 	if (!err)
 		err = percpu_sum(view, VIEW_LISTENER, key, counters, ARRAY_SIZE(counters));
 	if (err)
@@ -243,5 +265,19 @@ int weir_bpf_view_stats(struct weir_bpf_view *view, struct weir_stats *stats)
 	if (err)
 		return err;
 	memcpy(stats, counters, sizeof(*stats));
+	return 0;
+}
+
+int weir_bpf_view_gate(struct weir_bpf_view *view, struct weir_gate *gate)
+{
+	uint64_t counters[sizeof(*gate) / sizeof(uint64_t)];
+	int err;
+
+	if (view->fd[VIEW_GATE] < 0)
+		return -ENOENT;
+	err = percpu_sum(view, VIEW_GATE, 0, counters, ARRAY_SIZE(counters));
+	if (err)
+		return err;
+	memcpy(gate, counters, sizeof(*gate));
 	return 0;
 }

@@ -3,7 +3,6 @@
  * cfg.c - the constants of the law: their defaults, and what is no value for one
  */
 #include <stddef.h>
-#include <string.h>
 
 #include "serve/service.h"
 
@@ -40,48 +39,66 @@ void weir_cfg_init(struct weir_cfg *cfg)
 	};
 }
 
+#define MEMBER(member, least, most) \
+	{ #member, offsetof(struct weir_cfg, member), sizeof(((struct weir_cfg *)0)->member), \
+	  least, most }
 /* A time: long enough to mean something, short enough to be added to a clock. */
-#define TIME(member)	{ #member, offsetof(struct weir_cfg, member), 8, 1, 1ULL << 60 }
-#define RANGE(member, least, most) \
-	{ #member, offsetof(struct weir_cfg, member), 4, least, most }
+#define TIME(member)	MEMBER(member, 1, 1ULL << 60)
+#define ANY(member)	MEMBER(member, 0, UINT32_MAX)
 
-static const struct {
-	const char *name;
-	size_t offset;
-	unsigned int bytes;
-	uint64_t least, most;
-} ranges[] = {
+/* In the order of the struct, all but its padding. */
+static const struct weir_cfg_member members[] = {
 	TIME(stale_ns),
 	TIME(rescue_ns),
 	TIME(flow_age_ns),
 	TIME(rtx_window_ns),
 	TIME(rtx_quiet_ns),
-	{ "ramp_ns", offsetof(struct weir_cfg, ramp_ns), 8, 0, 1ULL << 60 },
-	RANGE(policy, WEIR_POLICY_HASH, WEIR_POLICY_WEIGHTED),
-	RANGE(flags, 0, WEIR_CFG_PENDING),
-	RANGE(shed_permille, 0, 1000),
-	RANGE(window_us, 1000, 10000000),
-	RANGE(slow_on_us, 1, UINT32_MAX),
-	RANGE(shed_step_permille, 1, 1000),
-	RANGE(shed_fall_permille, 0, 999),
-	RANGE(shed_max_permille, 0, 1000),
-	RANGE(prefix_bits4, 0, 32),
-	RANGE(prefix_bits6, 0, 128),
-	RANGE(quic_offset, 0, 1200),
-	RANGE(quic_bytes, 0, 4),
+	MEMBER(ramp_ns, 0, 1ULL << 60),
+	MEMBER(policy, WEIR_POLICY_HASH, WEIR_POLICY_WEIGHTED),
+	MEMBER(workers, 1, WEIR_WORKERS_MAX),
+	ANY(scan_max),
+	MEMBER(flags, 0, WEIR_CFG_PENDING),
+	MEMBER(shed_permille, 0, 1000),
+	ANY(observers),
+	ANY(flow_period_us),
+	ANY(rtt_on_permille),
+	ANY(rtt_off_permille),
+	ANY(rtt_floor_us),
+	ANY(rtx_burst),
+	ANY(sendq_high_bytes),
+	ANY(sendq_low_bytes),
+	ANY(recvq_high_bytes),
+	ANY(recvq_low_bytes),
+	MEMBER(window_us, 1000, 10000000),
+	MEMBER(slow_on_us, 1, UINT32_MAX),
+	ANY(slow_off_us),
+	ANY(shed_wait_us),
+	MEMBER(shed_step_permille, 1, 1000),
+	MEMBER(shed_fall_permille, 0, 999),
+	MEMBER(shed_max_permille, 0, 1000),
+	ANY(prefix_rate),
+	ANY(prefix_burst),
+	MEMBER(prefix_bits4, 0, 32),
+	MEMBER(prefix_bits6, 0, 128),
+	MEMBER(quic_offset, 0, 1200),
+	MEMBER(quic_bytes, 0, 4),
+	ANY(pace_bytes),
+	ANY(clamp_bytes),
 };
 
-static uint64_t value_of(const struct weir_cfg *cfg, size_t offset, unsigned int bytes)
+const struct weir_cfg_member *weir_cfg_members(unsigned int *count)
 {
-	uint64_t wide = 0;
-	uint32_t half = 0;
+	*count = ARRAY_SIZE(members);
+	return members;
+}
 
-	if (bytes == sizeof(wide)) {
-		memcpy(&wide, (const char *)cfg + offset, sizeof(wide));
-		return wide;
-	}
-	memcpy(&half, (const char *)cfg + offset, sizeof(half));
-	return half;
+uint64_t weir_cfg_get(const struct weir_cfg *cfg, const struct weir_cfg_member *member)
+{
+	const void *at = (const char *)cfg + member->offset;
+
+	if (member->bytes == sizeof(uint64_t))
+		return __atomic_load_n((const uint64_t *)at, __ATOMIC_RELAXED);
+	return __atomic_load_n((const uint32_t *)at, __ATOMIC_RELAXED);
 }
 
 const char *weir_cfg_check(const struct weir_cfg *cfg, unsigned int rows)
@@ -89,12 +106,12 @@ const char *weir_cfg_check(const struct weir_cfg *cfg, unsigned int rows)
 	uint64_t value;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
-		value = value_of(cfg, ranges[i].offset, ranges[i].bytes);
-		if (value < ranges[i].least || value > ranges[i].most)
-			return ranges[i].name;
+	for (i = 0; i < ARRAY_SIZE(members); i++) {
+		value = weir_cfg_get(cfg, &members[i]);
+		if (value < members[i].least || value > members[i].most)
+			return members[i].name;
 	}
-	if (!cfg->workers || cfg->workers > rows)
+	if (cfg->workers > rows)
 		return "workers";
 	if (cfg->rescue_ns < cfg->stale_ns)
 		return "rescue_ns";

@@ -7,7 +7,7 @@ _weir() {
 	local verb=${COMP_WORDS[1]-} words=''
 
 	if ((COMP_CWORD == 1)); then
-		words='serve bench show clean doctor demo version help --help --version'
+		words='serve bench show steer clean doctor demo version help --help --version'
 	else
 		case $prev in
 		--policy) words='hash least p2c' ;;
@@ -34,6 +34,8 @@ _weir_words() {
 			'--server-cpu --spectrum --json --pretty --verbose --help' ;;
 	show)
 		echo 'workers flows events instances --instance --watch --json --pretty --help' ;;
+	steer)
+		_weir_steer ;;
 	clean)
 		echo "$(_weir_instances) --help" ;;
 	doctor)
@@ -43,7 +45,24 @@ _weir_words() {
 	version)
 		echo '--verbose --json --pretty --help' ;;
 	help)
-		echo 'serve bench show clean doctor demo version' ;;
+		echo 'serve bench show steer clean doctor demo version' ;;
+	esac
+}
+
+# weir steer VERB INSTANCE [WORKER | MEMBER | POLICY]
+_weir_steer() {
+	case $COMP_CWORD in
+	2) echo 'policy weight drain resume get set --json --pretty --help' ;;
+	3) _weir_instances ;;
+	*)
+		case ${COMP_WORDS[2]} in
+		policy) echo 'hash cpu least p2c weighted' ;;
+		weight | drain | resume)
+			((COMP_CWORD > 4)) || weir show workers -i "${COMP_WORDS[3]}" 2>/dev/null |
+				awk 'NR > 1 { print $1 }' ;;
+		get | set) weir steer get "${COMP_WORDS[3]}" 2>/dev/null | awk '{ print $1 }' ;;
+		esac
+		echo '--json --pretty --help' ;;
 	esac
 }
 
