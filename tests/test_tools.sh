@@ -102,7 +102,7 @@ tests_of_words() {
 	each_help
 	is "every command has a help with examples"
 
-	fails 2 "--workers: '65'" serve echo --workers 65 &&
+	fails 2 "--workers: '257'" serve echo --workers 257 &&
 		fails 2 "--workers: '0'" serve echo --workers=0 &&
 		fails 2 "--workers: 'two'" serve echo --workers two &&
 		fails 2 "--workers: needs a value" serve echo --workers &&
@@ -164,7 +164,7 @@ tests_of_words() {
 	if command -v bash > /dev/null; then
 		bash -c '. "$1"; COMP_WORDS=(weir se) COMP_CWORD=1; _weir; [ "${COMPREPLY[*]}" = serve ] &&
 			{ COMP_WORDS=(weir show --j) COMP_CWORD=2; _weir; [ "${COMPREPLY[*]}" = --json ]; } &&
-			{ COMP_WORDS=(weir serve --policy "") COMP_CWORD=3; _weir; [ "${COMPREPLY[*]}" = "hash least p2c" ]; } &&
+			{ COMP_WORDS=(weir serve --policy "") COMP_CWORD=3; _weir; [ "${COMPREPLY[*]}" = "hash cpu least p2c weighted" ]; } &&
 			{ COMPREPLY=() COMP_WORDS=(weir bench --server-cpu "") COMP_CWORD=3; _weir; [ ${#COMPREPLY[@]} = 0 ]; }' \
 			bash "$srctree/scripts/completion/weir.bash" >> "$tmp/log" 2>&1
 		is "completion completes commands, options and values"

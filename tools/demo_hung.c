@@ -214,7 +214,7 @@ static int judge(struct demo *demo, const struct hung *hung, unsigned int count)
 
 int demo_hung(struct demo *demo)
 {
-	static const unsigned int policies[] = { STEER_HASH, STEER_P2C };
+	static const unsigned int policies[] = { WEIR_POLICY_HASH, WEIR_POLICY_P2C };
 	struct hung *hung = calloc(ARRAY_SIZE(policies), sizeof(*hung));
 	unsigned int count = 0;
 	struct steer steer;

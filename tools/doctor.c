@@ -178,7 +178,7 @@ static void try_instance(struct report *report)
 	char name[WEIR_NAME_BYTES];
 	struct steer_opts opts = {
 		.instance = name,
-		.policy = STEER_P2C,
+		.policy = WEIR_POLICY_P2C,
 		.workers = 1,
 		.quiet = true,
 	};

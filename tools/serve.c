@@ -13,9 +13,7 @@
 #include "privilege.h"
 #include "serve.h"
 
-/* Places in STEER_POLICIES. */
-enum { POLICY_P2C = 2, POLICY_NOT_SAID = UINT_MAX };
-
+#define POLICY_NOT_SAID	UINT_MAX
 #define STOP_NS		(5 * NS_PER_SEC)
 #define BACKEND_ANY	2	/* place after the last of BACKENDS */
 #define BACKENDS	"uring|epoll"
@@ -39,7 +37,7 @@ struct serve {
 
 static const struct opt serve_opts[] = {
 	{ "workers", 'w', OPT_COUNT, .offset = AT(workers), .value = "N", .min = 1,
-	  .max = WEIR_WORKERS_MAX, .help = "threads, 1 to 64; default 1" },
+	  .max = WEIR_WORKERS_MAX, .help = "threads, 1 to 256; default 1" },
 	{ "addr", 'a', OPT_TEXT, .offset = AT(addr), .value = "ADDR",
 	  .help = "numeric address, or * for any; default 127.0.0.1" },
 	{ "port", 0, OPT_COUNT, .offset = AT(port), .value = "PORT", .max = 65535,
@@ -142,7 +140,7 @@ static int check(struct serve *serve, int operands, char **argv)
 		return usage_error(&cmd_serve, "--acceptor: clients go to the worker with the "
 				   "fewest; --policy and --instance are for listeners");
 	if (serve->policy == POLICY_NOT_SAID)
-		serve->policy = POLICY_P2C;
+		serve->policy = WEIR_POLICY_P2C;
 	if (read_addr(serve))
 		return usage_error(&cmd_serve, "--addr: '%s' is not a numeric address",
 				   serve->addr);

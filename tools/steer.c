@@ -5,16 +5,8 @@
 #include <string.h>
 
 #include "common.h"
+#include "show.h"
 #include "steer.h"
-
-static const struct {
-	enum weir_policy policy;
-	const char *name;
-} policies[] = {		/* in the order of STEER_POLICIES */
-	{ WEIR_POLICY_HASH, "hash" },
-	{ WEIR_POLICY_LEAST, "least" },
-	{ WEIR_POLICY_P2C, "p2c" },
-};
 
 bool steer_name_ok(const char *name)
 {
@@ -43,7 +35,7 @@ const char *steer_rung_name(unsigned int rung)
 
 static int open_hash(struct steer *steer, const struct steer_opts *opts)
 {
-	steer->policy = "hash";
+	steer->policy = show_policy(WEIR_POLICY_HASH);
 	steer->rung = WEIR_RUNG_NONE;
 	return weir_steering_reuseport(&steer->steering, opts->workers);
 }
@@ -77,7 +69,7 @@ int steer_open(struct steer *steer, const struct steer_opts *opts)
 		.log = opts->quiet ? NULL : &log,
 		.reason = steer->reason,
 		.reason_bytes = sizeof(steer->reason),
-		.policy = policies[opts->policy].policy,
+		.policy = opts->policy,
 		.workers = opts->workers,
 	};
 	int err;
@@ -96,7 +88,7 @@ int steer_open(struct steer *steer, const struct steer_opts *opts)
 	err = weir_bpf_open(&steer->bpf, &bpf);
 	if (!err) {
 		steer->steering = weir_bpf_steering(steer->bpf);
-		steer->policy = policies[opts->policy].name;
+		steer->policy = show_policy(opts->policy);
 		read_status(steer);
 		return 0;
 	}

@@ -12,13 +12,11 @@
 #include <weir/bpf.h>
 #include <weir/steering.h>
 
-#define STEER_POLICIES	"hash|least|p2c"
-#define STEER_HASH	0	/* places in it */
-#define STEER_P2C	2
+#define STEER_POLICIES	"hash|cpu|least|p2c|weighted"	/* as enum weir_policy */
 
 struct steer_opts {
 	const char *instance;
-	unsigned int policy;	/* place in STEER_POLICIES */
+	unsigned int policy;	/* enum weir_policy */
 	unsigned int workers;
 	bool no_bpf;		/* do not even try */
 	bool quiet;		/* no warnings in the log: the caller reports */

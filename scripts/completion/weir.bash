@@ -10,7 +10,7 @@ _weir() {
 		words='serve bench show steer clean doctor demo version help --help --version'
 	else
 		case $prev in
-		--policy) words='hash least p2c' ;;
+		--policy) words='hash cpu least p2c weighted' ;;
 		--backend) words='uring epoll' ;;
 		--for) words='serve show' ;;
 		-i | --instance) words=$(_weir_instances) ;;
