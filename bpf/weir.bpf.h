@@ -15,6 +15,8 @@
 #include <bpf/bpf_helpers.h>
 #include <weir/wire.h>
 
+#include "meta.bpf.h"
+
 /*
  * A key on the stack has a slot of its own: without CAP_PERFMON the verifier of
  * 6.1 refuses two values of four bytes in one.

@@ -114,6 +114,7 @@ int weir_bpf_open(struct weir_bpf **bpfp, const struct weir_bpf_opts *opts)
 	if (err)
 		goto unload_event;
 	flow_load(bpf);
+	iter_load(bpf);
 	err = pin_all(bpf, &reason);
 	if (err)
 		goto unload_flow;
@@ -121,6 +122,7 @@ int weir_bpf_open(struct weir_bpf **bpfp, const struct weir_bpf_opts *opts)
 	return 0;
 
 unload_flow:
+	iter_unload(bpf);
 	flow_unload(bpf);
 unload_event:
 	event_unload(bpf);
@@ -135,6 +137,7 @@ void weir_bpf_close(struct weir_bpf *bpf)
 {
 	if (!bpf)
 		return;
+	iter_unload(bpf);
 	flow_unload(bpf);
 	event_unload(bpf);
 	dir_close(bpf);

@@ -22,6 +22,7 @@ struct tcp_info;
 struct steer_bpf;
 struct event_bpf;
 struct flow_bpf;
+struct iter_bpf;
 struct bpf_map;
 
 /* Where a failure says why, in one line. */
@@ -66,6 +67,7 @@ struct weir_bpf {
 
 	struct steer_bpf *steer;
 	struct event_bpf *event;
+	struct iter_bpf *iter;		/* NULL: no table for cat */
 	struct flow_bpf *flow;	/* NULL below WEIR_RUNG_FLOW */
 	enum weir_rung rung;
 	char why[WEIR_BPF_WHY_BYTES];
@@ -155,6 +157,11 @@ int event_raise(struct weir_bpf *bpf, const struct weir_event *event);
 /* telemetry.c: the flow programs and their cgroup; falls to lower rungs */
 void flow_load(struct weir_bpf *bpf);
 void flow_unload(struct weir_bpf *bpf);
+
+/* iter.c: the table of flows for cat */
+void iter_load(struct weir_bpf *bpf);
+void iter_unload(struct weir_bpf *bpf);
+int iter_pin(struct weir_bpf *bpf, const struct reason *reason);
 
 /* ring.c */
 int ring_open(struct ring *ring, const char *name, uint32_t size);

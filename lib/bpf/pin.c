@@ -203,5 +203,7 @@ int pin_all(struct weir_bpf *bpf, const struct reason *reason)
 		err = pin_object(bpf, bpf->event->obj, reason);
 	if (!err && bpf->flow)
 		err = pin_flow(bpf, reason);
+	if (!err)
+		err = iter_pin(bpf, reason);
 	return err;
 }
