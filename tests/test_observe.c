@@ -124,4 +124,180 @@ TEST_F(bpf, full_ring_of_a_worker_is_counted)
 	EXPECT_EQ(2001, got[0].seq);
 }
 
+/* observers */
+
+static int raise_many(const struct service *s, unsigned int count)
+{
+	struct weir_event event = slow(0, WEIR_EDGE_ON);
+	int err = 0;
+
+	event.cookie = 1;
+	while (!err && count--)
+		err = s->st->ops->raise(s->st, &event);
+	return err;
+}
+
+static uint32_t observers(const struct service *s)
+{
+	return weir_bpf_cfg(s->bpf)->observers;
+}
+
+/* Take all; the seq of the last, or 0. */
+static uint32_t take_all(struct weir_bpf_observer *observer, unsigned int *count)
+{
+	struct weir_event events[16];
+	unsigned int n;
+	uint32_t seq = 0;
+
+	*count = 0;
+	do {
+		n = weir_bpf_observe_take(observer, events, 16);
+		*count += n;
+		if (n)
+			seq = events[n - 1].seq;
+	} while (n == 16);
+	return seq;
+}
+
+TEST_F(bpf, observers_see_all_each_at_its_pace)
+{
+	struct weir_bpf_observer *one, *two;
+	struct pollfd pfd = { .events = POLLIN };
+	unsigned int count;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	ASSERT_EQ(0, raise_many(&self->s, 3));
+	EXPECT_EQ(0, observers(&self->s));
+	ASSERT_EQ(0, weir_bpf_observe_open(&one, self->s.name));
+	ASSERT_EQ(0, weir_bpf_observe_open(&two, self->s.name));
+	EXPECT_EQ(1, observers(&self->s));
+	pfd.fd = weir_bpf_observe_fd(one);
+	EXPECT_EQ(0, poll(&pfd, 1, 0));
+	ASSERT_EQ(0, raise_many(&self->s, 100));
+	EXPECT_EQ(1, poll(&pfd, 1, 0));
+	EXPECT_EQ(103, take_all(one, &count));
+	EXPECT_EQ(100, count);
+	EXPECT_EQ(0, poll(&pfd, 1, 0));
+	ASSERT_EQ(0, raise_many(&self->s, 7));
+	EXPECT_EQ(110, take_all(one, &count));
+	EXPECT_EQ(7, count);
+	EXPECT_EQ(110, take_all(two, &count));
+	EXPECT_EQ(107, count);
+	EXPECT_EQ(0, weir_bpf_observe_lost(one));
+	EXPECT_EQ(0, weir_bpf_observe_lost(two));
+	weir_bpf_observe_close(one);
+	EXPECT_EQ(1, observers(&self->s));
+	ASSERT_EQ(0, raise_many(&self->s, 1));
+	EXPECT_EQ(111, take_all(two, &count));
+	weir_bpf_observe_close(two);
+	EXPECT_EQ(0, observers(&self->s));
+}
+
+/* The ring has room for 1170 of them. */
+TEST_F(bpf, slow_observer_loses_and_counts_and_holds_up_nobody)
+{
+	struct weir_bpf_observer *quick, *slow;
+	unsigned int i, count, taken = 0;
+	struct weir_stats stats;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	ASSERT_EQ(0, weir_bpf_observe_open(&quick, self->s.name));
+	ASSERT_EQ(0, weir_bpf_observe_open(&slow, self->s.name));
+	for (i = 0; i < 50; i++) {
+		ASSERT_EQ(0, raise_many(&self->s, 100));
+		EXPECT_EQ(100 * (i + 1), take_all(quick, &count));
+		taken += count;
+	}
+	EXPECT_EQ(5000, taken);
+	EXPECT_EQ(0, weir_bpf_observe_lost(quick));
+	ASSERT_EQ(0, stats_read(&self->s, &stats));
+	EXPECT_EQ(0, stats.observe_dropped);
+	ASSERT_EQ(0, raise_many(&self->s, 10));
+	EXPECT_EQ(5010, take_all(slow, &count));
+	EXPECT_LE(10, count);
+	EXPECT_GT(1200, count);
+	EXPECT_EQ(5010 - count, weir_bpf_observe_lost(slow));
+	weir_bpf_observe_close(quick);
+	weir_bpf_observe_close(slow);
+}
+
+TEST_F(bpf, full_observers_ring_is_counted)
+{
+	struct weir_bpf_observer *observer;
+	struct weir_stats stats;
+	unsigned int count;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	ASSERT_EQ(0, weir_bpf_observe_open(&observer, self->s.name));
+	ASSERT_EQ(0, raise_many(&self->s, 3000));
+	ASSERT_EQ(0, stats_read(&self->s, &stats));
+	EXPECT_LT(0, stats.observe_dropped);
+	take_all(observer, &count);
+	EXPECT_EQ(3000, count + stats.observe_dropped);
+	ASSERT_EQ(0, raise_many(&self->s, 1));
+	EXPECT_EQ(3001, take_all(observer, &count));
+	EXPECT_EQ(stats.observe_dropped, weir_bpf_observe_lost(observer));
+	weir_bpf_observe_close(observer);
+}
+
+TEST_F(bpf, dead_observer_is_noticed)
+{
+	struct weir_bpf_observer *observer;
+	int ready[2], status;
+	char byte;
+	pid_t pid;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	ASSERT_EQ(0, pipe(ready));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		if (weir_bpf_observe_open(&observer, self->s.name) ||
+		    write(ready[1], "", 1) != 1)
+			_exit(1);
+		pause();
+	}
+	ASSERT_EQ(1, read(ready[0], &byte, 1));
+	self->s.st->ops->tick(self->s.st, now_ns());
+	EXPECT_EQ(1, observers(&self->s));
+	kill(pid, SIGKILL);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	EXPECT_EQ(1, observers(&self->s));
+	self->s.st->ops->tick(self->s.st, now_ns());
+	EXPECT_EQ(0, observers(&self->s));
+}
+
+/* A dead one left the ring full: the next begins with what comes. */
+TEST_F(bpf, next_observer_begins_anew)
+{
+	struct weir_bpf_observer *observer;
+	unsigned int count;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	weir_bpf_cfg(self->s.bpf)->observers = 1;
+	ASSERT_EQ(0, raise_many(&self->s, 3000));
+	ASSERT_EQ(0, weir_bpf_observe_open(&observer, self->s.name));
+	ASSERT_EQ(0, raise_many(&self->s, 5));
+	EXPECT_EQ(3005, take_all(observer, &count));
+	EXPECT_EQ(5, count);
+	EXPECT_EQ(0, weir_bpf_observe_lost(observer));
+	weir_bpf_observe_close(observer);
+}
+
+TEST_F(bpf, observing_is_refused)
+{
+	struct weir_bpf_observer *observer;
+
+	EXPECT_EQ(-EINVAL, weir_bpf_observe_open(&observer, "a/b"));
+	EXPECT_EQ(-EINVAL, weir_bpf_observe_open(&observer, NULL));
+	EXPECT_EQ(-ENOENT, weir_bpf_observe_open(&observer, "test-no-such"));
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	ASSERT_EQ(0, setgroups(0, NULL));
+	ASSERT_EQ(0, setresuid(-1, 65534, 0));
+	EXPECT_EQ(-EACCES, weir_bpf_observe_open(&observer, self->s.name));
+	EXPECT_EQ(0, setresuid(-1, 0, 0));
+	EXPECT_EQ(0, observers(&self->s));
+}
+
 TEST_HARNESS_MAIN

@@ -120,3 +120,28 @@ int weir_bpf_probes(int (*fn)(void *ctx, const struct weir_bpf_probe *probe), vo
 
 	return fn(ctx, &probe);
 }
+
+int weir_bpf_observe_open(struct weir_bpf_observer **observerp, const char *name)
+{
+	return -EOPNOTSUPP;
+}
+
+void weir_bpf_observe_close(struct weir_bpf_observer *observer)
+{
+}
+
+int weir_bpf_observe_fd(const struct weir_bpf_observer *observer)
+{
+	return -EOPNOTSUPP;
+}
+
+unsigned int weir_bpf_observe_take(struct weir_bpf_observer *observer, struct weir_event *out,
+				   unsigned int max)
+{
+	return 0;
+}
+
+uint64_t weir_bpf_observe_lost(const struct weir_bpf_observer *observer)
+{
+	return 0;
+}

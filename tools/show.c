@@ -11,7 +11,7 @@
 struct show {
 	const char *instance;
 	uint64_t watch;
-	bool json, pretty;
+	bool follow, json, pretty;
 	/* from here on: not options */
 	const struct show_noun *noun;	/* NULL: instances */
 	char name[WEIR_NAME_BYTES];
@@ -25,8 +25,10 @@ static const struct opt show_opts[] = {
 	{ "watch", 'w', OPT_TIME, .offset = AT(watch), .value = "SECONDS", .optional = true,
 	  .bare = NS_PER_SEC, .min = 50 * NS_PER_MS, .max = 3600 * NS_PER_SEC,
 	  .help = "again and again; default each second" },
+	{ "follow", 'f', OPT_FLAG, .offset = AT(follow),
+	  .help = "events: as they are raised, until interrupted" },
 	{ "json", 'j', OPT_FLAG, .offset = AT(json),
-	  .help = "as JSON; with --watch one document to a line" },
+	  .help = "as JSON; with --watch and --follow one document to a line" },
 	{ "pretty", 'p', OPT_FLAG, .offset = AT(pretty), .help = "as indented JSON" },
 	OPT_END
 };
@@ -207,10 +209,15 @@ static int show_run(const struct command *cmd, int argc, char **argv)
 			show.noun = nouns[i];
 	if (!show.noun && strcmp(argv[0], "instances"))
 		return usage_error(cmd, "%s: is not workers, flows, events or instances", argv[0]);
+	if (show.follow && (show.noun != &show_events || show.watch || show.pretty))
+		return usage_error(cmd, "--follow: for events, without --watch and --pretty");
 	err = show.noun ? pick(cmd, &show) : 0;
 	if (err)
 		return err;
-	err = show.watch ? watch(&show) : show_once(&show);
+	if (show.follow)
+		err = show_follow(show.name, show.json);
+	else
+		err = show.watch ? watch(&show) : show_once(&show);
 	return err ? read_failed(show.name[0] ? show.name : "?", err) : WEIR_EXIT_OK;
 }
 
@@ -225,6 +232,7 @@ const struct command cmd_show = {
 	.examples =
 "  weir show instances\n"
 "  weir show workers --watch 0.5\n"
+"  weir show events --follow\n"
 "  weir show flows --instance weir -j | python3 -m json.tool",
 	.opts = show_opts,
 	.run = show_run,

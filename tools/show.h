@@ -2,6 +2,7 @@
 #ifndef WEIR_TOOLS_SHOW_H
 #define WEIR_TOOLS_SHOW_H
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <weir/bpf.h>
 
@@ -18,6 +19,15 @@ extern const struct show_noun show_workers, show_flows, show_events;
 
 /* show_table() - one table of an instance on @out. Return: 0 or -errno. */
 int show_table(const struct show_noun *noun, const char *instance, FILE *out);
+
+/* show_event_json() - one event as an object */
+void show_event_json(struct json *j, const struct weir_event *event);
+
+/*
+ * show_follow() - events of an instance on stdout as they are raised, a line each,
+ * until a signal comes. What was missed is said on stderr. Return: 0 or -errno.
+ */
+int show_follow(const char *instance, bool json);
 
 /* Names of the enums in <weir/wire.h>, as bpftool has them without prefix. */
 const char *show_state(unsigned int state);		/* enum weir_worker_state */

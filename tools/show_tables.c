@@ -259,6 +259,20 @@ static int events_table(struct weir_bpf_view *view, FILE *out)
 	return 0;
 }
 
+void show_event_json(struct json *j, const struct weir_event *event)
+{
+	json_object(j, NULL);
+	json_u64(j, "ns", event->ns);
+	json_u64(j, "seq", event->seq);
+	json_u64(j, "worker", event->worker);
+	json_string(j, "kind", show_kind(event->kind));
+	json_string(j, "edge", show_edge(event->edge));
+	json_u64(j, "value", event->value);
+	json_u64(j, "limit", event->limit);
+	json_u64(j, "cookie", event->cookie);
+	json_end_object(j);
+}
+
 static int events_json(struct weir_bpf_view *view, struct json *j)
 {
 	struct weir_event *events;
@@ -267,18 +281,8 @@ static int events_json(struct weir_bpf_view *view, struct json *j)
 	count = events_read(view, &events);
 	if (count < 0)
 		return count;
-	for (i = 0; i < count; i++) {
-		json_object(j, NULL);
-		json_u64(j, "ns", events[i].ns);
-		json_u64(j, "seq", events[i].seq);
-		json_u64(j, "worker", events[i].worker);
-		json_string(j, "kind", show_kind(events[i].kind));
-		json_string(j, "edge", show_edge(events[i].edge));
-		json_u64(j, "value", events[i].value);
-		json_u64(j, "limit", events[i].limit);
-		json_u64(j, "cookie", events[i].cookie);
-		json_end_object(j);
-	}
+	for (i = 0; i < count; i++)
+		show_event_json(j, &events[i]);
 	free(events);
 	return 0;
 }

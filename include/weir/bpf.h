@@ -28,6 +28,7 @@ extern "C" {
 struct weir_bpf;
 struct weir_bpf_view;
 struct weir_bpf_control;
+struct weir_bpf_observer;
 
 #define WEIR_BPF_PATH_BYTES	256
 #define WEIR_BPF_WHY_BYTES	256
@@ -411,6 +412,70 @@ WEIR_API int weir_bpf_control_weight(struct weir_bpf_control *control, unsigned 
 WEIR_API int weir_bpf_control_set(struct weir_bpf_control *control,
 				  const struct weir_bpf_change *changes, unsigned int count,
 				  const char **refused);
+
+/**
+ * weir_bpf_observe_open() - see the events of an instance as they are raised
+ * @observerp: where the observer goes
+ * @name: the instance
+ *
+ * Begins with the next event. Any number may observe, each at its own pace: one
+ * who is slower than the ring is long loses events, and holds up neither the
+ * kernel nor the others. The kernel writes for observers only while there is one;
+ * one that dies is noticed by the service within a second.
+ *
+ * Context: Any thread.
+ * Return: 0; -EINVAL for a bad name; -ENODEV when no bpffs is mounted; -EXDEV
+ * when a directory on the way is not safe; -ENOENT for no such instance; -EACCES:
+ * an observer must be allowed to write the pins, since it says there that it is
+ * here; -EPROTO when it has another ABI; -ENOMEM.
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_bpf_observe_open(struct weir_bpf_observer **observerp, const char *name);
+
+/**
+ * weir_bpf_observe_close() - stop observing
+ * @observer: the observer; NULL is allowed
+ *
+ * Context: The observer's thread.
+ */
+WEIR_API void weir_bpf_observe_close(struct weir_bpf_observer *observer);
+
+/**
+ * weir_bpf_observe_fd() - what to poll
+ * @observer: the observer
+ *
+ * Readable when events came. Where others observe too, one of them may take the
+ * readiness away before this one has seen it: look again after 100 ms at most.
+ *
+ * Context: Any thread.
+ * Return: a descriptor that stays the observer's.
+ */
+WEIR_API int weir_bpf_observe_fd(const struct weir_bpf_observer *observer);
+
+/**
+ * weir_bpf_observe_take() - take events
+ * @observer: the observer
+ * @out: where they go, in the order of the ring, which with several processors may
+ *	differ a little from that of their seq
+ * @max: how many fit
+ *
+ * Context: The observer's thread. Does not wait.
+ * Return: the count; less than @max: there were no more.
+ */
+WEIR_API unsigned int weir_bpf_observe_take(struct weir_bpf_observer *observer,
+					    struct weir_event *out, unsigned int max);
+
+/**
+ * weir_bpf_observe_lost() - how many events it missed
+ * @observer: the observer
+ *
+ * Events raised since it began and before the last one it took, which it did not
+ * get: the ring was full, or it was too slow.
+ *
+ * Context: The observer's thread.
+ * Return: the count.
+ */
+WEIR_API uint64_t weir_bpf_observe_lost(const struct weir_bpf_observer *observer);
 
 /**
  * weir_bpf_probes() - try every kernel feature that this library uses

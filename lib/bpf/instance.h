@@ -166,7 +166,15 @@ int iter_pin(struct weir_bpf *bpf, const struct reason *reason);
 /* ring.c */
 int ring_open(struct ring *ring, const char *name, uint32_t size);
 void ring_close(struct ring *ring);
+int ring_map(struct ring *ring, int fd, uint32_t size);	/* takes @fd when it succeeds */
 unsigned int ring_take(struct ring *ring, struct weir_event *out, unsigned int max);
+/* For one of several readers: its position, where to begin, and what is there. */
+uint64_t ring_end(struct ring *ring);
+unsigned int ring_follow(struct ring *ring, uint64_t *pos, struct weir_event *out,
+			 unsigned int max);
+
+/* observe.c: say in the configuration whether anybody observes */
+void observers_look(struct weir_cfg *cfg, int dir_fd);
 
 /* steering.c */
 extern const struct weir_steering_ops bpf_steering_ops;

@@ -176,6 +176,7 @@ static void bpf_tick(struct weir_steering *st, uint64_t now_ns)
 	struct weir_bpf *bpf = to_bpf(st);
 
 	pending_tick(bpf);
+	observers_look(bpf->cfg, bpf->lock_fd);
 	if (bpf->flow)
 		sweep_tick(bpf, now_ns);
 }

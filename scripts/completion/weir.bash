@@ -33,7 +33,7 @@ _weir_words() {
 			'--requests --sources --seed --cpu --addr --port --serve --sqpoll --napi' \
 			'--server-cpu --spectrum --json --pretty --verbose --help' ;;
 	show)
-		echo 'workers flows events instances --instance --watch --json --pretty --help' ;;
+		echo 'workers flows events instances --instance --watch --follow --json --pretty --help' ;;
 	steer)
 		_weir_steer ;;
 	clean)
