@@ -49,6 +49,7 @@ struct service {
 	unsigned int workers;
 	int family;
 	uint16_t port;
+	uint32_t vips_max;		/* to be set before it is opened */
 };
 
 /* The process that runs the tests: it is left when one of them is killed. */
@@ -173,6 +174,7 @@ static inline int service_open(struct service *s, const char *suffix, unsigned i
 	struct weir_bpf_opts opts = {
 		.sz = sizeof(opts), .name = s->name, .policy = policy, .workers = workers,
 		.stale_ns = stale_ns, .reason = s->reason, .reason_bytes = sizeof(s->reason),
+		.vips_max = s->vips_max,
 	};
 	unsigned int i;
 	int err;

@@ -150,6 +150,15 @@ static int fake_rescue(struct weir_steering *st, unsigned int worker)
 	return 0;
 }
 
+static int fake_spare(struct weir_steering *st)
+{
+	return -EOPNOTSUPP;
+}
+
+static void fake_moved(struct weir_steering *st, unsigned int worker, uint64_t cookie, int fd)
+{
+}
+
 static void fake_close(struct weir_steering *st)
 {
 	to_fake(st)->closes++;
@@ -173,6 +182,8 @@ static const struct weir_steering_ops fake_ops = {
 	.hist		= fake_hist,
 	.waiting	= fake_waiting,
 	.rescue		= fake_rescue,
+	.spare		= fake_spare,
+	.moved		= fake_moved,
 	.close		= fake_close,
 };
 

@@ -49,6 +49,9 @@ struct weir_bpf_observer;
  * @flags: WEIR_BPF_NO_FLOWS
  * @gid: group that may read the pins, when WEIR_BPF_GROUP is in @flags
  * @stale_ns: age at which a worker counts as hung; default WEIR_STALE_NS
+ * @vips_max: networks that the service may answer on without a socket for each,
+ *	see <weir/vip.h>; 0: none, and no sk_lookup program
+ * @pad: zero
  *
  * Everything else is in struct weir_cfg, see weir_bpf_cfg().
  */
@@ -65,6 +68,8 @@ struct weir_bpf_opts {
 	uint32_t flags;
 	uint32_t gid;
 	uint64_t stale_ns;
+	uint32_t vips_max;
+	uint32_t pad;
 };
 
 /* Bits of weir_bpf_opts.flags: steering alone; pins readable by gid. */

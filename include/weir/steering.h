@@ -67,9 +67,14 @@ struct weir_steering;
  *	its listeners to the caller, what it had taken is forgotten. Any thread.
  *	Returns how many connections waited, or -errno; -EOPNOTSUPP where a queue
  *	cannot be moved.
+ * @spare: a listener of the group that stands for it and that nobody else accepts
+ *	on, which stays the steering's; -EOPNOTSUPP when there is none. After @seal;
+ *	any worker thread. One worker accepts there too: as a rule nothing comes
+ * @moved: @worker has the connection @cookie now, which another one gave it; @fd
+ *	is its descriptor for the length of the call. Any worker thread.
  * @close: the service is gone: detach, unpin, free. Called last.
  *
- * Every slot must be set. Errors of @accepted, @closed and @tick are counted
+ * Every slot must be set. Errors of @accepted, @closed, @moved and @tick are counted
  * by the implementation and never reach the service.
  */
 struct weir_steering_ops {
@@ -92,6 +97,8 @@ struct weir_steering_ops {
 	struct weir_hist *(*hist)(struct weir_steering *st, unsigned int worker);
 	int (*waiting)(struct weir_steering *st, unsigned int worker, uint64_t *since_ns);
 	int (*rescue)(struct weir_steering *st, unsigned int worker);
+	int (*spare)(struct weir_steering *st);
+	void (*moved)(struct weir_steering *st, unsigned int worker, uint64_t cookie, int fd);
 	void (*close)(struct weir_steering *st);
 };
 

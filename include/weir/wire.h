@@ -425,4 +425,64 @@ struct weir_stats {
 
 WEIR_ASSERT_SIZE(struct weir_stats, 64);
 
+/* Transport protocols, as IP numbers them. */
+enum weir_proto {
+	WEIR_PROTO_NONE = 0,
+	WEIR_PROTO_TCP = 6,
+	WEIR_PROTO_UDP = 17,
+};
+
+/*
+ * Key of map weir_vip, an LPM trie: a network whose addresses the service answers
+ * on, whether or not a socket is bound to them.
+ */
+struct weir_vip_key {
+	__u32 bits;		/* 32, of the family, and the length of the prefix */
+	enum weir_family family;
+	__u32 ip[4];		/* network order; IPv4 in [0]; the host's bits zero */
+};
+
+WEIR_ASSERT_SIZE(struct weir_vip_key, 24);
+
+#define WEIR_VIP_RANGES	16	/* that meet at one address */
+
+struct weir_vip_range {
+	enum weir_proto proto;
+	__u16 first;		/* host order */
+	__u16 last;
+};
+
+WEIR_ASSERT_SIZE(struct weir_vip_range, 8);
+
+/*
+ * The ports there. The trie answers with the longest prefix alone, so each entry
+ * repeats what the wider networks around it say.
+ */
+struct weir_vip {
+	__u32 count;
+	__u32 own;		/* the first of them; what follows is of wider networks */
+	struct weir_vip_range range[WEIR_VIP_RANGES];
+};
+
+WEIR_ASSERT_SIZE(struct weir_vip, 136);
+
+/* Counters of sk_lookup on one CPU (map weir_vip_stats, one entry). */
+struct weir_vip_stats {
+	__u64 assigned;		/* given to the service */
+	__u64 taken;		/* another program had given it to somebody before */
+	__u64 absent;		/* the service does not listen in that family */
+	__u64 failed;		/* the kernel refused its listener */
+};
+
+WEIR_ASSERT_SIZE(struct weir_vip_stats, 32);
+
+/* Places in map weir_rep: the listeners that stand for the groups. */
+enum weir_rep {
+	WEIR_REP_TCP4 = 0,
+	WEIR_REP_TCP6 = 1,
+	WEIR_REP_UDP4 = 2,
+	WEIR_REP_UDP6 = 3,
+	WEIR_REP_MAX = 4,
+};
+
 #endif /* WEIR_WIRE_H */

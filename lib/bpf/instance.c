@@ -72,6 +72,8 @@ static struct weir_bpf *instance_new(const struct weir_bpf_opts *opts)
 	bpf->lock_fd = -1;
 	bpf->cgroup_fd = -1;
 	bpf->own_fd = -1;
+	bpf->rep_fd[0] = -1;
+	bpf->rep_fd[1] = -1;
 	bpf->diag_fd = -1;
 	bpf->instance = (uint32_t)(clock_ns() * 0x9e3779b97f4a7c15ULL >> 32);
 	return bpf;
@@ -115,13 +117,16 @@ int weir_bpf_open(struct weir_bpf **bpfp, const struct weir_bpf_opts *opts)
 		goto unload_event;
 	flow_load(bpf);
 	iter_load(bpf);
-	err = pin_all(bpf, &reason);
+	err = lookup_load(bpf, &reason);
+	if (!err)
+		err = pin_all(bpf, &reason);
 	if (err)
 		goto unload_flow;
 	*bpfp = bpf;
 	return 0;
 
 unload_flow:
+	lookup_unload(bpf);
 	iter_unload(bpf);
 	flow_unload(bpf);
 unload_event:
@@ -137,6 +142,7 @@ void weir_bpf_close(struct weir_bpf *bpf)
 {
 	if (!bpf)
 		return;
+	lookup_unload(bpf);
 	iter_unload(bpf);
 	flow_unload(bpf);
 	event_unload(bpf);

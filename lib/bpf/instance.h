@@ -23,6 +23,7 @@ struct steer_bpf;
 struct event_bpf;
 struct flow_bpf;
 struct iter_bpf;
+struct lookup_bpf;
 struct bpf_map;
 
 /* Where a failure says why, in one line. */
@@ -69,6 +70,8 @@ struct weir_bpf {
 	struct event_bpf *event;
 	struct iter_bpf *iter;		/* NULL: no table for cat */
 	struct flow_bpf *flow;	/* NULL below WEIR_RUNG_FLOW */
+	struct lookup_bpf *lookup;	/* NULL: it was not asked for */
+	_Atomic int rep_fd[2];		/* who stands for the group: IPv4, IPv6; -1: none */
 	enum weir_rung rung;
 	char why[WEIR_BPF_WHY_BYTES];
 
@@ -136,6 +139,7 @@ int pin_all(struct weir_bpf *bpf, const struct reason *reason);
 int pin_fd(struct weir_bpf *bpf, int fd, const char *name, const struct reason *reason);
 int pin_read(int dir_fd, const char *name, bool writable);
 int pin_meta(int dir_fd, struct weir_meta *meta);
+uint64_t netns_cookie(void);
 uint64_t owner_start(uint32_t pid);
 
 /* cgroup.c */
@@ -162,6 +166,13 @@ void flow_unload(struct weir_bpf *bpf);
 void iter_load(struct weir_bpf *bpf);
 void iter_unload(struct weir_bpf *bpf);
 int iter_pin(struct weir_bpf *bpf, const struct reason *reason);
+
+/* lookup.c: sk_lookup, and the listeners it gives clients to */
+int netns_open(void);
+int lookup_load(struct weir_bpf *bpf, const struct reason *reason);
+void lookup_unload(struct weir_bpf *bpf);
+int rep_open(struct weir_bpf *bpf, bool v6, int like);
+void rep_close(struct weir_bpf *bpf);
 
 /* ring.c */
 int ring_open(struct ring *ring, const char *name, uint32_t size);

@@ -17,6 +17,7 @@
 
 #include "event.skel.h"
 #include "flow.skel.h"
+#include "lookup.skel.h"
 #include "steer.skel.h"
 
 #include "bpf/instance.h"
@@ -65,7 +66,7 @@ int pin_read(int dir_fd, const char *name, bool writable)
 	return fd < 0 ? -errno : fd;
 }
 
-static uint64_t netns_cookie(void)
+uint64_t netns_cookie(void)
 {
 	uint64_t cookie = 0;
 	socklen_t len = sizeof(cookie);
@@ -189,6 +190,20 @@ static int pin_flow(struct weir_bpf *bpf, const struct reason *reason)
 	return err;
 }
 
+static int pin_lookup(struct weir_bpf *bpf, const struct reason *reason)
+{
+	struct lookup_bpf *lookup = bpf->lookup;
+	int err;
+
+	err = pin_maps(bpf, lookup->obj, reason);
+	if (!err)
+		err = pin_progs(bpf, lookup->obj, reason);
+	if (!err)
+		err = pin_fd(bpf, bpf_link__fd(lookup->links.weir_lookup), "weir_link_vip",
+			     reason);
+	return err;
+}
+
 int pin_all(struct weir_bpf *bpf, const struct reason *reason)
 {
 	int err;
@@ -205,5 +220,7 @@ int pin_all(struct weir_bpf *bpf, const struct reason *reason)
 		err = pin_flow(bpf, reason);
 	if (!err)
 		err = iter_pin(bpf, reason);
+	if (!err && bpf->lookup)
+		err = pin_lookup(bpf, reason);
 	return err;
 }

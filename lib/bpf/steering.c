@@ -104,13 +104,20 @@ static int bpf_join(struct weir_steering *st, unsigned int worker, int fd)
 static int bpf_seal(struct weir_steering *st)
 {
 	struct weir_bpf *bpf = to_bpf(st);
-	int v6, fd, prog = steer_prog_fd(bpf);
+	int v6, fd, prog = steer_prog_fd(bpf), err;
 
 	for (v6 = 0; v6 < 2; v6++) {
 		fd = group_fd(bpf, v6);
-		if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &prog,
-					  sizeof(prog)))
+		if (fd < 0)
+			continue;
+		if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &prog, sizeof(prog)))
 			return -errno;
+		/* From here on clients may come through it: the program chooses for them. */
+		err = rep_open(bpf, v6, fd);
+		if (!err && bpf->rep_fd[v6] >= 0)
+			err = own_set(bpf, 0, bpf->rep_fd[v6]);
+		if (err)
+			return err;
 	}
 	return 0;
 }
@@ -193,6 +200,8 @@ static void bpf_leave(struct weir_steering *st, unsigned int worker)
 		bpf->members[worker].fd[v6] = -1;
 		bpf_map_delete_elem(steer_socks_fd(bpf, v6), &worker);
 	}
+	if (group_fd(bpf, false) < 0 && group_fd(bpf, true) < 0)
+		rep_close(bpf);
 	pthread_mutex_unlock(&bpf->listeners);
 }
 
@@ -242,6 +251,32 @@ static int bpf_waiting(struct weir_steering *st, unsigned int worker, uint64_t *
 	return (int)(waiting < INT32_MAX ? waiting : INT32_MAX);
 }
 
+static int bpf_spare(struct weir_steering *st)
+{
+	struct weir_bpf *bpf = to_bpf(st);
+	int fd = bpf->rep_fd[0] >= 0 ? bpf->rep_fd[0] : bpf->rep_fd[1];
+
+	return fd < 0 ? -EOPNOTSUPP : fd;
+}
+
+/* From here on what the kernel raises about it goes to the ring of @worker. */
+static void bpf_moved(struct weir_steering *st, unsigned int worker, uint64_t cookie, int fd)
+{
+	struct weir_bpf *bpf = to_bpf(st);
+	struct weir_flow flow;
+	int err;
+
+	if (worker >= bpf->opts.workers || !bpf->flow)
+		return;
+	err = own_set(bpf, worker, fd);
+	if (!err && !bpf_map_lookup_elem(bpf->flow_fd, &cookie, &flow)) {
+		flow.worker = worker;
+		err = bpf_map_update_elem(bpf->flow_fd, &cookie, &flow, BPF_EXIST);
+	}
+	if (err && err != -ENOENT)
+		atomic_fetch_add(&bpf->flow_errors, 1);
+}
+
 static void bpf_close(struct weir_steering *st)
 {
 	weir_bpf_close(to_bpf(st));
@@ -266,5 +301,7 @@ const struct weir_steering_ops bpf_steering_ops = {
 	.hist		= bpf_hist,
 	.waiting	= bpf_waiting,
 	.rescue		= bpf_rescue,
+	.spare		= bpf_spare,
+	.moved		= bpf_moved,
 	.close		= bpf_close,
 };

@@ -61,7 +61,7 @@ static void row_set64(__u64 *field, uint64_t value)
 static uint32_t inflight(const struct worker *w)
 {
 	const struct io_group *group = &w->pool->group;
-	uint32_t idle = group->armed + group->parked + 1 + w->signals.on;
+	uint32_t idle = group->armed + group->parked + 1 + !!w->spare + w->signals.on;
 	uint32_t used = w->loop->slots_used;
 
 	return (used > idle ? used - idle : 0) + w->held.count;

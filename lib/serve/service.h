@@ -92,6 +92,7 @@ struct worker {
 	struct weir_loop *loop;
 	struct weir_pool *pool;
 	struct weir_listener *listener;	/* NULL: another accepts, or it is closed */
+	struct weir_listener *spare;	/* stands for the group: of the first that lives */
 	struct weir_worker_row *row;
 	struct client *clients;
 	struct client *client_free;
@@ -165,6 +166,8 @@ int worker_open(struct worker *w, uint32_t index);
 int worker_start(struct worker *w);	/* make its thread */
 void worker_wake(struct worker *w);	/* any thread, signal handler */
 void worker_tick(struct worker *w);	/* after the events of a turn */
+int worker_spare(struct worker *w);	/* accept for the group, too, if there is need to */
+bool worker_first(const struct worker *w);	/* of those that live */
 void worker_idle(struct worker *w);	/* something ended that a stop may wait for */
 void worker_close(struct worker *w);	/* its thread has ended, or never was */
 

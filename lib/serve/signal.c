@@ -167,18 +167,6 @@ static void poll_arm(struct worker *w)
 
 /* the tick */
 
-/* The first worker that lives keeps the house of the steering. */
-static bool keeps_house(const struct worker *w)
-{
-	uint32_t i;
-
-	for (i = 0; i < w->index; i++) {
-		if (!atomic_load(&w->service->workers[i].dead))
-			return false;
-	}
-	return true;
-}
-
 static void tick_arm(struct worker *w);
 
 static void tick_done(struct weir_op *op)
@@ -192,8 +180,11 @@ static void tick_done(struct weir_op *op)
 		w->meter.stats.signals_late += take(w);
 		expire_held(w);
 	}
-	if (keeps_house(w))
+	/* The first worker that lives keeps the house of the steering. */
+	if (worker_first(w)) {
 		st->ops->tick(st, weir_loop_now(w->loop));
+		(void)worker_spare(w);	/* the one before may have died; again next time */
+	}
 	tick_arm(w);
 }
 

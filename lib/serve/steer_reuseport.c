@@ -115,6 +115,15 @@ static int reuseport_rescue(struct weir_steering *st, unsigned int worker)
 	return -EOPNOTSUPP;
 }
 
+static int reuseport_spare(struct weir_steering *st)
+{
+	return -EOPNOTSUPP;
+}
+
+static void reuseport_moved(struct weir_steering *st, unsigned int worker, uint64_t cookie, int fd)
+{
+}
+
 static void reuseport_close(struct weir_steering *st)
 {
 	struct reuseport *self = to_reuseport(st);
@@ -144,6 +153,8 @@ const struct weir_steering_ops steer_reuseport_ops = {
 	.hist		= reuseport_hist,
 	.waiting	= reuseport_waiting,
 	.rescue		= reuseport_rescue,
+	.spare		= reuseport_spare,
+	.moved		= reuseport_moved,
 	.close		= reuseport_close,
 };
 

@@ -47,8 +47,8 @@ static void wakers_out(struct worker *w)
 
 void worker_idle(struct worker *w)
 {
-	if (!worker_stopping(w) || w->ended || w->listener || w->conns || w->held.count ||
-	    weir_op_busy(&w->held.close_op) || !acceptor_done(w))
+	if (!worker_stopping(w) || w->ended || w->listener || w->spare || w->conns ||
+	    w->held.count || weir_op_busy(&w->held.close_op) || !acceptor_done(w))
 		return;
 	w->ended = true;
 	if (!w->index)
@@ -65,6 +65,14 @@ static void listener_closed(void *ctx)
 	struct worker *w = ctx;
 
 	w->listener = NULL;
+	worker_idle(w);
+}
+
+static void spare_closed(void *ctx)
+{
+	struct worker *w = ctx;
+
+	w->spare = NULL;
 	worker_idle(w);
 }
 
@@ -107,6 +115,7 @@ static void stop_changed(struct worker *w, uint64_t stop_ns)
 	meter_state(w, WEIR_DRAIN);
 	listener_leave(w);
 	weir_listener_close(w->listener, listener_closed, w);
+	weir_listener_close(w->spare, spare_closed, w);
 	clients_stop(w);
 	stop_arm(w);
 }
@@ -176,6 +185,42 @@ static int open_listener(struct worker *w)
 	return service->steering->ops->join(service->steering, w->index, fd);
 }
 
+bool worker_first(const struct worker *w)
+{
+	uint32_t i;
+
+	for (i = 0; i < w->index; i++) {
+		if (!atomic_load(&w->service->workers[i].dead))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The steering may have a listener of its own in the group. It gives nobody to it,
+ * but the kernel's hash, which decides when nothing else can, might.
+ */
+int worker_spare(struct worker *w)
+{
+	struct weir_service *service = w->service;
+	int err, fd = service->steering->ops->spare(service->steering);
+	struct weir_listener_opts opts = {
+		.sz		= sizeof(opts),
+		.accepted	= client_accepted,
+		.failed		= accept_failed,
+		.ctx		= w,
+		.backlog	= service->opts.backlog,
+		.fd		= &fd,
+	};
+
+	if (fd < 0 || w->spare || worker_stopping(w) || !worker_first(w))
+		return 0;
+	err = weir_listener_open(&w->spare, w->loop, &opts);
+	if (!err)
+		weir_listener_start(w->spare);
+	return err;
+}
+
 static int open_loop(struct worker *w)
 {
 	struct weir_service *service = w->service;
@@ -227,7 +272,9 @@ static void end_loop(struct worker *w)
 
 	listener_leave(w);
 	weir_listener_close(w->listener, NULL, NULL);
+	weir_listener_close(w->spare, NULL, NULL);
 	w->listener = NULL;
+	w->spare = NULL;
 	wakers_out(w);
 	err = weir_loop_close(w->loop, CLOSE_NS);
 	if (err) {
@@ -320,7 +367,9 @@ static void worker_died(void *arg)
 		acceptor_ended(w->service);
 	loop_abandon(w->loop);
 	listener_forget(w->listener, &w->service->alloc);
+	listener_forget(w->spare, &w->service->alloc);
 	w->listener = NULL;
+	w->spare = NULL;
 	w->loop = NULL;
 	report(w, w->err);
 }
@@ -366,7 +415,7 @@ static int worker_begin(struct worker *w)
 		weir_listener_start(w->listener);
 	else
 		acceptor_wait(w);
-	return 0;
+	return worker_spare(w);
 }
 
 /* A user's weir_loop_stop() does not end a service. */

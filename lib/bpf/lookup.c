@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * lookup.c - the sk_lookup program of an instance, and the listeners that stand
+ * for its groups
+ *
+ * A listener cannot be in a reuseport array and in a sockmap at once, and in a
+ * sockmap it loses zero-copy sends. So each group gets one more listener, which is
+ * in the sockmap and in nothing else; the steering program never chooses it. What
+ * the kernel's own hash might give it when nothing else is left is accepted by one
+ * of the workers: weir_steering_ops.spare.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "lookup.skel.h"
+
+#include "bpf/instance.h"
+
+#define REP_BACKLOG	4096
+#define FOREIGN_MAX	64
+
+int netns_open(void)
+{
+	int fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Other programs of this network namespace, by name: they are asked before or after. */
+static void foreign_warn(const struct weir_bpf *bpf, int netns_fd)
+{
+	uint32_t ids[FOREIGN_MAX], count = FOREIGN_MAX, i, len;
+	struct bpf_prog_info info;
+	int fd;
+
+	if (bpf_prog_query(netns_fd, BPF_SK_LOOKUP, 0, NULL, ids, &count))
+		return;
+	for (i = 0; i < count; i++) {
+		memset(&info, 0, sizeof(info));
+		len = sizeof(info);
+		fd = bpf_prog_get_fd_by_id(ids[i]);
+		if (fd < 0)
+			continue;
+		if (!bpf_obj_get_info_by_fd(fd, &info, &len) && strcmp(info.name, "weir_lookup"))
+			bpf_log(bpf, WEIR_LOG_WARN, "bpf: instance %s: sk_lookup program %s (id "
+				"%u) is there, too: what both claim goes to the one asked first",
+				bpf->name, info.name, info.id);
+		close(fd);
+	}
+}
+
+static int lookup_attach(struct weir_bpf *bpf, const struct reason *reason)
+{
+	int netns_fd = netns_open(), err = 0;
+	const char *said;
+
+	if (netns_fd < 0)
+		return reason_set(reason, netns_fd, "cannot open the network namespace: %s",
+				  strerror(-netns_fd));
+	foreign_warn(bpf, netns_fd);
+	capture_begin();
+	bpf->lookup->links.weir_lookup =
+		bpf_program__attach_netns(bpf->lookup->progs.weir_lookup, netns_fd);
+	if (!bpf->lookup->links.weir_lookup)
+		err = -errno;
+	said = capture_end();
+	close(netns_fd);
+	if (err)
+		return reason_set(reason, err, "cannot attach sk_lookup to the network namespace: "
+				  "%s (%s)", strerror(-err), said);
+	return 0;
+}
+
+int lookup_load(struct weir_bpf *bpf, const struct reason *reason)
+{
+	const char *said;
+	int err;
+
+	if (!bpf->opts.vips_max)
+		return 0;
+	capture_begin();
+	bpf->lookup = lookup_bpf__open();
+	err = bpf->lookup ? bpf_map__set_max_entries(bpf->lookup->maps.weir_vip,
+						     bpf->opts.vips_max) : -errno;
+	if (!err)
+		err = lookup_bpf__load(bpf->lookup);
+	said = capture_end();
+	if (err == -EPERM)
+		return reason_set(reason, err, "no sk_lookup: CAP_BPF and CAP_NET_ADMIN are needed "
+				  "(%s)", said);
+	if (err)
+		return reason_set(reason, err, "cannot load sk_lookup: %s (%s)", strerror(-err),
+				  said);
+	return lookup_attach(bpf, reason);
+}
+
+void lookup_unload(struct weir_bpf *bpf)
+{
+	rep_close(bpf);
+	lookup_bpf__destroy(bpf->lookup);
+	bpf->lookup = NULL;
+}
+
+/* the listeners that stand for the groups */
+
+/* What a listener hands on to its children, or must share with its group. */
+static int options_copy(int to, int from)
+{
+	static const struct {
+		int level, option;
+		bool v6;
+	} copied[] = {
+		{ SOL_SOCKET, SO_REUSEADDR, false },
+		{ SOL_SOCKET, SO_REUSEPORT, false },
+		{ SOL_SOCKET, SO_KEEPALIVE, false },
+		{ IPPROTO_TCP, TCP_NODELAY, false },
+		{ IPPROTO_TCP, TCP_SAVE_SYN, false },
+		{ IPPROTO_TCP, TCP_DEFER_ACCEPT, false },
+		{ IPPROTO_IPV6, IPV6_V6ONLY, true },
+	};
+	socklen_t len = sizeof(int);
+	int value, domain;
+	size_t i;
+
+	if (getsockopt(from, SOL_SOCKET, SO_DOMAIN, &domain, &len))
+		return -errno;
+	for (i = 0; i < ARRAY_SIZE(copied); i++) {
+		if (copied[i].v6 && domain != AF_INET6)
+			continue;
+		if (getsockopt(from, copied[i].level, copied[i].option, &value, &len))
+			return -errno;
+		if (value && setsockopt(to, copied[i].level, copied[i].option, &value, len))
+			return -errno;
+	}
+	return 0;
+}
+
+/* Fast open has to be set on a socket that is bound, and not with zero. */
+static int fastopen_copy(int to, int from)
+{
+	socklen_t len = sizeof(int);
+	int value;
+
+	if (getsockopt(from, IPPROTO_TCP, TCP_FASTOPEN, &value, &len) || !value)
+		return 0;
+	return setsockopt(to, IPPROTO_TCP, TCP_FASTOPEN, &value, len) ? -errno : 0;
+}
+
+/* One more listener like @like, in its group. */
+static int rep_listen(int like)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+	int fd, err;
+
+	if (getsockname(like, (struct sockaddr *)&addr, &len))
+		return -errno;
+	fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	err = options_copy(fd, like);
+	if (!err && bind(fd, (struct sockaddr *)&addr, len))
+		err = -errno;
+	if (!err)
+		err = fastopen_copy(fd, like);
+	if (!err && listen(fd, REP_BACKLOG))
+		err = -errno;
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
+int rep_open(struct weir_bpf *bpf, bool v6, int like)
+{
+	uint32_t place = v6 ? WEIR_REP_TCP6 : WEIR_REP_TCP4;
+	uint64_t value;
+	int fd, err;
+
+	if (!bpf->lookup || bpf->rep_fd[v6] >= 0)
+		return 0;
+	fd = rep_listen(like);
+	if (fd < 0)
+		return fd;
+	value = fd;
+	err = bpf_map_update_elem(bpf_map__fd(bpf->lookup->maps.weir_rep), &place, &value,
+				  BPF_ANY);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	bpf->rep_fd[v6] = fd;
+	return 0;
+}
+
+/* Nobody serves any more: a client is to be refused, not to wait. */
+void rep_close(struct weir_bpf *bpf)
+{
+	uint32_t place;
+	int v6, fd;
+
+	for (v6 = 0; v6 < 2; v6++) {
+		fd = atomic_exchange(&bpf->rep_fd[v6], -1);
+		if (fd < 0)
+			continue;
+		place = v6 ? WEIR_REP_TCP6 : WEIR_REP_TCP4;
+		/* A worker that accepts here may keep the socket for a while. */
+		bpf_map_delete_elem(bpf_map__fd(bpf->lookup->maps.weir_rep), &place);
+		close(fd);
+	}
+}

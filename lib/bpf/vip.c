@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * vip.c - on which networks an instance answers: read and changed through its
+ * pins, by whoever may write them
+ *
+ * A lock on weir's root directory keeps two changes apart, also of different
+ * instances: what one has the other is refused.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "bpf/vip.h"
+
+#define FOREIGN_MAX	64	/* as many as the kernel takes */
+
+/* The host's bits, of a network of @bits, are zero. */
+static bool host_clear(const struct weir_bpf_vip *vip)
+{
+	const uint8_t *byte = (const uint8_t *)vip->ip;
+	uint32_t bit;
+
+	for (bit = vip->bits; bit < sizeof(vip->ip) * 8; bit++) {
+		if (byte[bit / 8] & 0x80 >> bit % 8)
+			return false;
+	}
+	return true;
+}
+
+static uint32_t family_bits(uint32_t family)
+{
+	return family == WEIR_FAMILY_INET ? 32 : 128;
+}
+
+static bool vip_valid(const struct weir_bpf_vip *vip)
+{
+	return (vip->family == WEIR_FAMILY_INET || vip->family == WEIR_FAMILY_INET6) &&
+	       vip->bits <= family_bits(vip->family) && vip->proto == WEIR_PROTO_TCP &&
+	       vip->first && vip->first <= vip->last && host_clear(vip);
+}
+
+static void vip_split(const struct weir_bpf_vip *vip, struct weir_vip_key *key,
+		      struct weir_vip_range *range)
+{
+	*key = (struct weir_vip_key){
+		.bits = VIP_FAMILY_BITS + vip->bits, .family = vip->family,
+	};
+	memcpy(key->ip, vip->ip, sizeof(key->ip));
+	*range = (struct weir_vip_range){
+		.proto = vip->proto, .first = vip->first, .last = vip->last,
+	};
+}
+
+static void vip_join(struct weir_bpf_vip *vip, const struct weir_vip_key *key,
+		     const struct weir_vip_range *range)
+{
+	*vip = (struct weir_bpf_vip){
+		.family = key->family, .bits = key->bits - VIP_FAMILY_BITS, .proto = range->proto,
+		.first = range->first, .last = range->last,
+	};
+	memcpy(vip->ip, key->ip, sizeof(vip->ip));
+}
+
+/* text */
+
+/* Digits and nothing else. */
+static int number(const char *text, const char *end, uint32_t max, uint32_t *value)
+{
+	uint32_t n = 0;
+
+	if (text == end)
+		return -EINVAL;
+	for (; text < end; text++) {
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		n = n * 10 + (uint32_t)(*text - '0');
+		if (n > max)
+			return -EINVAL;
+	}
+	*value = n;
+	return 0;
+}
+
+static int parse_ports(struct weir_bpf_vip *vip, const char *text)
+{
+	const char *end = text + strlen(text), *dash = strchr(text, '-');
+	uint32_t first, last;
+
+	if (number(text, dash ? dash : end, 65535, &first))
+		return -EINVAL;
+	last = first;
+	if (dash && number(dash + 1, end, 65535, &last))
+		return -EINVAL;
+	vip->first = (uint16_t)first;
+	vip->last = (uint16_t)last;
+	return 0;
+}
+
+static int parse_net(struct weir_bpf_vip *vip, const char *text, const char *end)
+{
+	const char *slash = memchr(text, '/', (size_t)(end - text));
+	size_t len = (size_t)((slash ? slash : end) - text);
+	char addr[INET6_ADDRSTRLEN];
+
+	if (len >= sizeof(addr))
+		return -EINVAL;
+	memcpy(addr, text, len);
+	addr[len] = '\0';
+	if (inet_pton((int)vip->family, addr, vip->ip) != 1)
+		return -EINVAL;
+	vip->bits = family_bits(vip->family);
+	return slash ? number(slash + 1, end, vip->bits, &vip->bits) : 0;
+}
+
+int weir_bpf_vip_parse(struct weir_bpf_vip *vip, const char *text)
+{
+	struct weir_bpf_vip read = { .family = WEIR_FAMILY_INET, .proto = WEIR_PROTO_TCP };
+	const char *end = strchr(text, ':');
+
+	if (text[0] == '[') {
+		read.family = WEIR_FAMILY_INET6;
+		text++;
+		end = strchr(text, ']');
+	}
+	if (!end || parse_net(&read, text, end))
+		return -EINVAL;
+	end += *end == ']';
+	if (*end != ':' || parse_ports(&read, end + 1) || !vip_valid(&read))
+		return -EINVAL;
+	*vip = read;
+	return 0;
+}
+
+void weir_bpf_vip_format(const struct weir_bpf_vip *vip, char text[WEIR_BPF_VIP_TEXT])
+{
+	bool v6 = vip->family == WEIR_FAMILY_INET6;
+	char addr[INET6_ADDRSTRLEN] = "?", last[8] = "", bits[8] = "";
+
+	inet_ntop((int)vip->family, vip->ip, addr, sizeof(addr));
+	if (vip->bits < family_bits(vip->family))
+		snprintf(bits, sizeof(bits), "/%u", vip->bits & 255);
+	if (vip->last != vip->first)
+		snprintf(last, sizeof(last), "-%u", vip->last);
+	snprintf(text, WEIR_BPF_VIP_TEXT, "%s%s%s%s:%u%s", v6 ? "[" : "", addr, bits,
+		 v6 ? "]" : "", vip->first, last);
+}
+
+/* whether somebody else answers there */
+
+struct claim {
+	const char *name;		/* of the instance that asks */
+	int root_fd;
+	int dir_fd;
+	uint64_t netns_cookie;
+	struct weir_vip_key key;
+	struct weir_vip_range range;
+	const struct reason *reason;
+};
+
+static int instance_claims(void *ctx, const struct weir_bpf_instance *instance)
+{
+	const struct weir_vip_range *range = NULL;
+	const struct claim *claim = ctx;
+	char text[WEIR_BPF_VIP_TEXT];
+	struct weir_bpf_vip vip;
+	struct vip_set set;
+	uint32_t i;
+	int fd, err;
+
+	if (!instance->alive || instance->meta.netns_cookie != claim->netns_cookie ||
+	    !strcmp(instance->name, claim->name))
+		return 0;
+	fd = dir_at(claim->root_fd, instance->name);
+	if (fd < 0)
+		return 0;	/* it has gone meanwhile */
+	err = vip_set_open(&set, fd, false);
+	close(fd);
+	if (err == -EOPNOTSUPP)
+		return 0;
+	if (err)
+		return reason_set(claim->reason, err, "cannot read the networks of instance %s: %s",
+				  instance->name, strerror(-err));
+	for (i = 0; i < set.count && !range; i++)
+		range = vip_entry_meets(&set.entry[i], &claim->key, &claim->range);
+	if (range) {
+		vip_join(&vip, &set.entry[i - 1].key, range);
+		weir_bpf_vip_format(&vip, text);
+		err = reason_set(claim->reason, -EADDRINUSE, "instance %s answers on %s",
+				 instance->name, text);
+	}
+	vip_set_close(&set);
+	return err;
+}
+
+/* The last address of a network. */
+static void last_ip(const struct weir_vip_key *key, uint32_t ip[4])
+{
+	uint32_t bit, bits = key->bits - VIP_FAMILY_BITS;
+	uint8_t *byte = (uint8_t *)ip;
+
+	memcpy(ip, key->ip, sizeof(key->ip));
+	for (bit = bits; bit < family_bits(key->family); bit++)
+		byte[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+}
+
+/* Would the program give a client of this address to some socket, or drop him? */
+static bool prog_claims(int fd, const struct claim *claim, const uint32_t ip[4], uint16_t port)
+{
+	struct bpf_sk_lookup ask = {
+		.family = claim->key.family, .protocol = claim->range.proto, .local_port = port,
+	};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &ask, .ctx_size_in = sizeof(ask),
+		    .ctx_out = &ask, .ctx_size_out = sizeof(ask));
+	int err;
+
+	if (claim->key.family == WEIR_FAMILY_INET)
+		ask.local_ip4 = ip[0];
+	else
+		memcpy(ask.local_ip6, ip, sizeof(ask.local_ip6));
+	err = bpf_prog_test_run_opts(fd, &opts);
+	/* The kernel's answer when it chose a socket of a reuseport group. */
+	if (err)
+		return err == -EOPNOTSUPP;
+	return ask.cookie || opts.retval != SK_PASS;
+}
+
+static int foreign_asked(const struct claim *claim, int fd, uint32_t id, const char *name)
+{
+	const uint16_t ports[] = { claim->range.first, claim->range.last };
+	uint32_t ip[2][4];
+	int i;
+
+	memcpy(ip[0], claim->key.ip, sizeof(ip[0]));
+	last_ip(&claim->key, ip[1]);
+	for (i = 0; i < 4; i++) {
+		if (prog_claims(fd, claim, ip[i & 1], ports[i >> 1]))
+			return reason_set(claim->reason, -EADDRINUSE, "sk_lookup program %s (id "
+					  "%u) answers there", name, id);
+	}
+	return 0;
+}
+
+/* All programs of this network namespace but the instance's own. */
+static int foreign_claims(const struct claim *claim)
+{
+	uint32_t ids[FOREIGN_MAX], count = FOREIGN_MAX, i, len, own = 0;
+	struct bpf_prog_info info = {};
+	int fd, err;
+
+	fd = pin_read(claim->dir_fd, "weir_lookup", true);
+	len = sizeof(info);
+	if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len))
+		own = info.id;
+	if (fd >= 0)
+		close(fd);
+	fd = netns_open();
+	if (fd < 0)
+		return fd;
+	err = bpf_prog_query(fd, BPF_SK_LOOKUP, 0, NULL, ids, &count);
+	close(fd);
+	for (i = 0; !err && i < count; i++) {
+		fd = ids[i] == own ? -1 : bpf_prog_get_fd_by_id(ids[i]);
+		if (fd < 0)
+			continue;	/* gone, or who we are may not ask it */
+		memset(&info, 0, sizeof(info));
+		len = sizeof(info);
+		if (!bpf_obj_get_info_by_fd(fd, &info, &len))
+			err = foreign_asked(claim, fd, info.id, info.name);
+		close(fd);
+	}
+	return err == -EPERM ? 0 : err;
+}
+
+static int nobody_else(struct claim *claim)
+{
+	int err;
+
+	if (claim->netns_cookie != netns_cookie())
+		return reason_set(claim->reason, -EXDEV, "instance %s is of another network "
+				  "namespace", claim->name);
+	err = weir_bpf_list(instance_claims, claim);
+	return err ? err : foreign_claims(claim);
+}
+
+/* changes, under the lock of the root directory */
+
+static int set_change(struct claim *claim, bool add)
+{
+	struct vip_set set;
+	int err;
+
+	err = vip_set_open(&set, claim->dir_fd, true);
+	if (err == -EOPNOTSUPP)
+		return reason_set(claim->reason, err, "instance %s was opened without sk_lookup",
+				  claim->name);
+	if (err)
+		return reason_set(claim->reason, err, "instance %s: %s", claim->name,
+				  strerror(-err));
+	err = add ? vip_set_add(&set, &claim->key, &claim->range) :
+		    vip_set_del(&set, &claim->key, &claim->range);
+	if (err == -EEXIST)
+		reason_set(claim->reason, err, "instance %s answers there already", claim->name);
+	else if (err)
+		reason_set(claim->reason, err, "instance %s: %s", claim->name, strerror(-err));
+	if (!err && add)
+		err = nobody_else(claim);
+	if (!err) {
+		err = vip_set_write(&set);
+		reason_set(claim->reason, err, "instance %s: cannot store it: %s", claim->name,
+			   strerror(-err));
+	}
+	vip_set_close(&set);
+	return err;
+}
+
+static int dir_change(struct claim *claim, bool add)
+{
+	struct weir_meta meta;
+	int err;
+
+	if (flock(claim->root_fd, LOCK_EX))
+		return reason_set(claim->reason, -errno, "cannot lock weir's directory: %s",
+				  strerror(errno));
+	claim->dir_fd = dir_at(claim->root_fd, claim->name);
+	err = claim->dir_fd < 0 ? claim->dir_fd : pin_meta(claim->dir_fd, &meta);
+	if (err) {
+		reason_set(claim->reason, err, "cannot open instance %s: %s", claim->name,
+			   strerror(-err));
+	} else {
+		claim->netns_cookie = meta.netns_cookie;
+		err = set_change(claim, add);
+	}
+	if (claim->dir_fd >= 0)
+		close(claim->dir_fd);
+	return err;
+}
+
+static int vip_change(const char *name, const struct weir_bpf_vip *vip, bool add,
+		      const struct reason *reason)
+{
+	struct claim claim = { .name = name, .reason = reason };
+	int err;
+
+	if (!name || !name_valid(name) || !vip_valid(vip))
+		return reason_set(reason, -EINVAL, "no instance name, or no network and ports");
+	vip_split(vip, &claim.key, &claim.range);
+	claim.root_fd = root_open(false, reason);
+	if (claim.root_fd < 0)
+		return claim.root_fd;
+	err = dir_change(&claim, add);
+	close(claim.root_fd);
+	return err;
+}
+
+int weir_bpf_vip_add(const char *name, const struct weir_bpf_vip *vip, char *reason,
+		     size_t reason_bytes)
+{
+	const struct reason why = { reason, reason_bytes };
+
+	return vip_change(name, vip, true, &why);
+}
+
+int weir_bpf_vip_del(const char *name, const struct weir_bpf_vip *vip)
+{
+	return vip_change(name, vip, false, NULL);
+}
+
+/* reading */
+
+int weir_bpf_vip_list(const char *name, int (*fn)(void *ctx, const struct weir_bpf_vip *vip),
+		      void *ctx)
+{
+	struct weir_bpf_vip vip;
+	struct vip_set set;
+	uint32_t i, j;
+	struct weir_meta meta;
+	int fd, err;
+
+	fd = name && name_valid(name) ? instance_dir(name, &meta) : -EINVAL;
+	if (fd < 0)
+		return fd;
+	err = vip_set_open(&set, fd, false);
+	close(fd);
+	if (err)
+		return err;
+	for (i = 0; i < set.count && !err; i++) {
+		for (j = 0; j < set.entry[i].vip.own && !err; j++) {
+			vip_join(&vip, &set.entry[i].key, &set.entry[i].vip.range[j]);
+			err = fn(ctx, &vip);
+		}
+	}
+	vip_set_close(&set);
+	return err;
+}
+
+int weir_bpf_vip_stats(const char *name, struct weir_vip_stats *stats)
+{
+	uint64_t *values, *sum = (uint64_t *)stats, words = sizeof(*stats) / sizeof(*sum), i;
+	int cpus = libbpf_num_possible_cpus(), fd, map_fd, err;
+	struct weir_meta meta;
+	uint32_t zero = 0;
+
+	fd = name && name_valid(name) ? instance_dir(name, &meta) : -EINVAL;
+	if (fd < 0)
+		return fd;
+	map_fd = pin_read(fd, "weir_vip_stats", false);
+	close(fd);
+	if (map_fd < 0)
+		return map_fd == -ENOENT ? -EOPNOTSUPP : map_fd;
+	values = cpus < 0 ? NULL : calloc((size_t)cpus, sizeof(*stats));
+	err = values ? bpf_map_lookup_elem(map_fd, &zero, values) : -ENOMEM;
+	close(map_fd);
+	if (!err) {
+		memset(stats, 0, sizeof(*stats));
+		for (i = 0; i < (uint64_t)cpus * words; i++)
+			sum[i % words] += values[i];
+	}
+	free(values);
+	return err;
+}
