@@ -187,6 +187,7 @@ static __always_inline bool admit(struct sk_reuseport_md *md, const struct weir_
 {
 	struct weir_gate *gate = gate_get();
 	__u32 rate = cfg->prefix_rate;
+	__u64 until_ns = cfg->shed_until_ns;
 	__u32 permille = cfg->shed_permille;
 	bool over, shed;
 
@@ -194,6 +195,9 @@ static __always_inline bool admit(struct sk_reuseport_md *md, const struct weir_
 		return true;
 	if (permille > SHED_LIMIT_PERMILLE)
 		permille = SHED_LIMIT_PERMILLE;
+	/* Set by a supervisor that is there no more. */
+	if (until_ns && (__s64)(c->now - until_ns) > 0)
+		permille = 0;
 	over = rate && !prefix_admits(md, cfg, gate, rate, c->now);
 	shed = !over && permille && random_below(c, 1000) < permille;
 	/* No branch: clang would choose the address, which takes CAP_PERFMON. */

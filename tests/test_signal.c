@@ -88,6 +88,11 @@ static int fake_signal_take(struct weir_steering *st, unsigned int worker,
 	return (int)n;
 }
 
+static int fake_raise(struct weir_steering *st, const struct weir_event *event)
+{
+	return -EOPNOTSUPP;
+}
+
 static void fake_accepted(struct weir_steering *st, unsigned int worker, uint64_t cookie)
 {
 	struct fake *fake = to_fake(st);
@@ -173,6 +178,7 @@ static const struct weir_steering_ops fake_ops = {
 	.row		= fake_row,
 	.signal_fd	= fake_signal_fd,
 	.signal_take	= fake_signal_take,
+	.raise		= fake_raise,
 	.accepted	= fake_accepted,
 	.closed		= fake_closed,
 	.tick		= fake_tick,

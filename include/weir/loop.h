@@ -375,6 +375,18 @@ WEIR_API const char *weir_loop_backend(const struct weir_loop *loop);
 WEIR_API const char *weir_loop_reason(const struct weir_loop *loop);
 
 /**
+ * weir_loop_eager() - does the kernel go on while the loop's thread does not?
+ * @loop: the loop
+ *
+ * A ring without DEFER_TASKRUN (a kernel before 6.1, or WEIR_LOOP_SQPOLL) accepts
+ * for a thread that hangs: nothing is left that could be moved to another.
+ *
+ * Context: Any thread.
+ * Return: 1 if so, else 0.
+ */
+WEIR_API int weir_loop_eager(const struct weir_loop *loop);
+
+/**
  * weir_loop_fd() - a descriptor that polls readable when events wait
  * @loop: the loop
  *

@@ -11,6 +11,7 @@
 #include <weir/loop.h>
 #include <weir/net.h>
 #include <weir/steering.h>
+#include <weir/supervisor.h>
 #include <weir/types.h>
 
 #ifdef __cplusplus
@@ -95,6 +96,8 @@ enum weir_service_flags {
  *	the same explicit port, with SO_REUSEPORT unless there is one worker. They
  *	are duplicated and stay the caller's: a queue survives the service while he
  *	keeps them. @addr may be NULL then. NULL: the service opens its own
+ * @supervise_ns: period of the supervisor, see struct weir_supervisor_opts;
+ *	default 5 ms. There is one where steering is more than the kernel's hash
  */
 struct weir_service_opts {
 	size_t sz;
@@ -115,6 +118,7 @@ struct weir_service_opts {
 	uint64_t linger_ns;
 	uint64_t send_stall_ns;
 	const int *listeners;
+	uint64_t supervise_ns;
 };
 
 /**
@@ -240,6 +244,26 @@ WEIR_API int weir_service_stats(const struct weir_service *service, unsigned int
  */
 WEIR_API const char *weir_service_backend(const struct weir_service *service,
 					  const char **reason);
+
+/**
+ * weir_service_rescue() - is the queue of a worker that hangs moved to others?
+ * @service: the service
+ * @reason: where it is told why not, a static string, or NULL when it is; or NULL
+ *
+ * Context: Any thread.
+ * Return: 1 if so, else 0.
+ */
+WEIR_API int weir_service_rescue(const struct weir_service *service, const char **reason);
+
+/**
+ * weir_service_supervisor() - the supervisor of a service, for its counters
+ * @service: the service
+ *
+ * Context: Any thread, until the service is closed.
+ * Return: the supervisor, or NULL where there is none.
+ */
+WEIR_API const struct weir_supervisor *
+weir_service_supervisor(const struct weir_service *service);
 
 /**
  * weir_conn_service_ctx() - the service's ctx, from a connection

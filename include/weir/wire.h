@@ -29,7 +29,7 @@
 
 #define WEIR_ABI_MAGIC		0x7765697262706631ULL	/* "weirbpf1" */
 #define WEIR_ABI_MAJOR		2
-#define WEIR_ABI_MINOR		0
+#define WEIR_ABI_MINOR		1
 
 #define WEIR_WORKERS_MAX	256	/* rows that a steering program scans */
 #define WEIR_WORKER_NONE	0xffffffffU
@@ -164,7 +164,7 @@ struct weir_cfg {
 	__u32 quic_bytes;	/* its length, 1 to 4; 0: by flow alone */
 	__u32 pace_bytes;	/* kernel paces a pressed connection to this a second; 0: no */
 	__u32 clamp_bytes;	/* and clamps the window it offers to this; 0: no */
-	__u32 pad[2];
+	__u64 shed_until_ns;	/* shed_permille counts until then; 0: for ever */
 };
 
 WEIR_ASSERT_SIZE(struct weir_cfg, 176);

@@ -340,6 +340,11 @@ const char *weir_loop_reason(const struct weir_loop *loop)
 	return loop->reason;
 }
 
+int weir_loop_eager(const struct weir_loop *loop)
+{
+	return loop->eager;
+}
+
 int weir_loop_fd(struct weir_loop *loop)
 {
 	int err = own(loop);

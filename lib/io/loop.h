@@ -200,6 +200,7 @@ struct weir_loop {
 	uint64_t shorts[WEIR_OP_MAX];	/* more of them: ops that went the short way */
 	uint64_t moved[WEIR_OP_MAX];	/* results without an error, summed up: bytes of some */
 	char reason[160];
+	bool eager;		/* the kernel completes without being asked */
 };
 
 /* loop_clock() - the time of this turn: read when it is first asked for */

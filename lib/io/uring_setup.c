@@ -132,6 +132,7 @@ static int ring_open(struct weir_loop *loop, struct uring *u)
 	lend_limit(loop, cq_entries - demand);
 	/* A child would fill in entries that its parent submits. */
 	io_uring_ring_dontfork(&u->ring);
+	loop->eager = !u->deferred;
 	if (!u->deferred)
 		loop_log(loop, WEIR_LOG_WARN, "uring: no DEFER_TASKRUN here: the kernel accepts "
 			 "for a hung worker, rescue: off");

@@ -179,6 +179,41 @@ static int start_workers(struct weir_service *service)
 	return err;
 }
 
+/* Why the queue of a worker that hangs stays where it is, or NULL. */
+static const char *rescue_off(const struct weir_service *service)
+{
+	if (service->steering->ops == &steer_reuseport_ops)
+		return "the kernel's hash moves no queue";
+	if (service->steering->ops == &share_ops)
+		return "it is the parent's";
+	if (is_simulated(service))
+		return "simulated";
+	if (service->opts.workers == 1)
+		return "there is one worker";
+	if (weir_loop_eager(service->workers[0].loop))
+		return "without DEFER_TASKRUN the kernel accepts for a worker that hangs";
+	return NULL;
+}
+
+/* Where nothing is steered there is nothing to be done about what it would see. */
+static int open_supervisor(struct weir_service *service)
+{
+	struct weir_supervisor_opts opts = {
+		.sz		= sizeof(opts),
+		.log		= &service->log,
+		.period_ns	= service->opts.supervise_ns,
+		.workers	= service->opts.workers,
+	};
+
+	service->rescue = rescue_off(service);
+	if (service->rescue)
+		opts.flags |= WEIR_SUPERVISOR_NO_RESCUE;
+	if (service->steering->ops == &steer_reuseport_ops ||
+	    service->steering->ops == &share_ops || is_simulated(service))
+		return 0;
+	return weir_supervisor_open(&service->supervisor, service->steering, &opts);
+}
+
 static void log_open(struct weir_service *service)
 {
 	char text[WEIR_ADDR_TEXT_MAX];
@@ -186,9 +221,10 @@ static void log_open(struct weir_service *service)
 	if (weir_addr_format(&service->addr, text, sizeof(text)) < 0)
 		text[0] = '\0';
 	service_log(service, WEIR_LOG_INFO,
-		    "service: %u workers of %u connections on %s, backend %s (%s), steering %s",
-		    service->opts.workers, service->opts.conns_max, text, service->backend,
-		    service->reason, service->steering->ops->name);
+		    "service: %u workers of %u connections on %s, backend %s (%s), steering %s, "
+		    "rescue: %s%s", service->opts.workers, service->opts.conns_max, text,
+		    service->backend, service->reason, service->steering->ops->name,
+		    service->rescue ? "off: " : "on", service->rescue ? service->rescue : "");
 }
 
 /* Of options of any version: what is needed before they can be read. */
@@ -238,6 +274,8 @@ int weir_service_open(struct weir_service **servicep, const struct weir_service_
 		err = open_workers(service);
 	if (!err)
 		err = start_workers(service);
+	if (!err)
+		err = open_supervisor(service);
 	if (err) {
 		weir_service_close(service);
 		return err;
@@ -290,6 +328,7 @@ int weir_service_wait(struct weir_service *service)
 		if (!died)
 			died = w->err;
 	}
+	supervisor_stop(service->supervisor);
 	service->joined = true;
 	service->result = died ? died : (int)min_u64(aborted, INT32_MAX);
 	service_log(service, WEIR_LOG_INFO, "service: ended, %llu connections aborted",
@@ -313,6 +352,7 @@ void weir_service_close(struct weir_service *service)
 			leaked |= service->workers[i].leaked;
 		}
 	}
+	weir_supervisor_close(service->supervisor);
 	steering_close(service->steering);
 	if (leaked)
 		return;		/* what the kernel keeps points to the rest */
@@ -335,6 +375,18 @@ const char *weir_service_backend(const struct weir_service *service, const char 
 	if (reason)
 		*reason = service->reason;
 	return service->backend;
+}
+
+int weir_service_rescue(const struct weir_service *service, const char **reason)
+{
+	if (reason)
+		*reason = service->rescue;
+	return !service->rescue;
+}
+
+const struct weir_supervisor *weir_service_supervisor(const struct weir_service *service)
+{
+	return service->supervisor;
 }
 
 /* Higher: the service as a whole is in this state if any worker is. */

@@ -13,6 +13,7 @@
 
 #include <weir/file.h>
 #include <weir/serve.h>
+#include <weir/supervisor.h>
 
 #include "base/base.h"
 #include "base/list.h"
@@ -139,6 +140,8 @@ struct weir_service {
 	struct weir_alloc alloc;
 	struct weir_addr addr;
 	struct weir_steering *steering;
+	struct weir_supervisor *supervisor;	/* NULL: not here */
+	const char *rescue;	/* why it is off, or NULL */
 	struct worker *workers;
 	atomic_bool handed;	/* the acceptor gives no more clients away */
 	const char *backend;
@@ -158,12 +161,19 @@ struct weir_service {
 /* steer_reuseport.c */
 extern const struct weir_steering_ops steer_reuseport_ops;
 
+/* share.c */
+extern const struct weir_steering_ops share_ops;
+
+/* supervisor.c: end its thread; closing frees it */
+void supervisor_stop(struct weir_supervisor *sup);
+
 /* limits.c: fill in what the loop's options leave open */
 int limits_fit(struct weir_service *service);
 
 /* worker.c */
 int worker_open(struct worker *w, uint32_t index);
 int worker_start(struct worker *w);	/* make its thread */
+int thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg);
 void worker_wake(struct worker *w);	/* any thread, signal handler */
 void worker_tick(struct worker *w);	/* after the events of a turn */
 int worker_spare(struct worker *w);	/* accept for the group, too, if there is need to */

@@ -460,7 +460,7 @@ static void *worker_main(void *arg)
 }
 
 /* Signals are for the caller's threads, but for those that a fault raises. */
-int worker_start(struct worker *w)
+int thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg)
 {
 	static const int faults[] = {
 		SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF,
@@ -473,8 +473,15 @@ int worker_start(struct worker *w)
 	for (i = 0; i < ARRAY_SIZE(faults); i++)
 		sigdelset(&set, faults[i]);
 	pthread_sigmask(SIG_SETMASK, &set, &old);
-	err = pthread_create(&w->thread, NULL, worker_main, w);
+	err = pthread_create(thread, NULL, run, arg);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	w->created = !err;
 	return -err;
+}
+
+int worker_start(struct worker *w)
+{
+	int err = thread_start(&w->thread, worker_main, w);
+
+	w->created = !err;
+	return err;
 }
