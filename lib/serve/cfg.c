@@ -46,7 +46,7 @@ void weir_cfg_init(struct weir_cfg *cfg)
 #define TIME(member)	MEMBER(member, 1, 1ULL << 60)
 #define ANY(member)	MEMBER(member, 0, UINT32_MAX)
 
-/* In the order of the struct, all but its padding. */
+/* In the order of the struct. */
 static const struct weir_cfg_member members[] = {
 	TIME(stale_ns),
 	TIME(rescue_ns),
@@ -84,6 +84,7 @@ static const struct weir_cfg_member members[] = {
 	MEMBER(quic_bytes, 0, 4),
 	ANY(pace_bytes),
 	ANY(clamp_bytes),
+	MEMBER(shed_until_ns, 0, UINT64_MAX),
 };
 
 const struct weir_cfg_member *weir_cfg_members(unsigned int *count)
