@@ -8,6 +8,7 @@
 #ifndef WEIR_SERVE_H
 #define WEIR_SERVE_H
 
+#include <weir/dgram.h>
 #include <weir/loop.h>
 #include <weir/net.h>
 #include <weir/steering.h>
@@ -41,6 +42,10 @@ struct weir_service;
  *	negative errno value, which weir_service_open() returns then; a positive
  *	one is taken for -EINVAL
  * @stop: a worker is about to end, on its own thread; NULL for none
+ * @datagram: a datagram came, of a service with WEIR_SERVICE_DGRAM, which needs this
+ *	one and calls no other but @ready, @start and @stop. Everything in @datagram is
+ *	borrowed for the call
+ * @ready: datagrams can be sent again, after one was refused; NULL for none
  *
  * Context of all: the worker's thread.
  */
@@ -52,6 +57,8 @@ struct weir_service_ops {
 	void (*close)(struct weir_conn *conn, int err);
 	int (*start)(void *ctx, unsigned int worker, struct weir_loop *loop);
 	void (*stop)(void *ctx, unsigned int worker);
+	void (*datagram)(struct weir_dgram *dgram, const struct weir_datagram *datagram);
+	void (*ready)(struct weir_dgram *dgram);
 };
 
 /**
@@ -59,11 +66,13 @@ struct weir_service_ops {
  * @WEIR_SERVICE_ACCEPTOR: the first worker alone listens, and hands each client to
  *	the worker with the fewest; instead of a listener for each of them. @steering
  *	must be NULL then
+ * @WEIR_SERVICE_DGRAM: UDP, see <weir/dgram.h>; without WEIR_SERVICE_ACCEPTOR
  * @WEIR_SERVICE_ALL: every flag this version knows; others are refused
  */
 enum weir_service_flags {
 	WEIR_SERVICE_ACCEPTOR	= 1 << 0,
-	WEIR_SERVICE_ALL	= WEIR_SERVICE_ACCEPTOR,
+	WEIR_SERVICE_DGRAM	= 1 << 1,
+	WEIR_SERVICE_ALL	= WEIR_SERVICE_ACCEPTOR | WEIR_SERVICE_DGRAM,
 };
 
 /**
@@ -81,7 +90,8 @@ enum weir_service_flags {
  * @cpus: processor for each worker, @workers of them; NULL: not pinned
  * @workers: threads, 1 to WEIR_WORKERS_MAX; default 1
  * @conns_max: connections per worker; default 1024. Clients beyond it wait,
- *	accepted or in the listener's queue, and are served as others close
+ *	accepted or in the listener's queue, and are served as others close. Of
+ *	datagrams: messages that may wait to be sent
  * @buf_bytes: size of a buffer; default 4160, a page and a cache line, so that
  *	buffers do not all fall into the same cache sets
  * @bufs: buffers per worker; default is fitted to @conns_max
@@ -95,9 +105,11 @@ enum weir_service_flags {
  * @listeners: sockets to listen on, one for each worker: TCP, listening, all on
  *	the same explicit port, with SO_REUSEPORT unless there is one worker. They
  *	are duplicated and stay the caller's: a queue survives the service while he
- *	keeps them. @addr may be NULL then. NULL: the service opens its own
+ *	keeps them. @addr may be NULL then. NULL: the service opens its own. Of
+ *	datagrams: UDP, bound
  * @supervise_ns: period of the supervisor, see struct weir_supervisor_opts;
  *	default 5 ms. There is one where steering is more than the kernel's hash
+ * @carrier: carries datagrams beside the workers' sockets; NULL: they alone do
  */
 struct weir_service_opts {
 	size_t sz;
@@ -119,13 +131,15 @@ struct weir_service_opts {
 	uint64_t send_stall_ns;
 	const int *listeners;
 	uint64_t supervise_ns;
+	struct weir_dgram_carrier *carrier;
 };
 
 /**
  * struct weir_service_stats - counters of a worker, or of all together
  * @loop: of the loop
  * @cpu_ns: processor time of the worker's thread
- * @accepted: connections accepted
+ * @accepted: connections accepted; of datagrams: messages received, which may hold
+ *	several
  * @conns: connections open now
  * @refused: connections the user's open() refused
  * @signals: signals delivered to connections
@@ -135,6 +149,11 @@ struct weir_service_opts {
  *	was meant for them
  * @buf_free: buffers nobody holds
  * @buf_count: buffers in all
+ * @dgrams_in: datagrams handed to the user
+ * @dgrams_out: datagrams sent
+ * @dgrams_refused: datagrams that had no room to wait in
+ * @dgrams_failed: datagrams that the kernel did not take
+ * @dgrams_cut: datagrams longer than a buffer, which were dropped
  * @state: enum weir_worker_state of the worker; of all: the best of them
  * @pad: zero
  */
@@ -150,6 +169,11 @@ struct weir_service_stats {
 	uint64_t signals_late;
 	uint64_t buf_free;
 	uint64_t buf_count;
+	uint64_t dgrams_in;
+	uint64_t dgrams_out;
+	uint64_t dgrams_refused;
+	uint64_t dgrams_failed;
+	uint64_t dgrams_cut;
 	uint32_t state;
 	uint32_t pad;
 };

@@ -19,6 +19,7 @@
 
 enum {
 	OPS_PER_CONN	= 2,
+	OPS_PER_MSG	= 1,
 	OPS_MORE	= 64,	/* accept, polls, cookies being read */
 	FILES_MORE	= 16,	/* listener, ring of signals, the user's few */
 	BUFS_PER_CONN	= 2,	/* a pool lends fewer than all: see pool.h */
@@ -114,7 +115,7 @@ int limits_fit(struct weir_service *service)
 {
 	struct weir_loop_opts *loop = &service->loop_opts;
 	struct weir_service_opts *opts = &service->opts;
-	uint32_t ops;
+	uint32_t ops, files;
 	int err;
 
 	if (opts->conns_max > WEIR_LOOP_CQ_MAX) {
@@ -122,11 +123,11 @@ int limits_fit(struct weir_service *service)
 			    "have %u", opts->conns_max, (unsigned int)WEIR_LOOP_CQ_MAX);
 		return -EINVAL;
 	}
-	ops = opts->conns_max * OPS_PER_CONN + OPS_MORE;
+	ops = opts->conns_max * (dgram_mode(service) ? OPS_PER_MSG : OPS_PER_CONN) + OPS_MORE;
+	files = FILES_MORE + (dgram_mode(service) ? 0 : opts->conns_max);
 	err = given_fits(service, "ops_max", loop->ops_max, ops);
 	if (!err)
-		err = given_fits(service, "files_max", loop->files_max,
-				 opts->conns_max + FILES_MORE);
+		err = given_fits(service, "files_max", loop->files_max, files);
 	if (err)
 		return err;
 	if (!loop->ops_max)
@@ -135,6 +136,8 @@ int limits_fit(struct weir_service *service)
 		opts->bufs = bufs_fit(opts->conns_max, loop->ops_max);
 	if (!loop->bufs_max)
 		loop->bufs_max = opts->bufs;
+	if (dgram_mode(service) && !loop->files_max)
+		loop->files_max = files;
 	if (loop->files_max)
 		return 0;
 	return files_fit(service, (uint64_t)loop->ops_max + loop->bufs_max);

@@ -57,11 +57,12 @@ static void row_set64(__u64 *field, uint64_t value)
 	__atomic_store_n(field, value, __ATOMIC_RELAXED);
 }
 
-/* What is in progress: not receives that wait for a client to speak. */
+/* What is in progress: not receives that wait for a client to speak, nor the accept. */
 static uint32_t inflight(const struct worker *w)
 {
 	const struct io_group *group = &w->pool->group;
-	uint32_t idle = group->armed + group->parked + 1 + !!w->spare + w->signals.on;
+	uint32_t idle = group->armed + group->parked + !dgram_mode(w->service) + !!w->spare +
+			w->signals.on;
 	uint32_t used = w->loop->slots_used;
 
 	return (used > idle ? used - idle : 0) + w->held.count;
@@ -82,6 +83,7 @@ static void meter_parking(void *ctx)
 
 	if (w->ended)
 		return;
+	dgram_parking(w);
 	row_update(w);
 	meter_publish(w);
 	if (!worker_stopping(w))

@@ -71,6 +71,10 @@ static int read_opts(struct weir_service *service, const struct weir_service_opt
 	    opts->flags & ~(uint32_t)WEIR_SERVICE_ALL ||
 	    (opts->flags & WEIR_SERVICE_ACCEPTOR && opts->steering) || service->loop_opts.hooks)
 		return -EINVAL;
+	if (dgram_mode(service) && (acceptor_mode(service) || !opts->ops->datagram))
+		return -EINVAL;
+	if (!dgram_mode(service) && opts->carrier)
+		return -EINVAL;
 	service->loop_opts.sz = sizeof(service->loop_opts);
 	if (service->loop_opts.log)
 		service->log = *service->loop_opts.log;
@@ -115,17 +119,20 @@ static int take_steering(struct weir_service *service)
  * of the clients would be his, and the group's steering program the last one's.
  * So it is tried first whether the port is free for one without.
  */
-static int address_free(const struct weir_addr *addr)
+static int address_free(const struct weir_service *service)
 {
-	int on = 1, err = 0, fd;
+	const struct weir_addr *addr = &service->addr;
+	/* To UDP, SO_REUSEADDR is a way to share. */
+	int reuse = !dgram_mode(service), err = 0, fd;
 
 	/* The port lies at the same place in both families. */
 	if (!((const struct sockaddr_in *)(const void *)&addr->ss)->sin_port)
 		return 0;
-	fd = socket(addr->ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(addr->ss.ss_family,
+		    (dgram_mode(service) ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse)) ||
 	    bind(fd, (const struct sockaddr *)(const void *)&addr->ss, addr->len))
 		err = -errno;
 	close(fd);
@@ -148,7 +155,7 @@ static int open_workers(struct weir_service *service)
 		service->workers[i].gone = true;
 	}
 	err = is_simulated(service) || service->opts.listeners ? 0 :
-	      address_free(&service->addr);
+	      address_free(service);
 	for (i = 0; i < service->opts.workers && !err; i++)
 		err = worker_open(&service->workers[i], i);
 	if (err)

@@ -57,6 +57,21 @@ struct held_signal {
 
 struct handover;
 
+/* What carries a worker's datagrams. */
+struct port {
+	const struct weir_dgram_carrier_ops *ops;
+	void *port;
+};
+
+/* A worker's end of a service of datagrams. */
+struct weir_dgram {
+	struct worker *worker;
+	struct port ports[2];		/* the socket last: it takes what others do not */
+	uint32_t count;			/* ports that are open */
+	uint32_t running;		/* those that have not stopped */
+	bool refused;			/* one had no room: ready() is owed */
+};
+
 struct signals {
 	struct weir_file file;		/* the ring's descriptor, ours */
 	struct weir_op poll_op;
@@ -71,7 +86,7 @@ struct signals {
 struct meter {
 	const struct weir_cfg *cfg;
 	struct weir_hist *hist;
-	uint64_t base;			/* of row.accepted: by those before us */
+	uint64_t base;			/* of row.accepted: by those before us, or lost */
 	uint64_t turn_ns;		/* when the wait returned */
 	uint64_t turn_events;
 	uint64_t window_ns;		/* when the window began */
@@ -94,6 +109,7 @@ struct worker {
 	struct weir_pool *pool;
 	struct weir_listener *listener;	/* NULL: another accepts, or it is closed */
 	struct weir_listener *spare;	/* stands for the group: of the first that lives */
+	struct weir_dgram dgram;	/* instead, in a service of datagrams */
 	struct weir_worker_row *row;
 	struct client *clients;
 	struct client *client_free;
@@ -212,6 +228,24 @@ static inline struct client *client_of(struct weir_conn *conn)
 {
 	return container_of(conn, struct client, conn);
 }
+
+/* dgram.c: what a worker of datagrams has instead of a listener and clients */
+int dgram_open(struct worker *w);
+void dgram_close(struct worker *w);
+void dgram_start(struct worker *w);
+void dgram_stop(struct worker *w, bool now);
+void dgram_flush(struct worker *w);	/* the turn ends */
+void dgram_parking(struct worker *w);
+void dgram_deliver(struct weir_dgram *dgram, const struct weir_datagram *datagram);
+
+static inline bool dgram_mode(const struct weir_service *service)
+{
+	return service->opts.flags & WEIR_SERVICE_DGRAM;
+}
+
+/* dgram_udp.c: the socket */
+extern const struct weir_dgram_carrier_ops dgram_udp_ops;
+int dgram_udp_fd(const struct worker *w);	/* or -EOPNOTSUPP */
 
 /* signal.c: what the kernel half tells about connections */
 int signals_open(struct worker *w);

@@ -47,8 +47,8 @@ static void wakers_out(struct worker *w)
 
 void worker_idle(struct worker *w)
 {
-	if (!worker_stopping(w) || w->ended || w->listener || w->spare || w->conns ||
-	    w->held.count || weir_op_busy(&w->held.close_op) || !acceptor_done(w))
+	if (!worker_stopping(w) || w->ended || w->listener || w->spare || w->dgram.running ||
+	    w->conns || w->held.count || weir_op_busy(&w->held.close_op) || !acceptor_done(w))
 		return;
 	w->ended = true;
 	if (!w->index)
@@ -86,6 +86,8 @@ static void stop_done(struct weir_op *op)
 		return;
 	if (op->res)
 		stop_arm(w);	/* cancelled: the deadline is another now */
+	else if (dgram_mode(w->service))
+		dgram_stop(w, true);
 	else
 		clients_abort(w);
 }
@@ -99,7 +101,7 @@ static void stop_arm(struct worker *w)
 /* Before it is closed: another thread may be about to move its queue. */
 static void listener_leave(struct worker *w)
 {
-	if (w->listener)
+	if (w->listener || w->dgram.count)
 		w->service->steering->ops->leave(w->service->steering, w->index);
 }
 
@@ -114,9 +116,13 @@ static void stop_changed(struct worker *w, uint64_t stop_ns)
 	}
 	meter_state(w, WEIR_DRAIN);
 	listener_leave(w);
-	weir_listener_close(w->listener, listener_closed, w);
-	weir_listener_close(w->spare, spare_closed, w);
-	clients_stop(w);
+	if (dgram_mode(w->service)) {
+		dgram_stop(w, false);
+	} else {
+		weir_listener_close(w->listener, listener_closed, w);
+		weir_listener_close(w->spare, spare_closed, w);
+		clients_stop(w);
+	}
 	stop_arm(w);
 }
 
@@ -137,6 +143,7 @@ void worker_tick(struct worker *w)
 		if (last)
 			worker_idle(w);
 	}
+	dgram_flush(w);
 }
 
 /* open and close */
@@ -254,6 +261,8 @@ int worker_open(struct worker *w, uint32_t index)
 		return -EINVAL;
 	pressure_open(w);
 	err = open_loop(w);
+	if (dgram_mode(service))
+		return err ? err : dgram_open(w);
 	if (!err)
 		err = clients_open(w);
 	if (!err)
@@ -316,6 +325,7 @@ void worker_close(struct worker *w)
 		service_log(w->service, WEIR_LOG_ERROR,
 			    "worker %u: buffers that were not given back are lost", w->index);
 	signals_close(w);
+	dgram_close(w);
 	acceptor_close(w);
 	clients_close(w);
 }
@@ -411,7 +421,9 @@ static int worker_begin(struct worker *w)
 		return ret < 0 ? ret : -EINVAL;
 	w->started = true;
 	signals_start(w);
-	if (w->listener)
+	if (dgram_mode(service))
+		dgram_start(w);
+	else if (w->listener)
 		weir_listener_start(w->listener);
 	else
 		acceptor_wait(w);

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * dgram.c - a worker of datagrams: its ports, its counters, its stop
+ *
+ * The row of such a worker counts what it has taken from the kernel, as a worker
+ * of connections counts what it has accepted: the kernel half counts what it gave,
+ * and the difference waits. But datagrams get lost in a full socket, so when the
+ * worker is about to block with a receive armed, and has therefore taken all there
+ * was, it counts the rest as lost. What comes from then on waits again: a worker
+ * that was stopped while parked is found out by the next datagram it does not take.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "serve/service.h"
+
+/* open, start, stop */
+
+static int port_open(struct weir_dgram *dgram, const struct weir_dgram_carrier_ops *ops,
+		     struct weir_dgram_carrier *carrier, struct port *port)
+{
+	int err = ops->open(carrier, dgram, &port->port);
+
+	if (!err)
+		port->ops = ops;
+	return err;
+}
+
+int dgram_open(struct worker *w)
+{
+	struct weir_dgram_carrier *carrier = w->service->opts.carrier;
+	struct weir_dgram *dgram = &w->dgram;
+	int err;
+
+	dgram->worker = w;
+	err = port_open(dgram, &dgram_udp_ops, NULL, &dgram->ports[!!carrier]);
+	if (err)
+		return err;
+	dgram->count = 1;
+	if (carrier) {
+		err = port_open(dgram, carrier->ops, carrier, &dgram->ports[0]);
+		if (err)
+			return err;
+		dgram->count = 2;
+	}
+	w->row->epoch++;
+	return w->service->steering->ops->join(w->service->steering, w->index, dgram_udp_fd(w));
+}
+
+void dgram_close(struct worker *w)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(w->dgram.ports); i++) {
+		if (w->dgram.ports[i].ops)
+			w->dgram.ports[i].ops->close(w->dgram.ports[i].port);
+		w->dgram.ports[i].ops = NULL;
+	}
+}
+
+void dgram_stop(struct worker *w, bool now)
+{
+	struct weir_dgram *dgram = &w->dgram;
+	uint32_t i;
+
+	for (i = 0; i < dgram->count && dgram->running; i++)
+		dgram->ports[i].ops->stop(dgram->ports[i].port, now);
+}
+
+void dgram_start(struct worker *w)
+{
+	struct weir_dgram *dgram = &w->dgram;
+	uint32_t i;
+
+	if (w->ended)
+		return;
+	dgram->running = dgram->count;
+	for (i = 0; i < dgram->count; i++)
+		dgram->ports[i].ops->start(dgram->ports[i].port);
+	if (worker_stopping(w))
+		dgram_stop(w, false);
+}
+
+void dgram_flush(struct worker *w)
+{
+	struct weir_dgram *dgram = &w->dgram;
+	uint32_t i;
+
+	for (i = 0; i < dgram->count && dgram->running; i++)
+		dgram->ports[i].ops->flush(dgram->ports[i].port);
+}
+
+void dgram_parking(struct worker *w)
+{
+	struct weir_steering *steering = w->service->steering;
+	uint64_t since_ns;
+	int waiting;
+
+	if (!w->dgram.running || w->pool->group.parked)
+		return;
+	waiting = steering->ops->waiting(steering, w->index, &since_ns);
+	if (waiting > 0)
+		w->meter.base += (uint32_t)waiting;
+}
+
+/* for the user */
+
+int weir_dgram_send(struct weir_dgram *dgram, const struct weir_datagram *datagram)
+{
+	uint32_t i;
+	int err = -ESHUTDOWN;
+
+	assert_owner(dgram->worker->loop);
+	if (datagram->len > WEIR_DGRAM_BYTES_MAX)
+		return -EMSGSIZE;
+	for (i = 0; i < dgram->count && dgram->running; i++) {
+		err = dgram->ports[i].ops->send(dgram->ports[i].port, datagram);
+		if (err != -EOPNOTSUPP)
+			break;
+	}
+	if (err == -EAGAIN) {
+		dgram->refused = true;
+		dgram->worker->meter.stats.dgrams_refused++;
+	}
+	return err;
+}
+
+unsigned int weir_dgram_worker(const struct weir_dgram *dgram)
+{
+	return dgram->worker->index;
+}
+
+void *weir_dgram_service_ctx(const struct weir_dgram *dgram)
+{
+	return dgram->worker->service->opts.ctx;
+}
+
+struct weir_loop *weir_dgram_loop(const struct weir_dgram *dgram)
+{
+	return dgram->worker->loop;
+}
+
+struct weir_pool *weir_dgram_pool(const struct weir_dgram *dgram)
+{
+	return dgram->worker->pool;
+}
+
+/* for carriers */
+
+void dgram_deliver(struct weir_dgram *dgram, const struct weir_datagram *datagram)
+{
+	dgram->worker->meter.stats.dgrams_in++;
+	dgram->worker->service->ops.datagram(dgram, datagram);
+}
+
+void weir_dgram_received(struct weir_dgram *dgram, const struct weir_datagram *datagram)
+{
+	meter_accepted(dgram->worker);
+	dgram_deliver(dgram, datagram);
+}
+
+void weir_dgram_count(struct weir_dgram *dgram, uint64_t sent, uint64_t failed, uint64_t cut)
+{
+	struct weir_service_stats *stats = &dgram->worker->meter.stats;
+
+	stats->dgrams_out += sent;
+	stats->dgrams_failed += failed;
+	stats->dgrams_cut += cut;
+}
+
+void weir_dgram_room(struct weir_dgram *dgram)
+{
+	if (!dgram->refused)
+		return;
+	dgram->refused = false;
+	if (dgram->worker->service->ops.ready)
+		dgram->worker->service->ops.ready(dgram);
+}
+
+void weir_dgram_stopped(struct weir_dgram *dgram)
+{
+	assert(dgram->running);
+	dgram->running--;
+	worker_idle(dgram->worker);
+}
