@@ -52,6 +52,8 @@ struct weir_bpf_observer;
  * @vips_max: networks that the service may answer on without a socket for each,
  *	see <weir/vip.h>; 0: none, and no sk_lookup program
  * @pad: zero
+ * @lock: with WEIR_BPF_ADOPT, the lock that a live owner has handed over, see
+ *	weir_takeover_lock(); it is duplicated. NULL: there is none
  *
  * Everything else is in struct weir_cfg, see weir_bpf_cfg().
  */
@@ -70,11 +72,23 @@ struct weir_bpf_opts {
 	uint64_t stale_ns;
 	uint32_t vips_max;
 	uint32_t pad;
+	const int *lock;
 };
 
-/* Bits of weir_bpf_opts.flags: steering alone; pins readable by gid. */
+/*
+ * Bits of weir_bpf_opts.flags: steering alone; pins readable by gid; go on with
+ * the pins of a dead owner, or of a live one that handed over its lock.
+ */
 #define WEIR_BPF_NO_FLOWS	(1U << 0)
 #define WEIR_BPF_GROUP		(1U << 1)
+#define WEIR_BPF_ADOPT		(1U << 2)
+
+/* Whose maps an instance has: its own; a dead owner's; those of one that leaves. */
+enum weir_bpf_adopted {
+	WEIR_BPF_NEW = 0,
+	WEIR_BPF_RECOVERED = 1,
+	WEIR_BPF_TAKEN = 2,
+};
 
 /**
  * struct weir_bpf_status - what an instance got, and why not more
@@ -84,6 +98,8 @@ struct weir_bpf_opts {
  * @flow_errors: calls on the flow table that failed
  * @flows_swept: flows removed because their connection was gone
  * @pending_fixed: corrections of the pending counts
+ * @adopted: enum weir_bpf_adopted
+ * @generation: number of the directory of the pins, 0: the instance's own
  * @dir: directory of the pins
  * @cgroup: the service's own cgroup, empty when there is none
  * @why: why the rung is not the highest, empty when it is
@@ -98,6 +114,8 @@ struct weir_bpf_status {
 	char dir[WEIR_BPF_PATH_BYTES];
 	char cgroup[WEIR_BPF_PATH_BYTES];
 	char why[WEIR_BPF_WHY_BYTES];
+	uint32_t adopted;
+	uint32_t generation;
 };
 
 /**
@@ -163,13 +181,22 @@ struct weir_bpf_probe {
  * telemetry there. Without a cgroup2 tree or the privilege for it there is
  * steering alone: weir_bpf_status() says so and a warning is logged.
  *
+ * With WEIR_BPF_ADOPT the maps of a dead owner are used when they are of this ABI
+ * major and this number of workers, and else removed (what weir_cfg held is kept
+ * if it can be read). Then @policy and @stale_ns are what weir_cfg says. With
+ * @lock the owner lives: his maps are used, or if they cannot be, new ones are
+ * pinned in a numbered directory below his until he has left; his pins stay his
+ * until the service is opened.
+ *
  * Context: Any thread; before the listeners are created. Sets libbpf's print
  * hook for the length of the call.
  * Return: 0; -EINVAL for a bad name or option; -ENODEV when no bpffs is mounted;
  * -EPERM without CAP_BPF; -EXDEV when <bpffs>/weir or the instance's directory is not safe: a
  * link, no directory, or somebody's who is neither root nor this user, or open
  * to the writes of others; -EADDRINUSE when a live service has the name; -EEXIST
- * when the directory holds something foreign; -ENOMEM; or what the kernel
+ * when the directory holds something foreign; -EBADMSG when a program among the
+ * pins to be used is foreign; -EPROTO when a map among them is laid out otherwise;
+ * -ENOMEM; or what the kernel
  * answered. @reason then names the thing.
  */
 WEIR_API WEIR_MUST_CHECK

@@ -72,6 +72,14 @@ struct weir_steering;
  *	any worker thread. One worker accepts there too: as a rule nothing comes
  * @moved: @worker has the connection @cookie now, which another one gave it; @fd
  *	is its descriptor for the length of the call. Any worker thread.
+ * @lock: the descriptor that a successor needs besides the listeners, or -1. Any
+ *	thread
+ * @adopted: 1 when the maps are those of a predecessor that lives: he yields
+ *	them before @seal; else 0
+ * @yield: a successor goes on with the maps: from now on touch nothing that he
+ *	sees, also in @leave and @close. What @row, @hist and the rest returned
+ *	stays valid, for this process alone. Any thread. 0 or -errno, which leaves
+ *	everything as it was
  * @close: the service is gone: detach, unpin, free. Called last.
  *
  * Every slot must be set. Errors of @accepted, @closed, @moved and @tick are counted
@@ -99,6 +107,9 @@ struct weir_steering_ops {
 	int (*rescue)(struct weir_steering *st, unsigned int worker);
 	int (*spare)(struct weir_steering *st);
 	void (*moved)(struct weir_steering *st, unsigned int worker, uint64_t cookie, int fd);
+	int (*lock)(struct weir_steering *st);
+	int (*adopted)(struct weir_steering *st);
+	int (*yield)(struct weir_steering *st);
 	void (*close)(struct weir_steering *st);
 };
 

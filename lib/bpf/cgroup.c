@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,7 +109,45 @@ static int cgroup_make(struct weir_bpf *bpf, const struct reason *reason)
 	return 0;
 }
 
-int cgroup_enter(struct weir_bpf *bpf, const struct reason *reason)
+/* For cgroup_find(): nftw(3) hands on nothing. */
+static _Thread_local struct {
+	uint64_t id;
+	char *path;
+} wanted;
+
+/* The id of a cgroup is the inode number of its directory. */
+static int find_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)ftw;
+	return type == FTW_D && st->st_ino == wanted.id && !path_join(wanted.path, "%s", path);
+}
+
+/* Where a link watches: its owner may have begun elsewhere in the tree. */
+static int cgroup_find(char *path, uint64_t id)
+{
+	char mount[WEIR_BPF_PATH_BYTES];
+	int err;
+
+	err = mount_cgroup2(mount);
+	if (err)
+		return err;
+	wanted.id = id;
+	wanted.path = path;
+	return nftw(mount, find_one, 16, FTW_PHYS) == 1 ? 0 : -ENOENT;
+}
+
+static int cgroup_place(struct weir_bpf *bpf, uint64_t id, const struct reason *reason)
+{
+	int err;
+
+	if (!id)
+		return cgroup_make(bpf, reason);
+	err = cgroup_find(bpf->cgroup, id);
+	return err ? reason_set(reason, err, "no flows: the cgroup of the pinned link is not "
+				"to be found") : 0;
+}
+
+int cgroup_enter(struct weir_bpf *bpf, uint64_t id, const struct reason *reason)
 {
 	int err;
 
@@ -119,7 +158,7 @@ int cgroup_enter(struct weir_bpf *bpf, const struct reason *reason)
 	if (err)
 		return reason_set(reason, err, "cannot find this process's cgroup: %s",
 				  strerror(-err));
-	err = cgroup_make(bpf, reason);
+	err = cgroup_place(bpf, id, reason);
 	if (err)
 		goto forget;
 	bpf->cgroup_fd = open(bpf->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -156,7 +195,8 @@ void cgroup_leave(struct weir_bpf *bpf)
 		cgroup_move(bpf->cgroup_home);
 	close(bpf->cgroup_fd);
 	bpf->cgroup_fd = -1;
-	rmdir(bpf->cgroup);
+	if (!bpf->yielded)
+		rmdir(bpf->cgroup);	/* with it the link would go */
 	*strrchr(bpf->cgroup, '/') = '\0';
 	rmdir(bpf->cgroup);	/* <home>/weir, when this was the last one */
 	bpf->cgroup[0] = '\0';

@@ -6,7 +6,8 @@
  * goes with the process, however it ends. A directory that nobody holds is
  * stale and is emptied, provided that its weir_meta says that it was weir's.
  * weir_meta is pinned first and unlinked last, so a directory with pins but
- * without it is somebody else's.
+ * without it is somebody else's. The lock belongs to the open file description:
+ * an owner hands it to its successor by sending the descriptor.
  *
  * Everybody may create files in a bpffs by default, and so plant a link where
  * weir's directory is not yet. Directories are therefore opened one by one,
@@ -244,8 +245,7 @@ static int unlink_all(int dir_fd)
 	if (err)
 		return err;
 	while (!err && (entry = readdir(dir))) {
-		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") ||
-		    !strcmp(entry->d_name, META))
+		if (entry->d_type == DT_DIR || !strcmp(entry->d_name, META))
 			continue;
 		if (unlinkat(dir_fd, entry->d_name, 0))
 			err = -errno;
@@ -272,7 +272,7 @@ bool dir_empty(int dir_fd)
 	return count <= 2;
 }
 
-int dir_clean(int fd, const char *path, const char *name, const struct reason *reason)
+static int clean_pins(int fd, const char *path, const struct reason *reason)
 {
 	struct weir_meta meta;
 	int err;
@@ -286,17 +286,62 @@ int dir_clean(int fd, const char *path, const char *name, const struct reason *r
 		return reason_set(reason, err, "cannot read %s/%s: %s", path, META,
 				  strerror(-err));
 	err = unlink_all(fd);
-	if (err)
-		return reason_set(reason, err, "cannot clean %s: %s", path, strerror(-err));
-	cgroup_remove_stale(name);
-	return 0;
+	return err ? reason_set(reason, err, "cannot clean %s: %s", path, strerror(-err)) : 0;
 }
 
-static int dir_take(struct weir_bpf *bpf, const struct reason *reason)
+/* The newest first: what is left by a failure is older. */
+static int clean_generations(int fd, const char *path, const struct reason *reason)
 {
-	bool group = bpf->opts.flags & WEIR_BPF_GROUP;
-	int i, err, fd = -ENOENT;
+	int latest, pins_fd, err;
 
+	while ((latest = generation_latest(fd)) > 0) {
+		pins_fd = generation_open(fd, (unsigned int)latest);
+		err = pins_fd < 0 ? pins_fd : clean_pins(pins_fd, path, reason);
+		if (pins_fd >= 0)
+			close(pins_fd);
+		if (!err)
+			err = generation_remove(fd, (unsigned int)latest);
+		if (err)
+			return err;
+	}
+	return latest;
+}
+
+int dir_clean(int fd, const char *path, const char *name, const struct reason *reason)
+{
+	int err;
+
+	if (dir_empty(fd))
+		return 0;
+	err = clean_generations(fd, path, reason);
+	if (!err)
+		err = clean_pins(fd, path, reason);
+	if (!err)
+		cgroup_remove_stale(name);
+	return err;
+}
+
+/* What a predecessor handed over must be the lock of this very directory. */
+static int lock_given(struct weir_bpf *bpf, const struct reason *reason)
+{
+	int fd = fcntl(*bpf->opts.lock, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return reason_set(reason, -errno, "no lock was handed over: %s", strerror(errno));
+	if (!same_dir(fd, bpf->root_fd, bpf->name) || flock(fd, LOCK_EX | LOCK_NB)) {
+		close(fd);
+		return reason_set(reason, -EINVAL, "what was handed over is not the lock of %s",
+				  bpf->dir);
+	}
+	return fd;
+}
+
+static int lock_take(struct weir_bpf *bpf, const struct reason *reason)
+{
+	int i, fd = -ENOENT;
+
+	if (bpf->opts.lock)
+		return lock_given(bpf, reason);
 	for (i = 0; i < OPEN_TRIES && fd == -ENOENT; i++) {
 		fd = dir_make(bpf->root_fd, bpf->name, bpf->dir, 0700, reason);
 		if (fd < 0)
@@ -304,21 +349,55 @@ static int dir_take(struct weir_bpf *bpf, const struct reason *reason)
 		close(fd);
 		fd = dir_lock(bpf->root_fd, bpf->name, bpf->dir, reason);
 	}
-	if (fd == -EWOULDBLOCK)
-		return in_use(bpf, reason);
-	if (fd < 0)
-		return fd;
-	err = dir_clean(fd, bpf->dir, bpf->name, reason);
-	if (!err && (fchown(fd, -1, group ? bpf->opts.gid : getegid()) ||
-		     fchmod(fd, group ? 0750 : 0700)))
-		err = reason_set(reason, -errno, "cannot set the mode of %s: %s", bpf->dir,
-				 strerror(errno));
-	if (err) {
-		close(fd);
-		return err;
+	return fd == -EWOULDBLOCK ? in_use(bpf, reason) : fd;
+}
+
+/* Use what is there, or put ours beside it, or away with it. */
+static int pins_take(struct weir_bpf *bpf, const struct reason *reason)
+{
+	bool group = bpf->opts.flags & WEIR_BPF_GROUP;
+	int latest = generation_latest(bpf->lock_fd);
+	int pins_fd, err;
+
+	pins_fd = latest < 0 ? latest : generation_open(bpf->lock_fd, (unsigned int)latest);
+	if (pins_fd < 0)
+		return reason_set(reason, pins_fd, "cannot read %s: %s", bpf->dir,
+				  strerror(-pins_fd));
+	err = adopt_check(bpf, pins_fd, reason);
+	if (!err) {
+		bpf->pins_fd = pins_fd;
+		bpf->generation = (unsigned int)latest;
+		bpf->adopted = bpf->opts.lock ? WEIR_BPF_TAKEN : WEIR_BPF_RECOVERED;
+		return 0;
 	}
-	bpf->lock_fd = fd;
+	close(pins_fd);
+	if (err == -EBADMSG)
+		return err;
+	if (bpf->opts.lock)
+		return generation_make(bpf, reason);
+	err = dir_clean(bpf->lock_fd, bpf->dir, bpf->name, reason);
+	if (err)
+		return err;
+	bpf->pins_fd = generation_open(bpf->lock_fd, 0);
+	if (bpf->pins_fd < 0)
+		return bpf->pins_fd;
+	if (fchown(bpf->lock_fd, -1, group ? bpf->opts.gid : getegid()) ||
+	    fchmod(bpf->lock_fd, group ? 0750 : 0700))
+		return reason_set(reason, -errno, "cannot set the mode of %s: %s", bpf->dir,
+				  strerror(errno));
 	return 0;
+}
+
+static void dir_drop(struct weir_bpf *bpf)
+{
+	int *fds[] = { &bpf->pins_fd, &bpf->lock_fd, &bpf->root_fd };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(fds); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
 }
 
 int dir_open(struct weir_bpf *bpf, const struct reason *reason)
@@ -334,27 +413,35 @@ int dir_open(struct weir_bpf *bpf, const struct reason *reason)
 	bpf->root_fd = root_open(true, reason);
 	if (bpf->root_fd < 0)
 		return bpf->root_fd;
-	err = dir_take(bpf, reason);
-	if (err) {
-		close(bpf->root_fd);
-		bpf->root_fd = -1;
-	}
+	bpf->lock_fd = lock_take(bpf, reason);
+	err = bpf->lock_fd < 0 ? bpf->lock_fd : pins_take(bpf, reason);
+	if (!err && bpf->generation)
+		err = path_join(bpf->dir, "%s/%s/%u", root, bpf->name, bpf->generation);
+	if (err)
+		dir_drop(bpf);
 	return err;
 }
 
+/*
+ * An owner that was succeeded leaves without a trace: the pins are another's, or
+ * lie beside another's. So does one that could not begin with what it found.
+ */
 void dir_close(struct weir_bpf *bpf)
 {
-	int err;
+	int err = 0;
 
 	if (bpf->lock_fd < 0)
 		return;
-	err = unlink_all(bpf->lock_fd);
-	if (!err && unlinkat(bpf->root_fd, bpf->name, AT_REMOVEDIR))
-		err = -errno;
+	if (!bpf->yielded && (!bpf->adopted || bpf->sealed)) {
+		err = unlink_all(bpf->pins_fd);
+		if (!err && bpf->generation)
+			err = generation_remove(bpf->lock_fd, bpf->generation);
+		if (!err && unlinkat(bpf->root_fd, bpf->name, AT_REMOVEDIR) &&
+		    (errno != ENOTEMPTY || (!bpf->generation &&
+					    generation_latest(bpf->lock_fd) <= 0)))
+			err = -errno;
+	}
 	if (err)
 		bpf_log(bpf, WEIR_LOG_WARN, "bpf: pins stay in %s: %s", bpf->dir, strerror(-err));
-	close(bpf->lock_fd);
-	close(bpf->root_fd);
-	bpf->lock_fd = -1;
-	bpf->root_fd = -1;
+	dir_drop(bpf);
 }

@@ -38,22 +38,28 @@ static int event_share(struct weir_bpf *bpf, struct event_bpf *event)
 	return bpf_map__set_max_entries(event->maps.weir_events, bpf->opts.workers);
 }
 
-static int rings_open(struct weir_bpf *bpf, const struct reason *reason)
+int rings_publish(struct weir_bpf *bpf)
 {
 	int events_fd = bpf_map__fd(bpf->event->maps.weir_events);
 	uint32_t i;
-	int err;
+	int err = 0;
 
-	for (i = 0; i < bpf->opts.workers; i++) {
+	for (i = 0; i < bpf->opts.workers && !err; i++)
+		err = bpf_map_update_elem(events_fd, &i, &bpf->members[i].ring.fd, BPF_ANY);
+	return err;
+}
+
+/* An owner that lives keeps its rings until it has left: bpf_seal(). */
+static int rings_open(struct weir_bpf *bpf, const struct reason *reason)
+{
+	uint32_t i;
+	int err = 0;
+
+	for (i = 0; i < bpf->opts.workers && !err; i++)
 		err = ring_open(&bpf->members[i].ring, "weir_ring", bpf->opts.ring_bytes);
-		if (!err)
-			err = bpf_map_update_elem(events_fd, &i, &bpf->members[i].ring.fd,
-						  BPF_ANY);
-		if (err)
-			return reason_set(reason, err, "event ring of worker %u: %s", i,
-					  strerror(-err));
-	}
-	return 0;
+	if (!err && bpf->adopted != WEIR_BPF_TAKEN)
+		err = rings_publish(bpf);
+	return err ? reason_set(reason, err, "event rings: %s", strerror(-err)) : 0;
 }
 
 int event_load(struct weir_bpf *bpf, const struct reason *reason)
@@ -65,8 +71,12 @@ int event_load(struct weir_bpf *bpf, const struct reason *reason)
 	bpf->event = event_bpf__open();
 	err = bpf->event ? event_share(bpf, bpf->event) : -errno;
 	if (!err)
+		err = adopt_maps(bpf, bpf->event->obj, reason);
+	if (!err)
 		err = event_bpf__load(bpf->event);
 	said = capture_end();
+	if (err == -EPROTO)
+		return err;	/* adopt_maps() has said which map */
 	if (err)
 		return reason_set(reason, err, "cannot load the event program: %s (%s)",
 				  strerror(-err), said);

@@ -27,8 +27,10 @@ static int opts_check(const struct weir_bpf_opts *opts, const struct reason *rea
 	    opts->ring_bytes % (uint32_t)sysconf(_SC_PAGESIZE))
 		return reason_set(reason, -EINVAL, "event ring of %u bytes: not a power of two of "
 				  "whole pages", opts->ring_bytes);
-	if (opts->flags & ~(WEIR_BPF_NO_FLOWS | WEIR_BPF_GROUP))
+	if (opts->flags & ~(WEIR_BPF_NO_FLOWS | WEIR_BPF_GROUP | WEIR_BPF_ADOPT))
 		return reason_set(reason, -EINVAL, "unknown flags %#x", opts->flags);
+	if (opts->lock && !(opts->flags & WEIR_BPF_ADOPT))
+		return reason_set(reason, -EINVAL, "a lock without WEIR_BPF_ADOPT");
 	return 0;
 }
 
@@ -70,6 +72,7 @@ static struct weir_bpf *instance_new(const struct weir_bpf_opts *opts)
 	}
 	bpf->root_fd = -1;
 	bpf->lock_fd = -1;
+	bpf->pins_fd = -1;
 	bpf->cgroup_fd = -1;
 	bpf->own_fd = -1;
 	bpf->rep_fd[0] = -1;
@@ -84,6 +87,22 @@ static void instance_free(struct weir_bpf *bpf)
 	pthread_mutex_destroy(&bpf->listeners);
 	free(bpf->members);
 	free(bpf);
+}
+
+/*
+ * Programs first, since what the unprivileged want to hear is which privilege;
+ * but where there are maps to go on with, they are needed for that.
+ */
+static int instance_load(struct weir_bpf *bpf, const struct reason *reason)
+{
+	int err;
+
+	if (adopt_likely(bpf)) {
+		err = dir_open(bpf, reason);
+		return err ? err : steer_load(bpf, reason);
+	}
+	err = steer_load(bpf, reason);
+	return err ? err : dir_open(bpf, reason);
 }
 
 int weir_bpf_open(struct weir_bpf **bpfp, const struct weir_bpf_opts *opts)
@@ -105,11 +124,7 @@ int weir_bpf_open(struct weir_bpf **bpfp, const struct weir_bpf_opts *opts)
 	bpf = instance_new(&known);
 	if (!bpf)
 		return -ENOMEM;
-	/* First, since what the unprivileged want to hear is which privilege. */
-	err = steer_load(bpf, &reason);
-	if (err)
-		goto unload;
-	err = dir_open(bpf, &reason);
+	err = instance_load(bpf, &reason);
 	if (err)
 		goto unload;
 	err = event_load(bpf, &reason);
@@ -118,7 +133,8 @@ int weir_bpf_open(struct weir_bpf **bpfp, const struct weir_bpf_opts *opts)
 	flow_load(bpf);
 	iter_load(bpf);
 	err = lookup_load(bpf, &reason);
-	if (!err)
+	/* Of an owner who lives the pins are replaced when he has left: bpf_seal(). */
+	if (!err && bpf->adopted != WEIR_BPF_TAKEN)
 		err = pin_all(bpf, &reason);
 	if (err)
 		goto unload_flow;
@@ -131,8 +147,8 @@ unload_flow:
 	flow_unload(bpf);
 unload_event:
 	event_unload(bpf);
-	dir_close(bpf);
 unload:
+	dir_close(bpf);
 	steer_unload(bpf);
 	instance_free(bpf);
 	return err;
@@ -172,6 +188,8 @@ int weir_bpf_status(struct weir_bpf *bpf, struct weir_bpf_status *status)
 		.flow_errors = atomic_load(&bpf->flow_errors),
 		.flows_swept = atomic_load(&bpf->flows_swept),
 		.pending_fixed = atomic_load(&bpf->pending_fixed),
+		.adopted = bpf->adopted,
+		.generation = bpf->generation,
 	};
 	size_t sz = status->sz;
 

@@ -24,7 +24,11 @@ struct event_bpf;
 struct flow_bpf;
 struct iter_bpf;
 struct lookup_bpf;
+struct bpf_link;
 struct bpf_map;
+struct bpf_object;
+struct bpf_prog_info;
+struct bpf_program;
 
 /* Where a failure says why, in one line. */
 struct reason {
@@ -60,6 +64,12 @@ struct weir_bpf {
 	char dir[WEIR_BPF_PATH_BYTES];	/* of the pins */
 	int root_fd;			/* the directory above it */
 	int lock_fd;			/* the directory itself, locked */
+	int pins_fd;			/* where the pins are: it, or a generation below it */
+	unsigned int generation;	/* its number, or 0 */
+	enum weir_bpf_adopted adopted;
+	_Atomic bool yielded;		/* a successor has the pins, and all that is shared */
+	bool sealed;
+	struct weir_cfg carried;	/* of pins that could not be used; workers 0: none */
 
 	char cgroup[WEIR_BPF_PATH_BYTES];
 	char cgroup_home[WEIR_BPF_PATH_BYTES];
@@ -125,6 +135,10 @@ bool dir_held(int fd);
 bool dir_empty(int dir_fd);
 /* Empty a directory that is locked and whose owner is therefore dead. */
 int dir_clean(int fd, const char *path, const char *name, const struct reason *reason);
+/*
+ * The lock, and where the pins go. Sets bpf->adopted when those that are there are
+ * to be used.
+ */
 int dir_open(struct weir_bpf *bpf, const struct reason *reason);
 void dir_close(struct weir_bpf *bpf);
 
@@ -133,28 +147,61 @@ int dir_stream(int dir_fd, DIR **dirp);
 
 /* view.c: the directory of an instance of our ABI, by its descriptor, and its maker */
 int instance_dir(const char *name, struct weir_meta *meta);
+/* generation.c: which pins are the current ones */
+enum { GENERATION_MAX = 999999 };
+int generation_latest(int dir_fd);		/* its number, 0: no directory, or -errno */
+int generation_open(int dir_fd, unsigned int number);	/* descriptor or -errno */
+int generation_make(struct weir_bpf *bpf, const struct reason *reason);
+int generation_remove(int dir_fd, unsigned int number);
+int pins_open(int dir_fd);			/* the current ones of a directory */
+int pins_at(int root_fd, const char *name);	/* the same by the instance's name */
+
+/* adopt.c: pins that another process made */
+/* Before the lock is had: are there pins that could be? */
+bool adopt_likely(const struct weir_bpf *bpf);
+/* With the lock: 0, or why not, -EBADMSG for pins that are not weir's. */
+int adopt_check(struct weir_bpf *bpf, int pins_fd, const struct reason *reason);
+/* Let @object, opened and sized, use the pinned maps. */
+int adopt_maps(struct weir_bpf *bpf, struct bpf_object *object, const struct reason *reason);
+void adopt_cfg(struct weir_bpf *bpf);
+/* The cgroup that a pinned link watches, by id; 0: there is none. */
+uint64_t adopt_cgroup(struct weir_bpf *bpf);
+/* The link that is pinned as @name, with @prog in it from now on. */
+int adopt_link(struct weir_bpf *bpf, const char *name, struct bpf_program *prog,
+	       struct bpf_link **linkp);
+/* Mapped arrays become this process's own, at the same addresses. */
+int adopt_leave(struct weir_bpf *bpf);
 
 /* pin.c: what is in it */
+int meta_write(struct weir_bpf *bpf);
+bool pin_there(const struct weir_bpf *bpf, const char *name);
+/* Print the path of a pin; bpf(2) of older kernels takes no directory. */
+int pin_path(char *path, int dir_fd, const char *name);
 int pin_all(struct weir_bpf *bpf, const struct reason *reason);
 int pin_fd(struct weir_bpf *bpf, int fd, const char *name, const struct reason *reason);
 int pin_read(int dir_fd, const char *name, bool writable);
 int pin_meta(int dir_fd, struct weir_meta *meta);
 uint64_t netns_cookie(void);
 uint64_t owner_start(uint32_t pid);
+void tag_text(const struct bpf_prog_info *info, char text[static WEIR_BUILD_ID_BYTES]);
 
 /* cgroup.c */
-int cgroup_enter(struct weir_bpf *bpf, const struct reason *reason);
+/* @id: that of the cgroup to enter, 0: the one of this instance's name. */
+int cgroup_enter(struct weir_bpf *bpf, uint64_t id, const struct reason *reason);
 void cgroup_leave(struct weir_bpf *bpf);
 void cgroup_remove_stale(const char *name);
 
 /* load.c: the steering programs and the mapped arrays */
 int steer_load(struct weir_bpf *bpf, const struct reason *reason);
 void steer_unload(struct weir_bpf *bpf);
+/* Each array that both halves map, in turn; NULL after the last. */
+void **steer_mapped(struct weir_bpf *bpf, unsigned int i, size_t *bytes);
 int steer_prog_fd(const struct weir_bpf *bpf);
 int steer_socks_fd(const struct weir_bpf *bpf, bool v6);
 
 /* event.c: the workers' rings, and events of user space */
 int event_load(struct weir_bpf *bpf, const struct reason *reason);
+int rings_publish(struct weir_bpf *bpf);
 void event_unload(struct weir_bpf *bpf);
 int event_raise(struct weir_bpf *bpf, const struct weir_event *event);
 
@@ -204,6 +251,8 @@ int bpf_rescue(struct weir_steering *st, unsigned int worker);
 void sweep_tick(struct weir_bpf *bpf, uint64_t now);
 void pending_tick(struct weir_bpf *bpf);
 int queue_length(const struct member *member);
+/* Counts of another owner: what its end lost is put right. */
+void pending_settle(struct weir_bpf *bpf);
 int sock_gone(int diag_fd, uint64_t cookie, const struct weir_flow *flow);
 int sock_diag_open(void);
 

@@ -56,6 +56,17 @@ static void mapped_list(struct weir_bpf *bpf, struct mapped list[static MAPPED])
 	list[4] = (struct mapped){ (void **)&bpf->hist, bpf->steer->maps.weir_hist };
 }
 
+void **steer_mapped(struct weir_bpf *bpf, unsigned int i, size_t *bytes)
+{
+	struct mapped list[MAPPED];
+
+	if (i >= MAPPED)
+		return NULL;
+	mapped_list(bpf, list);
+	*bytes = array_bytes(list[i].map);
+	return list[i].memp;
+}
+
 static int map_array(void **memp, const struct bpf_map *map)
 {
 	void *mem;
@@ -92,12 +103,22 @@ static int steer_size(struct weir_bpf *bpf)
 
 static void cfg_defaults(struct weir_bpf *bpf)
 {
-	weir_cfg_init(bpf->cfg);
-	bpf->cfg->stale_ns = bpf->opts.stale_ns;
-	if (bpf->cfg->rescue_ns < bpf->cfg->stale_ns)
-		bpf->cfg->rescue_ns = bpf->cfg->stale_ns;
-	bpf->cfg->policy = bpf->opts.policy;
+	uint32_t i;
+
+	if (bpf->carried.workers) {
+		*bpf->cfg = bpf->carried;
+		bpf->cfg->shed_permille = 0;
+		bpf->cfg->flags = 0;
+	} else {
+		weir_cfg_init(bpf->cfg);
+		bpf->cfg->stale_ns = bpf->opts.stale_ns;
+		if (bpf->cfg->rescue_ns < bpf->cfg->stale_ns)
+			bpf->cfg->rescue_ns = bpf->cfg->stale_ns;
+		bpf->cfg->policy = bpf->opts.policy;
+	}
 	bpf->cfg->workers = bpf->opts.workers;
+	for (i = 0; i < bpf->opts.workers; i++)
+		bpf->admin[i].weight = WEIR_WEIGHT_DEFAULT;
 }
 
 static int steer_map(struct weir_bpf *bpf, const struct reason *reason)
@@ -111,9 +132,10 @@ static int steer_map(struct weir_bpf *bpf, const struct reason *reason)
 		err = map_array(list[i].memp, list[i].map);
 	if (err)
 		return reason_set(reason, err, "cannot map the load table: %s", strerror(-err));
-	cfg_defaults(bpf);
-	for (i = 0; i < bpf->opts.workers; i++)
-		bpf->admin[i].weight = WEIR_WEIGHT_DEFAULT;
+	if (bpf->adopted)
+		adopt_cfg(bpf);
+	else
+		cfg_defaults(bpf);
 	bpf->flow_fd = bpf_map__fd(bpf->steer->maps.weir_flow);
 	return 0;
 }
@@ -126,6 +148,13 @@ int steer_load(struct weir_bpf *bpf, const struct reason *reason)
 	capture_begin();
 	bpf->steer = steer_bpf__open();
 	err = bpf->steer ? steer_size(bpf) : -errno;
+	if (!err) {
+		err = adopt_maps(bpf, bpf->steer->obj, reason);
+		if (err) {
+			capture_end();
+			return err;
+		}
+	}
 	if (!err)
 		err = steer_bpf__load(bpf->steer);
 	said = capture_end();

@@ -67,9 +67,13 @@ static int lookup_attach(struct weir_bpf *bpf, const struct reason *reason)
 				  strerror(-netns_fd));
 	foreign_warn(bpf, netns_fd);
 	capture_begin();
-	bpf->lookup->links.weir_lookup =
-		bpf_program__attach_netns(bpf->lookup->progs.weir_lookup, netns_fd);
-	if (!bpf->lookup->links.weir_lookup)
+	if (bpf->adopted && pin_there(bpf, "weir_link_vip"))
+		err = adopt_link(bpf, "weir_link_vip", bpf->lookup->progs.weir_lookup,
+				 &bpf->lookup->links.weir_lookup);
+	else
+		bpf->lookup->links.weir_lookup =
+			bpf_program__attach_netns(bpf->lookup->progs.weir_lookup, netns_fd);
+	if (!err && !bpf->lookup->links.weir_lookup)
 		err = -errno;
 	said = capture_end();
 	close(netns_fd);
@@ -91,8 +95,12 @@ int lookup_load(struct weir_bpf *bpf, const struct reason *reason)
 	err = bpf->lookup ? bpf_map__set_max_entries(bpf->lookup->maps.weir_vip,
 						     bpf->opts.vips_max) : -errno;
 	if (!err)
+		err = adopt_maps(bpf, bpf->lookup->obj, reason);
+	if (!err)
 		err = lookup_bpf__load(bpf->lookup);
 	said = capture_end();
+	if (err == -EPROTO)
+		return err;	/* adopt_maps() has said which map */
 	if (err == -EPERM)
 		return reason_set(reason, err, "no sk_lookup: CAP_BPF and CAP_NET_ADMIN are needed "
 				  "(%s)", said);
@@ -213,7 +221,8 @@ void rep_close(struct weir_bpf *bpf)
 			continue;
 		place = v6 ? WEIR_REP_TCP6 : WEIR_REP_TCP4;
 		/* A worker that accepts here may keep the socket for a while. */
-		bpf_map_delete_elem(bpf_map__fd(bpf->lookup->maps.weir_rep), &place);
+		if (!bpf->yielded)
+			bpf_map_delete_elem(bpf_map__fd(bpf->lookup->maps.weir_rep), &place);
 		close(fd);
 	}
 }

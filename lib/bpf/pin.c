@@ -26,8 +26,7 @@
 #define SO_NETNS_COOKIE		71
 #endif
 
-/* bpf(2) of older kernels takes no directory: name it by its descriptor. */
-static int pin_path(char *path, int dir_fd, const char *name)
+int pin_path(char *path, int dir_fd, const char *name)
 {
 	return path_join(path, "/proc/self/fd/%d/%s", dir_fd, name);
 }
@@ -38,18 +37,26 @@ int pin_fd(struct weir_bpf *bpf, int fd, const char *name, const struct reason *
 	char path[WEIR_BPF_PATH_BYTES];
 	int err;
 
-	err = pin_path(path, bpf->lock_fd, name);
+	err = pin_path(path, bpf->pins_fd, name);
 	if (err)
 		return err;
+	/* Of the owner before: what is pinned by that name now is ours. */
+	if (bpf->adopted)
+		unlinkat(bpf->pins_fd, name, 0);
 	if (bpf_obj_pin(fd, path))
 		return reason_set(reason, -errno, "cannot pin %s/%s: %s", bpf->dir, name,
 				  strerror(errno));
-	if (fchownat(bpf->lock_fd, name, -1, group ? bpf->opts.gid : getegid(),
+	if (fchownat(bpf->pins_fd, name, -1, group ? bpf->opts.gid : getegid(),
 		     AT_SYMLINK_NOFOLLOW) ||
-	    fchmodat(bpf->lock_fd, name, group ? 0640 : 0600, 0))
+	    fchmodat(bpf->pins_fd, name, group ? 0640 : 0600, 0))
 		return reason_set(reason, -errno, "cannot set the mode of %s/%s: %s", bpf->dir,
 				  name, strerror(errno));
 	return 0;
+}
+
+bool pin_there(const struct weir_bpf *bpf, const char *name)
+{
+	return bpf->pins_fd >= 0 && !faccessat(bpf->pins_fd, name, F_OK, AT_SYMLINK_NOFOLLOW);
 }
 
 /* Readers with a group-readable pin may not open it for writing. */
@@ -80,22 +87,29 @@ uint64_t netns_cookie(void)
 	return cookie;
 }
 
+void tag_text(const struct bpf_prog_info *info, char text[static WEIR_BUILD_ID_BYTES])
+{
+	uint32_t i;
+
+	memset(text, 0, WEIR_BUILD_ID_BYTES);
+	for (i = 0; i < sizeof(info->tag); i++) {
+		text[2 * i] = "0123456789abcdef"[info->tag[i] >> 4];
+		text[2 * i + 1] = "0123456789abcdef"[info->tag[i] & 15];
+	}
+}
+
 /* The tag is the kernel's hash of the program that really runs. */
 static void build_id(const struct weir_bpf *bpf, char text[static WEIR_BUILD_ID_BYTES])
 {
 	struct bpf_prog_info info = {};
-	uint32_t i, len = sizeof(info);
+	uint32_t len = sizeof(info);
 
 	memset(text, 0, WEIR_BUILD_ID_BYTES);
-	if (bpf_obj_get_info_by_fd(steer_prog_fd(bpf), &info, &len))
-		return;
-	for (i = 0; i < sizeof(info.tag); i++) {
-		text[2 * i] = "0123456789abcdef"[info.tag[i] >> 4];
-		text[2 * i + 1] = "0123456789abcdef"[info.tag[i] & 15];
-	}
+	if (!bpf_obj_get_info_by_fd(steer_prog_fd(bpf), &info, &len))
+		tag_text(&info, text);
 }
 
-static int meta_write(struct weir_bpf *bpf)
+int meta_write(struct weir_bpf *bpf)
 {
 	struct weir_meta meta = {
 		.magic = WEIR_ABI_MAGIC,
@@ -117,6 +131,9 @@ static int meta_write(struct weir_bpf *bpf)
 
 	strcpy(meta.name, bpf->name);
 	build_id(bpf, meta.build_id);
+	/* At no time may the pinned program differ from what weir_meta says of it. */
+	if (bpf->adopted)
+		unlinkat(bpf->pins_fd, "weir_steer", 0);
 	return bpf_map_update_elem(bpf_map__fd(bpf->steer->maps.weir_meta), &zero, &meta, BPF_ANY);
 }
 
@@ -145,6 +162,8 @@ static int pin_maps(struct weir_bpf *bpf, struct bpf_object *object, const struc
 		name = bpf_map__name(map);
 		if (bpf_map__is_internal(map) || pinned_already(bpf, object, name))
 			continue;
+		if (bpf->adopted && pin_there(bpf, name))
+			continue;	/* it is the same one */
 		err = pin_fd(bpf, bpf_map__fd(map), name, reason);
 		if (err)
 			break;
@@ -158,8 +177,11 @@ static int pin_progs(struct weir_bpf *bpf, struct bpf_object *object, const stru
 	int err = 0;
 
 	bpf_object__for_each_program(prog, object) {
-		if (bpf_program__fd(prog) < 0)
-			continue;	/* not of this rung */
+		if (bpf_program__fd(prog) < 0) {	/* not of this rung */
+			if (bpf->adopted)
+				unlinkat(bpf->pins_fd, bpf_program__name(prog), 0);
+			continue;
+		}
 		err = pin_fd(bpf, bpf_program__fd(prog), bpf_program__name(prog), reason);
 		if (err)
 			break;
@@ -204,14 +226,26 @@ static int pin_lookup(struct weir_bpf *bpf, const struct reason *reason)
 	return err;
 }
 
+/* Of an instance with an owner, weir_meta tells of him until he has left. */
+static int pin_meta_first(struct weir_bpf *bpf, const struct reason *reason)
+{
+	int err;
+
+	if (bpf->adopted == WEIR_BPF_TAKEN)
+		return 0;
+	err = meta_write(bpf);
+	if (err)
+		return reason_set(reason, err, "cannot write weir_meta: %s", strerror(-err));
+	if (bpf->adopted)
+		return 0;
+	return pin_fd(bpf, bpf_map__fd(bpf->steer->maps.weir_meta), "weir_meta", reason);
+}
+
 int pin_all(struct weir_bpf *bpf, const struct reason *reason)
 {
 	int err;
 
-	err = meta_write(bpf);
-	if (err)
-		return reason_set(reason, err, "cannot write weir_meta: %s", strerror(-err));
-	err = pin_fd(bpf, bpf_map__fd(bpf->steer->maps.weir_meta), "weir_meta", reason);
+	err = pin_meta_first(bpf, reason);
 	if (!err)
 		err = pin_object(bpf, bpf->steer->obj, reason);
 	if (!err)
@@ -222,5 +256,11 @@ int pin_all(struct weir_bpf *bpf, const struct reason *reason)
 		err = iter_pin(bpf, reason);
 	if (!err && bpf->lookup)
 		err = pin_lookup(bpf, reason);
+	if (!err && bpf->adopted && !bpf->flow) {
+		unlinkat(bpf->pins_fd, "weir_link_ops", 0);
+		unlinkat(bpf->pins_fd, "weir_link_state", 0);
+	}
+	if (!err && bpf->adopted && !bpf->lookup)
+		unlinkat(bpf->pins_fd, "weir_link_vip", 0);
 	return err;
 }

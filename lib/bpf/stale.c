@@ -87,12 +87,15 @@ static int list_one(void *ctx, int root_fd, const char *name)
 {
 	struct weir_bpf_instance instance = {};
 	struct lister *lister = ctx;
-	int fd, err;
+	int fd, pins_fd, err;
 
 	fd = dir_at(root_fd, name);
 	if (fd < 0)
 		return 0;
-	err = pin_meta(fd, &instance.meta);
+	pins_fd = pins_open(fd);
+	err = pins_fd < 0 ? pins_fd : pin_meta(pins_fd, &instance.meta);
+	if (pins_fd >= 0)
+		close(pins_fd);
 	instance.alive = dir_held(fd);
 	close(fd);
 	if (err)

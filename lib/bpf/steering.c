@@ -66,11 +66,29 @@ static int group_fd(const struct weir_bpf *bpf, bool v6)
 	return -1;
 }
 
+/*
+ * A listener that was taken over is in its place already, and a socket can be
+ * in one array alone: one that is still in its old owner's waits for bpf_seal().
+ */
+static int socks_put(struct weir_bpf *bpf, unsigned int worker, int fd, bool v6)
+{
+	int err, socks_fd = steer_socks_fd(bpf, v6);
+	uint64_t cookie, there, value = fd;
+	socklen_t len = sizeof(cookie);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len))
+		return -errno;
+	if (!bpf_map_lookup_elem(socks_fd, &worker, &there) && there == cookie)
+		return 0;
+	err = bpf_map_update_elem(socks_fd, &worker, &value, BPF_ANY);
+	return err == -EBUSY && bpf->opts.lock && !bpf->sealed ? 0 : err;
+}
+
 static int bpf_join(struct weir_steering *st, unsigned int worker, int fd)
 {
 	struct weir_bpf *bpf = to_bpf(st);
 	socklen_t len = sizeof(uint64_t);
-	uint64_t cookie, value = fd;
+	uint64_t cookie;
 	int domain, first, err;
 	bool v6;
 
@@ -92,7 +110,7 @@ static int bpf_join(struct weir_steering *st, unsigned int worker, int fd)
 	if (!err)
 		err = own_set(bpf, worker, fd);
 	if (!err)
-		err = bpf_map_update_elem(steer_socks_fd(bpf, v6), &worker, &value, BPF_ANY);
+		err = socks_put(bpf, worker, fd, v6);
 	if (err)
 		return err;
 	bpf->members[worker].fd[v6] = fd;
@@ -100,12 +118,38 @@ static int bpf_join(struct weir_steering *st, unsigned int worker, int fd)
 	return 0;
 }
 
+/* The old owner has left: what waited for that. */
+static int succeed(struct weir_bpf *bpf)
+{
+	int v6, fd, err = 0;
+	uint32_t i;
+
+	bpf->sealed = true;
+	for (i = 0; i < bpf->opts.workers && !err; i++) {
+		for (v6 = 0; v6 < 2 && !err; v6++) {
+			fd = bpf->members[i].fd[v6];
+			err = fd < 0 ? 0 : socks_put(bpf, i, fd, v6);
+		}
+	}
+	if (!err && bpf->adopted)
+		pending_settle(bpf);
+	if (err || bpf->adopted != WEIR_BPF_TAKEN)
+		return err;
+	err = rings_publish(bpf);
+	if (!err)
+		err = meta_write(bpf);
+	return err ? err : pin_all(bpf, NULL);
+}
+
 /* Once per group, through any of its listeners: the last one to attach wins. */
 static int bpf_seal(struct weir_steering *st)
 {
 	struct weir_bpf *bpf = to_bpf(st);
-	int v6, fd, prog = steer_prog_fd(bpf), err;
+	int v6, fd, err, prog = steer_prog_fd(bpf);
 
+	err = succeed(bpf);
+	if (err)
+		return err;
 	for (v6 = 0; v6 < 2; v6++) {
 		fd = group_fd(bpf, v6);
 		if (fd < 0)
@@ -182,6 +226,8 @@ static void bpf_tick(struct weir_steering *st, uint64_t now_ns)
 {
 	struct weir_bpf *bpf = to_bpf(st);
 
+	if (bpf->yielded)
+		return;
 	pending_tick(bpf);
 	observers_look(bpf->cfg, bpf->lock_fd);
 	if (bpf->flow)
@@ -198,6 +244,8 @@ static void bpf_leave(struct weir_steering *st, unsigned int worker)
 	pthread_mutex_lock(&bpf->listeners);
 	for (v6 = 0; v6 < 2; v6++) {
 		bpf->members[worker].fd[v6] = -1;
+		if (bpf->yielded)
+			continue;	/* the place is its successor's */
 		bpf_map_delete_elem(steer_socks_fd(bpf, v6), &worker);
 	}
 	if (group_fd(bpf, false) < 0 && group_fd(bpf, true) < 0)
@@ -277,6 +325,32 @@ static void bpf_moved(struct weir_steering *st, unsigned int worker, uint64_t co
 		atomic_fetch_add(&bpf->flow_errors, 1);
 }
 
+static int bpf_lock(struct weir_steering *st)
+{
+	return to_bpf(st)->lock_fd;
+}
+
+static int bpf_adopted(struct weir_steering *st)
+{
+	return to_bpf(st)->adopted == WEIR_BPF_TAKEN;
+}
+
+static int bpf_yield(struct weir_steering *st)
+{
+	struct weir_bpf *bpf = to_bpf(st);
+	int v6, err;
+	uint32_t i;
+
+	pthread_mutex_lock(&bpf->listeners);
+	err = adopt_leave(bpf);
+	bpf->yielded = !err;
+	for (i = 0; i < bpf->opts.workers && !err; i++)
+		for (v6 = 0; v6 < 2; v6++)
+			bpf->members[i].fd[v6] = -1;
+	pthread_mutex_unlock(&bpf->listeners);
+	return err;
+}
+
 static void bpf_close(struct weir_steering *st)
 {
 	weir_bpf_close(to_bpf(st));
@@ -303,5 +377,8 @@ const struct weir_steering_ops bpf_steering_ops = {
 	.rescue		= bpf_rescue,
 	.spare		= bpf_spare,
 	.moved		= bpf_moved,
+	.lock		= bpf_lock,
+	.adopted	= bpf_adopted,
+	.yield		= bpf_yield,
 	.close		= bpf_close,
 };

@@ -230,3 +230,24 @@ void pending_tick(struct weir_bpf *bpf)
 	for (i = 0; i < bpf->opts.workers; i++)
 		pending_check(bpf, i);
 }
+
+/*
+ * What was counted and never accepted is in the listeners' queues, or went with
+ * the process that had them.
+ */
+void pending_settle(struct weir_bpf *bpf)
+{
+	uint64_t accepted, established;
+	uint32_t i;
+	int queued;
+
+	for (i = 0; i < bpf->opts.workers; i++) {
+		queued = queue_length(&bpf->members[i]);
+		if (queued < 0)
+			continue;
+		established = __atomic_load_n(&bpf->pending[i].established, __ATOMIC_ACQUIRE);
+		accepted = __atomic_load_n(&bpf->rows[i].accepted, __ATOMIC_ACQUIRE);
+		__atomic_store_n(&bpf->pending[i].unaccepted,
+				 (int64_t)(established - accepted) - queued, __ATOMIC_RELAXED);
+	}
+}

@@ -58,7 +58,8 @@ static int flow_share(struct weir_bpf *bpf, struct flow_bpf *flow)
 	return 0;
 }
 
-static int flow_try(struct weir_bpf *bpf, const struct attempt *attempt)
+static int flow_try(struct weir_bpf *bpf, const struct attempt *attempt,
+		    const struct reason *reason)
 {
 	struct flow_bpf *flow;
 	int err;
@@ -70,6 +71,8 @@ static int flow_try(struct weir_bpf *bpf, const struct attempt *attempt)
 	bpf_program__set_autoload(flow->progs.weir_sockops_q, attempt->queues);
 	bpf_program__set_autoload(flow->progs.weir_tp_state, attempt->state);
 	err = flow_share(bpf, flow);
+	if (!err)
+		err = adopt_maps(bpf, flow->obj, reason);
 	if (!err)
 		err = flow_bpf__load(flow);
 	if (err) {
@@ -90,9 +93,11 @@ static int flow_open(struct weir_bpf *bpf, const struct reason *reason)
 
 	for (i = 0; err && i < ARRAY_SIZE(attempts); i++) {
 		capture_begin();
-		err = flow_try(bpf, &attempts[i]);
+		err = flow_try(bpf, &attempts[i], reason);
 		said = capture_end();
 	}
+	if (err == -EPROTO)
+		return err;	/* adopt_maps() has said which map */
 	if (err == -EPERM)
 		return reason_set(reason, err, "no flows: CAP_NET_ADMIN is needed (%s)", said);
 	if (err)
@@ -112,8 +117,11 @@ static int flow_attach(struct weir_bpf *bpf, const struct reason *reason)
 	int err = 0;
 
 	capture_begin();
-	*linkp = bpf_program__attach_cgroup(prog, bpf->cgroup_fd);
-	if (!*linkp)
+	if (adopt_cgroup(bpf))
+		err = adopt_link(bpf, "weir_link_ops", prog, linkp);
+	else
+		*linkp = bpf_program__attach_cgroup(prog, bpf->cgroup_fd);
+	if (!err && !*linkp)
 		err = -errno;
 	said = capture_end();
 	if (err == -EPERM)
@@ -157,7 +165,7 @@ static int flow_start(struct weir_bpf *bpf, const struct reason *reason)
 		return reason_set(reason, -EOPNOTSUPP, "flows were not asked for");
 	err = flow_open(bpf, reason);
 	if (!err)
-		err = cgroup_enter(bpf, reason);
+		err = cgroup_enter(bpf, adopt_cgroup(bpf), reason);
 	if (!err)
 		err = flow_attach(bpf, reason);
 	return err;
@@ -171,6 +179,7 @@ void flow_load(struct weir_bpf *bpf)
 	if (flow_start(bpf, &reason)) {
 		flow_unload(bpf);
 		bpf->rung = WEIR_RUNG_STEER;
+		bpf->cfg->flags &= ~WEIR_CFG_PENDING;
 		strcpy(bpf->why, why);
 	} else {
 		state_attach(bpf);

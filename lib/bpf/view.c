@@ -76,7 +76,7 @@ int instance_dir(const char *name, struct weir_meta *meta)
 	root_fd = root_open(false, NULL);
 	if (root_fd < 0)
 		return root_fd;
-	fd = dir_at(root_fd, name);
+	fd = pins_at(root_fd, name);
 	close(root_fd);
 	if (fd < 0)
 		return fd;

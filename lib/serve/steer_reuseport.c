@@ -124,6 +124,22 @@ static void reuseport_moved(struct weir_steering *st, unsigned int worker, uint6
 {
 }
 
+/* Nothing is shared with a successor but the listeners. */
+static int reuseport_lock(struct weir_steering *st)
+{
+	return -1;
+}
+
+static int reuseport_adopted(struct weir_steering *st)
+{
+	return 0;
+}
+
+static int reuseport_yield(struct weir_steering *st)
+{
+	return 0;
+}
+
 static void reuseport_close(struct weir_steering *st)
 {
 	struct reuseport *self = to_reuseport(st);
@@ -155,6 +171,9 @@ const struct weir_steering_ops steer_reuseport_ops = {
 	.rescue		= reuseport_rescue,
 	.spare		= reuseport_spare,
 	.moved		= reuseport_moved,
+	.lock		= reuseport_lock,
+	.adopted	= reuseport_adopted,
+	.yield		= reuseport_yield,
 	.close		= reuseport_close,
 };
 
