@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_hang.c - a service one of whose workers hangs: nobody waits for it
+ *
+ * The hang lasts until the test ends it, so that what was answered meanwhile was
+ * answered by another; how fast that is measures tools/bench/rescue.sh.
+ */
+#include "base/base.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/file.h>
+
+#include <weir/serve.h>
+
+#include "bpf_service.h"
+
+#define CLIENTS		40
+#define NOBODY		(~0U)
+#define SLOW_NS		30000000	/* a handler that is too slow */
+
+enum hang {
+	HANG_SPIN,
+	HANG_SLEEP,
+	HANG_FIFO,
+	HANG_LOCK,
+};
+
+static struct {
+	enum hang hang;
+	char path[64];
+	atomic_uint worker;		/* that hangs */
+	atomic_bool hanging;
+	atomic_bool slow;
+	atomic_bool supervisor_dies;
+} scene;
+
+static void hang_now(void)
+{
+	int fd;
+
+	switch (scene.hang) {
+	case HANG_SPIN:
+		while (atomic_load(&scene.hanging))
+			;
+		return;
+	case HANG_SLEEP:
+		while (atomic_load(&scene.hanging))
+			usleep(200000);
+		return;
+	case HANG_FIFO:		/* blocks until the other end is opened */
+		fd = open(scene.path, O_RDONLY | O_CLOEXEC);
+		break;
+	case HANG_LOCK:
+		fd = open(scene.path, O_RDONLY | O_CLOEXEC);
+		flock(fd, LOCK_EX);
+		break;
+	default:
+		abort();
+	}
+	close(fd);
+}
+
+static void on_data(struct weir_conn *conn, struct weir_lease *lease)
+{
+	struct timespec ts = { .tv_nsec = SLOW_NS };
+
+	if (!lease) {
+		weir_conn_close(conn);
+		return;
+	}
+	if (*(const char *)weir_lease_data(lease) == 'h') {
+		atomic_store(&scene.worker, weir_conn_worker(conn));
+		hang_now();
+	}
+	if (atomic_load(&scene.slow))
+		nanosleep(&ts, NULL);
+	if (weir_conn_send_lease(conn, lease, 0, 1) < 0)
+		weir_conn_abort(conn, -EIO);
+}
+
+static const struct weir_service_ops ops = { .data = on_data };
+
+FIXTURE(hang) {
+	struct weir_bpf *bpf;
+	struct weir_steering *st;
+	struct weir_service *service;
+	struct service s;		/* for its name, port and helpers */
+	int lock;
+};
+
+FIXTURE_VARIANT(hang) {
+	const char *backend;
+	enum hang hang;
+};
+
+FIXTURE_VARIANT_ADD(hang, uring_spin) { .backend = "uring", .hang = HANG_SPIN };
+FIXTURE_VARIANT_ADD(hang, uring_sleep) { .backend = "uring", .hang = HANG_SLEEP };
+FIXTURE_VARIANT_ADD(hang, uring_fifo) { .backend = "uring", .hang = HANG_FIFO };
+FIXTURE_VARIANT_ADD(hang, uring_lock) { .backend = "uring", .hang = HANG_LOCK };
+FIXTURE_VARIANT_ADD(hang, epoll_sleep) { .backend = "epoll", .hang = HANG_SLEEP };
+FIXTURE_VARIANT_ADD(hang, epoll_fifo) { .backend = "epoll", .hang = HANG_FIFO };
+
+FIXTURE_SETUP(hang)
+{
+	const char *why = why_not();
+	int fd;
+
+	if (why)
+		SKIP(return, "%s", why);
+	signal(SIGPIPE, SIG_IGN);
+	memset(&scene, 0, sizeof(scene));
+	scene.hang = variant->hang;
+	atomic_store(&scene.worker, NOBODY);
+	snprintf(scene.path, sizeof(scene.path), "/tmp/weir-hang-%d", getpid());
+	self->lock = -1;
+	if (variant->hang == HANG_FIFO)
+		ASSERT_EQ(0, mkfifo(scene.path, 0600));
+	if (variant->hang == HANG_LOCK) {
+		self->lock = fd = open(scene.path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, flock(fd, LOCK_EX));
+	}
+}
+
+static void hang_begin(void)
+{
+	atomic_store(&scene.worker, NOBODY);
+	atomic_store(&scene.hanging, true);
+}
+
+static void hang_end(FIXTURE_DATA(hang) *self)
+{
+	int fd;
+
+	if (!atomic_exchange(&scene.hanging, false))
+		return;
+	if (scene.hang == HANG_FIFO) {
+		fd = open(scene.path, O_WRONLY | O_CLOEXEC);
+		close(fd);
+	}
+	if (scene.hang == HANG_LOCK)
+		flock(self->lock, LOCK_UN);
+}
+
+FIXTURE_TEARDOWN(hang)
+{
+	hang_end(self);
+	weir_service_close(self->service);
+	unlink(scene.path);
+	if (self->lock >= 0)
+		close(self->lock);
+}
+
+static int open_service(FIXTURE_DATA(hang) *self, const char *backend, unsigned int workers,
+			enum weir_policy policy, uint32_t flags)
+{
+	struct weir_bpf_opts bpf = {
+		.sz = sizeof(bpf), .name = self->s.name, .policy = policy, .workers = workers,
+	};
+	struct weir_loop_opts loop = { .sz = sizeof(loop), .backend = backend, .flags = flags };
+	struct weir_service_opts opts = {
+		.sz = sizeof(opts), .ops = &ops, .loop = &loop, .workers = workers,
+		.conns_max = 256,
+	};
+	struct weir_addr addr;
+	int err;
+
+	snprintf(self->s.name, sizeof(self->s.name), "test-%d", runner);
+	self->s.family = AF_INET;
+	err = weir_addr_parse(&addr, "127.0.0.1:0");
+	if (!err)
+		err = weir_bpf_open(&self->bpf, &bpf);
+	if (err)
+		return err;
+	self->st = weir_bpf_steering(self->bpf);
+	opts.addr = &addr;
+	opts.steering = self->st;
+	err = weir_service_open(&self->service, &opts);
+	if (err)
+		return err;
+	weir_service_addr(self->service, &addr);
+	self->s.port = weir_addr_port(&addr);
+	return 0;
+}
+
+static int client_send(FIXTURE_DATA(hang) *self, char c)
+{
+	int fd = connect_to(&self->s);
+
+	if (fd >= 0 && send(fd, &c, 1, 0) == 1)
+		return fd;
+	return -1;
+}
+
+/* The answer within @ms: 1, 0 when there is none yet, -1 when it was reset. */
+static int answered(int fd, int ms)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	char c;
+
+	if (poll(&pfd, 1, ms) <= 0)
+		return 0;
+	return recv(fd, &c, 1, 0) == 1 ? 1 : -1;
+}
+
+/* One that is hanging now, and the client that is to blame. */
+static int make_hang(FIXTURE_DATA(hang) *self)
+{
+	uint64_t end = now_ns() + WAIT_MS * 1000000ULL;
+	int fd;
+
+	hang_begin();
+	fd = client_send(self, 'h');
+	while (atomic_load(&scene.worker) == NOBODY && now_ns() < end)
+		usleep(100);
+	return atomic_load(&scene.worker) == NOBODY ? -1 : fd;
+}
+
+static struct weir_supervisor_stats supervised(FIXTURE_DATA(hang) *self)
+{
+	struct weir_supervisor_stats stats;
+
+	weir_supervisor_stats(weir_service_supervisor(self->service), &stats, sizeof(stats));
+	return stats;
+}
+
+#define AWAIT(cond)								\
+	do {									\
+		uint64_t await_end = now_ns() + WAIT_MS * 1000000ULL;		\
+										\
+		while (!(cond) && now_ns() < await_end)				\
+			usleep(1000);						\
+		ASSERT_TRUE(cond);						\
+	} while (0)
+
+static uint64_t accepted(FIXTURE_DATA(hang) *self, unsigned int worker)
+{
+	struct weir_service_stats stats;
+
+	weir_service_stats(self->service, worker, &stats, sizeof(stats));
+	return stats.accepted;
+}
+
+/* By hash, which goes on to give it clients for as long as it hangs. */
+TEST_F(hang, every_client_is_served_while_the_worker_hangs)
+{
+	struct weir_supervisor_stats stats;
+	int clients[CLIENTS], blamed, i;
+	uint64_t before;
+	unsigned int w;
+
+	ASSERT_EQ(0, open_service(self, variant->backend, 2, WEIR_POLICY_HASH, 0));
+	EXPECT_EQ(1, weir_service_rescue(self->service, NULL));
+	blamed = make_hang(self);
+	ASSERT_LE(0, blamed);
+	for (i = 0; i < CLIENTS; i++) {
+		clients[i] = client_send(self, 'x');
+		ASSERT_LE(0, clients[i]);
+	}
+	for (i = 0; i < CLIENTS; i++)
+		EXPECT_EQ(1, answered(clients[i], WAIT_MS));
+	EXPECT_EQ(0, answered(blamed, 0));
+	/* They may be answered before it is counted. */
+	AWAIT(supervised(self).rescues);
+	stats = supervised(self);
+	EXPECT_LE(1, stats.rescued);
+	EXPECT_EQ(0, stats.rescue_failed);
+	/* It comes back, and its listener with it. */
+	hang_end(self);
+	EXPECT_EQ(1, answered(blamed, WAIT_MS));
+	w = atomic_load(&scene.worker);
+	before = accepted(self, w);
+	for (i = 0; i < CLIENTS; i++) {
+		close(clients[i]);
+		clients[i] = client_send(self, 'y');
+		ASSERT_LE(0, clients[i]);
+		EXPECT_EQ(1, answered(clients[i], WAIT_MS));
+	}
+	AWAIT(accepted(self, w) > before);
+}
+
+TEST_F(hang, a_worker_that_hangs_gets_no_new_client)
+{
+	struct weir_bpf_worker worker;
+	uint64_t picked;
+	int blamed, i;
+
+	ASSERT_EQ(0, open_service(self, variant->backend, 2, WEIR_POLICY_LEAST, 0));
+	blamed = make_hang(self);
+	ASSERT_LE(0, blamed);
+	AWAIT(supervised(self).stale);
+	self->s.st = self->st;
+	ASSERT_EQ(0, worker_read(&self->s, atomic_load(&scene.worker), &worker));
+	picked = worker.listener.picked;
+	for (i = 0; i < CLIENTS; i++)
+		EXPECT_EQ(1, answered(client_send(self, 'x'), WAIT_MS));
+	ASSERT_EQ(0, worker_read(&self->s, atomic_load(&scene.worker), &worker));
+	EXPECT_EQ(picked, worker.listener.picked);
+	EXPECT_LT(0, worker.listener.skip_stale);
+	EXPECT_EQ(0, answered(blamed, 0));
+}
+
+/* Moving a queue from one that hangs to one that may not have it helps nobody. */
+TEST_F(hang, without_another_that_is_ok_its_queue_stays)
+{
+	int clients[CLIENTS], blamed, i;
+
+	ASSERT_EQ(0, open_service(self, variant->backend, 2, WEIR_POLICY_HASH, 0));
+	self->st->ops->admin(self->st, 0)->state = WEIR_ADMIN_DRAIN;
+	blamed = make_hang(self);
+	ASSERT_LE(0, blamed);
+	ASSERT_EQ(1, atomic_load(&scene.worker));
+	for (i = 0; i < CLIENTS; i++) {
+		clients[i] = client_send(self, 'x');
+		ASSERT_LE(0, clients[i]);
+	}
+	AWAIT(supervised(self).stale);
+	EXPECT_EQ(0, supervised(self).rescues);
+	hang_end(self);
+	for (i = 0; i < CLIENTS; i++)
+		EXPECT_EQ(1, answered(clients[i], WAIT_MS));
+	EXPECT_EQ(1, answered(blamed, WAIT_MS));
+}
+
+/* A hang and its end are told to whoever reads the last events. */
+TEST_F(hang, its_edges_are_events)
+{
+	struct weir_event events[WEIR_RECENT_MAX];
+	struct weir_bpf_view *view;
+	int n, i, on = 0, off = 0;
+
+	ASSERT_EQ(0, open_service(self, variant->backend, 2, WEIR_POLICY_LEAST, 0));
+	ASSERT_LE(0, make_hang(self));
+	AWAIT(supervised(self).stale);
+	hang_end(self);
+	ASSERT_EQ(0, weir_bpf_view_open(&view, self->s.name));
+	for (i = 0; i < WAIT_MS && !off; i++) {
+		n = weir_bpf_view_events(view, events, WEIR_RECENT_MAX);
+		for (on = off = 0; n-- > 0;) {
+			if (events[n].kind != WEIR_EV_WORKER_STALE ||
+			    events[n].worker != atomic_load(&scene.worker))
+				continue;
+			on += events[n].edge == WEIR_EDGE_ON && events[n].value > WEIR_STALE_NS;
+			off += events[n].edge == WEIR_EDGE_OFF;
+		}
+		usleep(1000);
+	}
+	weir_bpf_view_close(view);
+	EXPECT_LE(1, on);
+	EXPECT_LE(1, off);
+}
+
+/* the supervisor dies */
+
+static const struct weir_steering_ops *real_ops;
+
+static int deadly_waiting(struct weir_steering *st, unsigned int worker, uint64_t *since_ns)
+{
+	if (atomic_load(&scene.supervisor_dies))
+		pthread_exit(NULL);
+	return real_ops->waiting(st, worker, since_ns);
+}
+
+TEST_F(hang, the_death_of_the_supervisor_is_harmless)
+{
+	static struct weir_steering_ops deadly;
+	uint64_t looks;
+	int i;
+
+	ASSERT_EQ(0, open_service(self, variant->backend, 2, WEIR_POLICY_LEAST, 0));
+	real_ops = self->st->ops;
+	deadly = *real_ops;
+	deadly.waiting = deadly_waiting;
+	self->st->ops = &deadly;
+	atomic_store(&scene.supervisor_dies, true);
+	looks = supervised(self).looks;
+	/* Three periods of an idle one: it would have looked. */
+	do {
+		looks = supervised(self).looks;
+		usleep(3 * WEIR_RESCUE_NS / 1000);
+	} while (looks != supervised(self).looks);
+	ASSERT_LE(0, make_hang(self));
+	usleep(2 * WEIR_STALE_NS / 1000);
+	for (i = 0; i < CLIENTS; i++)
+		EXPECT_EQ(1, answered(client_send(self, 'x'), WAIT_MS));
+	hang_end(self);
+	weir_service_stop(self->service, 1000000000);
+	EXPECT_LE(0, weir_service_wait(self->service));
+}
+
+/* too slow, and too many */
+
+/* Does not wait for the answers: there is always something to be handled. */
+static void *hammer(void *arg)
+{
+	const struct service *s = arg;
+	char text[64] = "x";
+	int fd = connect_to(s);
+
+	while (atomic_load(&scene.slow) && fd >= 0 && send(fd, text, 1, 0) == 1) {
+		usleep(1000);
+		recv(fd, text + 1, sizeof(text) - 1, MSG_DONTWAIT);
+	}
+	close(fd);
+	return NULL;
+}
+
+TEST_F(hang, when_all_are_slow_clients_are_refused_until_they_are_not)
+{
+	const struct weir_worker_row *row;
+	uint64_t least_ns = UINT64_MAX;
+	pthread_t thread;
+	int fd, refused = 0;
+
+	if (variant->hang != HANG_SLEEP)
+		SKIP(return, "once for each backend");
+	ASSERT_EQ(0, open_service(self, variant->backend, 1, WEIR_POLICY_LEAST, 0));
+	row = self->st->ops->row(self->st, 0);
+	atomic_store(&scene.slow, true);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, hammer, &self->s));
+	AWAIT(__atomic_load_n(&row->speed, __ATOMIC_RELAXED) == WEIR_SLOW);
+	EXPECT_LE(WEIR_SLOW_ON_US, row->qdelay_us);
+	AWAIT(weir_bpf_cfg(self->bpf)->shed_permille >= 100);
+	EXPECT_LE(1, supervised(self).slow);
+	EXPECT_LE(1, supervised(self).shed_windows);
+	while (!refused && weir_bpf_cfg(self->bpf)->shed_permille) {
+		uint64_t begun = now_ns();
+
+		fd = connect_to(&self->s);
+		if (fd < 0) {
+			EXPECT_EQ(ECONNREFUSED, errno);
+			least_ns = min_u64(least_ns, now_ns() - begun);
+			refused++;
+		}
+		close(fd);
+	}
+	EXPECT_LE(1, refused);
+	TH_LOG("refused within %llu us", (unsigned long long)least_ns / 1000);
+	atomic_store(&scene.slow, false);
+	pthread_join(thread, NULL);
+	AWAIT(!weir_bpf_cfg(self->bpf)->shed_permille);
+	fd = client_send(self, 'x');
+	EXPECT_EQ(1, answered(fd, WAIT_MS));
+}
+
+/* where it is off */
+
+TEST_F(hang, a_ring_that_accepts_by_itself_has_no_rescue)
+{
+	const char *reason = NULL;
+
+	if (strcmp(variant->backend, "uring"))
+		SKIP(return, "epoll accepts when it is asked to");
+	if (variant->hang != HANG_SLEEP)
+		SKIP(return, "once for each backend");
+	ASSERT_EQ(0, open_service(self, "uring", 2, WEIR_POLICY_LEAST, WEIR_LOOP_SQPOLL));
+	EXPECT_EQ(0, weir_service_rescue(self->service, &reason));
+	ASSERT_NE(NULL, reason);
+	EXPECT_NE(NULL, strstr(reason, "DEFER_TASKRUN"));
+}
+
+TEST_HARNESS_MAIN
