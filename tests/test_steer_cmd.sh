@@ -39,13 +39,19 @@ clients() {
 	END
 }
 
+# picked <worker>: how often steering chose it
+picked() {
+	"$weir" show workers -i "$instance" -j |
+		python3 -c 'import json, sys; print(json.load(sys.stdin)[int(sys.argv[1])]["picked"])' "$1"
+}
+
 "$weir" doctor -j > "$tmp/doctor" 2>> "$tmp/log"
 json "$tmp/doctor" 'd["rung"] in ("steer", "flow", "full")' 2> /dev/null ||
 	skip_all "BPF is refused here or not built in: see weir doctor"
 : > "$tmp/log"
 
 echo "TAP version 13"
-echo "1..10"
+echo "1..11"
 
 fails 2 "policy, weight" steer && fails 2 "frob is not policy" steer frob &&
 	fails 2 "policy: wants INSTANCE" steer policy weir && fails 2 "drain: wants" steer drain weir 1 2 &&
@@ -84,10 +90,15 @@ steer get "$instance" policy && says hash && steer policy "$instance" least && s
 	json "$tmp/out" "d == {'instance': '$instance', 'policy': 'p2c'}"
 is "the policy changes while it runs"
 
-steer drain "$instance" 1 -j && json "$tmp/out" 'd["worker"] == 1 and d["admin"] == "DRAIN"' &&
-	steer resume "$instance" 1 -j &&
-	json "$tmp/out" "d == {'instance': '$instance', 'worker': 1, 'admin': 'ON', 'weight': 100}" && clients 8
-is "a worker is drained and resumed"
+steer policy "$instance" hash && steer set "$instance" ramp_ns 0 && steer drain "$instance" 1 -j &&
+	json "$tmp/out" 'd["worker"] == 1 and d["admin"] == "DRAIN"' && before=$(picked 1) && clients 40 &&
+	[ "$(picked 1)" = "$before" ] && [ "$(picked 0)" -gt 0 ] && [ "$(picked 2)" -gt 0 ]
+is "a worker that drains gets nothing new"
+
+steer resume "$instance" 1 -j &&
+	json "$tmp/out" "d == {'instance': '$instance', 'worker': 1, 'admin': 'ON', 'weight': 100}" &&
+	clients 60 && [ "$(picked 1)" -gt "$before" ]
+is "a worker that was resumed does"
 
 steer weight "$instance" 2 250 -p && json "$tmp/out" 'd["weight"] == 250 and d["worker"] == 2' &&
 	steer weight "$instance" 2 100 &&

@@ -84,6 +84,17 @@ int weir_bpf_view_gate(struct weir_bpf_view *view, struct weir_gate *gate)
 	return -EOPNOTSUPP;
 }
 
+int weir_bpf_view_progs(struct weir_bpf_view *view,
+			int (*fn)(void *ctx, const struct weir_bpf_prog *prog), void *ctx)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_bpf_cost_open(void)
+{
+	return -EOPNOTSUPP;
+}
+
 int weir_bpf_control_open(struct weir_bpf_control **controlp, const char *name)
 {
 	return -EOPNOTSUPP;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* serve.c - weir serve: run a service until it is told to stop */
 #include <errno.h>
+#include <grp.h>
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,12 +22,13 @@
 
 struct serve {
 	uint64_t workers, port, conns;
-	const char *addr, *instance, *cpu_list, *stall;
+	const char *addr, *instance, *group, *cpu_list, *stall;
 	unsigned int policy, backend;
 	uint64_t napi_us;
 	bool no_bpf, acceptor, no_batch, sqpoll, json_exit, verbose;
 	/* from here on: not options */
 	int cpus[WEIR_WORKERS_MAX];
+	gid_t gid;
 	struct weir_addr where;
 	struct steer steer;
 	struct weir_service *service;
@@ -52,6 +54,8 @@ static const struct opt serve_opts[] = {
 	  .help = "worker 0 accepts for all: each client to the one with the fewest" },
 	{ "instance", 'i', OPT_TEXT, .offset = AT(instance), .value = "NAME",
 	  .help = "name under /sys/fs/bpf/weir; default weir" },
+	{ "group", 0, OPT_TEXT, .offset = AT(group), .value = "NAME",
+	  .help = "who may read the instance beside its owner; default nobody" },
 	{ "cpu", 0, OPT_TEXT, .offset = AT(cpu_list), .value = "LIST",
 	  .help = "pin workers in turn, such as 0,2-3" },
 	{ "conns", 0, OPT_COUNT, .offset = AT(conns), .value = "N", .min = 1, .max = 60000,
@@ -124,6 +128,21 @@ static int read_addr(struct serve *serve)
 	return weir_addr_parse(&serve->where, text);
 }
 
+static int read_group(struct serve *serve)
+{
+	const struct group *group = getgrnam(serve->group);
+	uint64_t gid;
+
+	if (group) {
+		serve->gid = group->gr_gid;
+		return 0;
+	}
+	if (parse_number(serve->group, 1000, &gid) || gid >= (gid_t)-1)
+		return -ENOENT;
+	serve->gid = (gid_t)gid;
+	return 0;
+}
+
 static int check(struct serve *serve, int operands, char **argv)
 {
 	int err;
@@ -136,9 +155,12 @@ static int check(struct serve *serve, int operands, char **argv)
 		return usage_error(&cmd_serve,
 				   "--instance: '%s' is not 1 to %d of A-Z a-z 0-9 _ -",
 				   serve->instance, WEIR_NAME_BYTES - 1);
-	if (serve->acceptor && (serve->policy != POLICY_NOT_SAID || serve->instance))
+	if (serve->group && read_group(serve))
+		return usage_error(&cmd_serve, "--group: '%s' is no group", serve->group);
+	if (serve->acceptor &&
+	    (serve->policy != POLICY_NOT_SAID || serve->instance || serve->group))
 		return usage_error(&cmd_serve, "--acceptor: clients go to the worker with the "
-				   "fewest; --policy and --instance are for listeners");
+				   "fewest; --policy, --instance and --group are for listeners");
 	if (serve->policy == POLICY_NOT_SAID)
 		serve->policy = WEIR_POLICY_P2C;
 	if (read_addr(serve))
@@ -167,6 +189,7 @@ static int steer(struct serve *serve)
 		.instance = serve->instance ? serve->instance : INSTANCE,
 		.policy = serve->policy,
 		.workers = (unsigned int)serve->workers,
+		.group = serve->group ? &serve->gid : NULL,
 		.no_bpf = serve->no_bpf,
 	};
 	int err;

@@ -10,13 +10,14 @@
 
 struct show {
 	const char *instance;
-	uint64_t watch;
+	uint64_t watch, interval;
 	bool follow, json, pretty;
 	/* from here on: not options */
 	const struct show_noun *noun;	/* NULL: instances */
 	char name[WEIR_NAME_BYTES];
 };
 
+#define NOUNS		"workers, flows, events, gate, cfg, cost or instances"
 #define AT(field)	offsetof(struct show, field)
 
 static const struct opt show_opts[] = {
@@ -27,13 +28,17 @@ static const struct opt show_opts[] = {
 	  .help = "again and again; default each second" },
 	{ "follow", 'f', OPT_FLAG, .offset = AT(follow),
 	  .help = "events: as they are raised, until interrupted" },
+	{ "interval", 0, OPT_TIME, .offset = AT(interval), .value = "TIME", .min = NS_PER_MS,
+	  .max = 3600 * NS_PER_SEC, .help = "how long cost measures; default 1s" },
 	{ "json", 'j', OPT_FLAG, .offset = AT(json),
 	  .help = "as JSON; with --watch and --follow one document to a line" },
 	{ "pretty", 'p', OPT_FLAG, .offset = AT(pretty), .help = "as indented JSON" },
 	OPT_END
 };
 
-static const struct show_noun *const nouns[] = { &show_workers, &show_flows, &show_events };
+static const struct show_noun *const nouns[] = {
+	&show_workers, &show_flows, &show_events, &show_gate, &show_cfg, &show_cost,
+};
 
 static int read_failed(const char *instance, int err)
 {
@@ -45,6 +50,10 @@ static int read_failed(const char *instance, int err)
 		return fail("instance %s: made by another version of weir", instance);
 	case -ENODEV:
 		return fail("no bpffs is mounted; run: mount -t bpf none /sys/fs/bpf");
+	case -EPERM:
+		return fail("instance %s: to measure run times takes CAP_SYS_ADMIN", instance);
+	case -EACCES:
+		return fail("instance %s: the mode of its pins keeps this user from it", instance);
 	case -EOPNOTSUPP:
 		return fail("this weir was built without BPF: there are no instances to show");
 	default:
@@ -82,6 +91,9 @@ static int each_instance(void *ctx, const struct weir_bpf_instance *instance)
 		json_u64(walk->json, "opened_ns", meta->opened_ns);
 		json_u64(walk->json, "abi_major", meta->abi_major);
 		json_u64(walk->json, "abi_minor", meta->abi_minor);
+		json_u64(walk->json, "instance", meta->instance);
+		json_u64(walk->json, "netns_cookie", meta->netns_cookie);
+		json_string(walk->json, "build_id", meta->build_id);
 		json_end_object(walk->json);
 	}
 	if (walk->table) {
@@ -195,7 +207,7 @@ static int pick(const struct command *cmd, struct show *show)
 
 static int show_run(const struct command *cmd, int argc, char **argv)
 {
-	struct show show = { 0 };
+	struct show show = { .interval = NS_PER_SEC };
 	size_t i;
 	int n, err;
 
@@ -203,14 +215,15 @@ static int show_run(const struct command *cmd, int argc, char **argv)
 	if (n < 0)
 		return opts_exit(n);
 	if (n != 1)
-		return usage_error(cmd, "what to show: workers, flows, events or instances");
+		return usage_error(cmd, "what to show: " NOUNS);
 	for (i = 0; i < ARRAY_SIZE(nouns); i++)
 		if (!strcmp(argv[0], nouns[i]->name))
 			show.noun = nouns[i];
 	if (!show.noun && strcmp(argv[0], "instances"))
-		return usage_error(cmd, "%s: is not workers, flows, events or instances", argv[0]);
+		return usage_error(cmd, "%s: is not " NOUNS, argv[0]);
 	if (show.follow && (show.noun != &show_events || show.watch || show.pretty))
 		return usage_error(cmd, "--follow: for events, without --watch and --pretty");
+	show_cost_over(show.interval);
 	err = show.noun ? pick(cmd, &show) : 0;
 	if (err)
 		return err;
@@ -223,16 +236,17 @@ static int show_run(const struct command *cmd, int argc, char **argv)
 
 const struct command cmd_show = {
 	.name = "show",
-	.operands = "workers|flows|events|instances",
+	.operands = "workers|flows|events|gate|cfg|cost|instances",
 	.summary = "look at running services",
 	.about =
 "Reads the maps pinned under /sys/fs/bpf/weir; needs the right to read them and\n"
-"nothing else. TURN_MS is the age of the worker's current turn: it grows while a\n"
+"nothing else, but for cost: that takes CAP_SYS_ADMIN. TURN_MS is the age of the worker's current turn: it grows while a\n"
 "worker is RUN and hangs, and while it is PARKED and idle.",
 	.examples =
 "  weir show instances\n"
 "  weir show workers --watch 0.5\n"
 "  weir show events --follow\n"
+"  weir show cost --interval 10s\n"
 "  weir show flows --instance weir -j | python3 -m json.tool",
 	.opts = show_opts,
 	.run = show_run,

@@ -15,7 +15,17 @@ struct show_noun {
 	int (*json)(struct weir_bpf_view *view, struct json *j);
 };
 
-extern const struct show_noun show_workers, show_flows, show_events;
+extern const struct show_noun show_workers, show_flows, show_events, show_gate, show_cfg, show_cost;
+
+/* show_age_ns() - how long ago that was; 0 for never. */
+uint64_t show_age_ns(uint64_t then);
+
+/* show_cost_over() - how long `show cost` measures. */
+void show_cost_over(uint64_t ns);
+
+/* show_member_json() - one member of the configuration, the policy by its name. */
+void show_member_json(struct json *j, const struct weir_cfg *cfg,
+		      const struct weir_cfg_member *member);
 
 /* show_table() - one table of an instance on @out. Return: 0 or -errno. */
 int show_table(const struct show_noun *noun, const char *instance, FILE *out);

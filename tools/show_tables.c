@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* show_tables.c - what an instance's maps hold, as tables and as JSON */
+/* show_tables.c - connections and events, as tables and as JSON */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -12,93 +12,12 @@
 
 #define ADDR_TEXT	(INET6_ADDRSTRLEN + 10)
 
-static uint64_t age_ns(uint64_t then)
+uint64_t show_age_ns(uint64_t then)
 {
 	uint64_t now = now_ns();
 
 	return then && then < now ? now - then : 0;
 }
-
-/* workers */
-
-static int64_t waiting(const struct weir_bpf_worker *w)
-{
-	int64_t n = (int64_t)(w->pending.established - w->row.accepted) - w->pending.unaccepted;
-
-	return n > 0 ? n : 0;
-}
-
-static int workers_table(struct weir_bpf_view *view, FILE *out)
-{
-	static const char *const heads[] = {
-		"WORKER", "<STATE", "TURN_MS", "ACCEPTED", "CONNS", "PENDING", "INFLIGHT",
-		"QDELAY_US", "PICKED", "SKIP_STALE", "SKIP_STATE", "FALLBACK", "MIGRATED", "TID",
-		NULL
-	};
-	struct table *table = table_open(heads);
-	struct weir_bpf_worker w;
-	unsigned int i;
-	int err;
-
-	for (i = 0; !(err = weir_bpf_view_worker(view, i, &w)); i++) {
-		table_cell(table, "%u", i);
-		table_cell(table, "%s", show_state(w.row.state));
-		table_cell(table, "%.1f", (double)age_ns(w.row.loop_ns) / 1e6);
-		table_cell(table, "%llu", w.row.accepted);
-		table_cell(table, "%u", w.row.conns);
-		table_cell(table, "%lld", (long long)waiting(&w));
-		table_cell(table, "%u", w.row.inflight);
-		table_cell(table, "%u", w.row.qdelay_us);
-		table_cell(table, "%llu", w.listener.picked);
-		table_cell(table, "%llu", w.listener.skip_stale);
-		table_cell(table, "%llu", w.listener.skip_state);
-		table_cell(table, "%llu", w.listener.fallback);
-		table_cell(table, "%llu", w.listener.migrated);
-		table_cell(table, "%u", w.row.pid);
-	}
-	table_close(table, out);
-	return err == -ENOENT ? 0 : err;
-}
-
-static void worker_json(struct json *j, unsigned int worker, const struct weir_bpf_worker *w)
-{
-	json_object(j, NULL);
-	json_u64(j, "worker", worker);
-	json_string(j, "state", show_state(w->row.state));
-	json_u64(j, "loop_ns", w->row.loop_ns);
-	json_u64(j, "turn_age_ns", age_ns(w->row.loop_ns));
-	json_u64(j, "accepted", w->row.accepted);
-	json_u64(j, "conns", w->row.conns);
-	json_u64(j, "pending", (uint64_t)waiting(w));
-	json_u64(j, "established", w->pending.established);
-	json_u64(j, "inflight", w->row.inflight);
-	json_u64(j, "cq_ready", w->row.cq_ready);
-	json_u64(j, "qdelay_us", w->row.qdelay_us);
-	json_u64(j, "epoch", w->row.epoch);
-	json_u64(j, "tid", w->row.pid);
-	json_u64(j, "picked", w->listener.picked);
-	json_u64(j, "skip_stale", w->listener.skip_stale);
-	json_u64(j, "skip_state", w->listener.skip_state);
-	json_u64(j, "select_err", w->listener.select_err);
-	json_u64(j, "fallback", w->listener.fallback);
-	json_u64(j, "migrated", w->listener.migrated);
-	json_end_object(j);
-}
-
-static int workers_json(struct weir_bpf_view *view, struct json *j)
-{
-	struct weir_bpf_worker w;
-	unsigned int i;
-	int err;
-
-	for (i = 0; !(err = weir_bpf_view_worker(view, i, &w)); i++)
-		worker_json(j, i, &w);
-	return err == -ENOENT ? 0 : err;
-}
-
-const struct show_noun show_workers = {
-	.name = "workers", .table = workers_table, .json = workers_json,
-};
 
 /* flows */
 
@@ -185,7 +104,7 @@ static int flow_json(void *ctx, uint64_t cookie, const struct weir_flow *f)
 	json_string(j, "state", show_tcp_state(f->state));
 	json_string(j, "local", local);
 	json_string(j, "remote", remote);
-	json_u64(j, "age_ns", age_ns(f->opened_ns));
+	json_u64(j, "age_ns", show_age_ns(f->opened_ns));
 	json_u64(j, "updated_ns", f->updated_ns);
 	json_u64(j, "srtt_us", f->srtt_us);
 	json_u64(j, "rtt_min_us", f->rtt_min_us);
@@ -246,7 +165,7 @@ static int events_table(struct weir_bpf_view *view, FILE *out)
 		return count;
 	table = table_open(heads);
 	for (i = 0; i < count; i++) {
-		table_cell(table, "%.3f", (double)age_ns(events[i].ns) / 1e9);
+		table_cell(table, "%.3f", (double)show_age_ns(events[i].ns) / 1e9);
 		table_cell(table, "%u", events[i].worker);
 		table_cell(table, "%s", show_kind(events[i].kind));
 		table_cell(table, "%s", show_edge(events[i].edge));

@@ -71,6 +71,8 @@ int steer_open(struct steer *steer, const struct steer_opts *opts)
 		.reason_bytes = sizeof(steer->reason),
 		.policy = opts->policy,
 		.workers = opts->workers,
+		.flags = opts->group ? WEIR_BPF_GROUP : 0,
+		.gid = opts->group ? *opts->group : 0,
 	};
 	int err;
 

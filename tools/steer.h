@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <weir/bpf.h>
 #include <weir/steering.h>
 
@@ -18,6 +19,7 @@ struct steer_opts {
 	const char *instance;
 	unsigned int policy;	/* enum weir_policy */
 	unsigned int workers;
+	const gid_t *group;	/* may read the pins; NULL: nobody but the owner */
 	bool no_bpf;		/* do not even try */
 	bool quiet;		/* no warnings in the log: the caller reports */
 };

@@ -116,14 +116,6 @@ static const char *value_kind(const char *name)
 	return "a number such as 100 or 4k";
 }
 
-static void member_json(struct json *j, const struct weir_cfg_member *member, uint64_t value)
-{
-	if (!strcmp(member->name, "policy"))
-		json_string(j, member->name, show_policy((unsigned int)value));
-	else
-		json_u64(j, member->name, value);
-}
-
 static void member_text(const struct weir_cfg_member *member, uint64_t value, bool bare)
 {
 	if (!bare)
@@ -156,7 +148,7 @@ static int members_print(const struct steer_call *call, const struct weir_cfg *c
 	json_object(&j, NULL);
 	json_string(&j, "instance", call->instance);
 	for (i = 0; i < count; i++)
-		member_json(&j, &members[i], weir_cfg_get(cfg, &members[i]));
+		show_member_json(&j, cfg, &members[i]);
 	json_end_object(&j);
 	return json_fini(&j);
 }

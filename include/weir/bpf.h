@@ -147,6 +147,24 @@ struct weir_bpf_worker {
 };
 
 /**
+ * struct weir_bpf_prog - one program of an instance
+ * @name: its name, also of its pin
+ * @type: as bpftool says it, such as "sk_reuseport"
+ * @tag: the kernel's hash of its instructions
+ * @id: the kernel's number for it
+ * @run_time_ns: time spent in it while run times were measured
+ * @run_cnt: how often it ran then
+ */
+struct weir_bpf_prog {
+	char name[16];
+	char type[32];
+	char tag[17];
+	uint32_t id;
+	uint64_t run_time_ns;
+	uint64_t run_cnt;
+};
+
+/**
  * struct weir_bpf_change - one new value for weir_bpf_control_set()
  * @member: of struct weir_cfg, by its name
  * @value: in the unit of that name
@@ -375,6 +393,30 @@ WEIR_API int weir_bpf_view_stats(struct weir_bpf_view *view, struct weir_stats *
  * Return: 0 or -errno.
  */
 WEIR_API int weir_bpf_view_gate(struct weir_bpf_view *view, struct weir_gate *gate);
+
+/**
+ * weir_bpf_view_progs() - walk the programs
+ * @view: the view
+ * @fn: called for each one; a value other than 0 ends the walk
+ * @ctx: handed to @fn
+ *
+ * Context: Any thread.
+ * Return: what @fn returned last, 0, or -errno.
+ */
+WEIR_API int weir_bpf_view_progs(struct weir_bpf_view *view,
+				 int (*fn)(void *ctx, const struct weir_bpf_prog *prog),
+				 void *ctx);
+
+/**
+ * weir_bpf_cost_open() - have the kernel measure the run time of all programs
+ *
+ * It does so until the last such descriptor on the machine is closed; each run
+ * then costs two looks at the clock more.
+ *
+ * Context: Any thread.
+ * Return: a descriptor to close(2), or -EPERM without CAP_SYS_ADMIN, or -errno.
+ */
+WEIR_API WEIR_MUST_CHECK int weir_bpf_cost_open(void);
 
 /**
  * weir_bpf_control_open() - get hold of an instance to change it

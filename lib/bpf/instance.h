@@ -221,6 +221,9 @@ void lookup_unload(struct weir_bpf *bpf);
 int rep_open(struct weir_bpf *bpf, bool v6, int like);
 void rep_close(struct weir_bpf *bpf);
 
+/* cost.c: every program that is pinned in a directory */
+int progs_walk(int dir_fd, int (*fn)(void *ctx, const struct weir_bpf_prog *prog), void *ctx);
+
 /* ring.c */
 int ring_open(struct ring *ring, const char *name, uint32_t size);
 void ring_close(struct ring *ring);

@@ -20,9 +20,9 @@ enum view_map {
 	VIEW_FLOW,
 	VIEW_ADMIN,
 	VIEW_HIST,
+	VIEW_GATE,
 	VIEW_RECENT,	/* from here on: absent on the steering rung */
 	VIEW_STATS,
-	VIEW_GATE,
 	VIEW_MAX,
 };
 
@@ -273,11 +273,15 @@ int weir_bpf_view_gate(struct weir_bpf_view *view, struct weir_gate *gate)
 	uint64_t counters[sizeof(*gate) / sizeof(uint64_t)];
 	int err;
 
-	if (view->fd[VIEW_GATE] < 0)
-		return -ENOENT;
 	err = percpu_sum(view, VIEW_GATE, 0, counters, ARRAY_SIZE(counters));
 	if (err)
 		return err;
 	memcpy(gate, counters, sizeof(*gate));
 	return 0;
+}
+
+int weir_bpf_view_progs(struct weir_bpf_view *view,
+			int (*fn)(void *ctx, const struct weir_bpf_prog *prog), void *ctx)
+{
+	return progs_walk(view->dir_fd, fn, ctx);
 }

@@ -13,10 +13,11 @@ _weir() {
 		--policy) words='hash cpu least p2c weighted' ;;
 		--backend) words='uring epoll' ;;
 		--for) words='serve show' ;;
+		--group) words=$(getent group | cut -d: -f1) ;;
 		-i | --instance) words=$(_weir_instances) ;;
 		-a | --addr | --port | --cpu | --conns | --stall | -w | --workers | -c | --connections | \
 			-s | --size | -R | --rate | -d | --duration | --warmup | --timeout | --requests | \
-			--sources | --seed | --napi | --server-cpu) return ;;
+			--sources | --seed | --napi | --server-cpu | --interval) return ;;
 		*) words=$(_weir_words "$verb") ;;
 		esac
 	fi
@@ -26,14 +27,15 @@ _weir() {
 _weir_words() {
 	case $1 in
 	serve)
-		echo 'echo --workers --addr --port --policy --backend --no-bpf --instance --cpu' \
+		echo 'echo --workers --addr --port --policy --backend --no-bpf --instance --group --cpu' \
 			'--conns --acceptor --no-batch --sqpoll --napi --stall --json-exit --verbose --help' ;;
 	bench)
 		echo 'echo --connections --size --rate --duration --warmup --timeout --new-conn' \
 			'--requests --sources --seed --cpu --addr --port --serve --sqpoll --napi' \
 			'--server-cpu --spectrum --json --pretty --verbose --help' ;;
 	show)
-		echo 'workers flows events instances --instance --watch --follow --json --pretty --help' ;;
+		echo 'workers flows events gate cfg cost instances --instance --watch --follow --interval' \
+			'--json --pretty --help' ;;
 	steer)
 		_weir_steer ;;
 	clean)

@@ -1,0 +1,222 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# test_bpftool.sh - the interface of Documentation/bpftool.rst: names, types, sizes,
+# and that bpftool and weir show say the same
+
+# shellcheck source=tests/tap.sh
+. "${srctree:?}/tests/tap.sh"
+weir=$objtree/tools/weir
+instance=bpftool-$$
+workers=3
+
+"$weir" doctor -j > "$tmp/doctor" 2>> "$tmp/log"
+json "$tmp/doctor" 'd["rung"] == "full"' 2> /dev/null ||
+	skip_all "BPF is refused here, in part or whole, or not built in: see weir doctor"
+for bpftool in "$(command -v bpftool)" /usr/sbin/bpftool; do
+	[ -x "$bpftool" ] && break
+done
+[ -x "$bpftool" ] || skip_all "needs bpftool"
+command -v unshare > /dev/null || skip_all "needs unshare for a network namespace"
+if [ -z "${WEIR_NETNS-}" ]; then
+	rm -rf "$tmp"
+	# shellcheck disable=SC2016 # expanded by the inner shell
+	WEIR_NETNS=1 exec unshare -n sh -c 'ip link set lo up && exec "$0"' "$0"
+fi
+: > "$tmp/log"
+
+echo "TAP version 13"
+echo "1..13"
+
+mkfifo "$tmp/fifo"
+"$weir" serve echo --port 0 --instance "$instance" --workers $workers > "$tmp/fifo" 2> "$tmp/err" &
+server=$!
+exec 3< "$tmp/fifo"
+line=''
+IFS= read -r line <&3
+port=$(expr "$line" : 'listening on 127\.0\.0\.1:\([0-9]*\): ')
+dir=/sys/fs/bpf/weir/$instance
+[ -n "$port" ] || cat "$tmp/err" >> "$tmp/log"
+[ -n "$port" ] && [ -d "$dir" ]
+is "a service runs"
+
+# Five clients that stay, each with 1000 bytes behind it; four of IPv4 answered twice.
+mkfifo "$tmp/peer"
+python3 -c '
+import socket, sys, time
+s = [socket.create_connection(("127.0.0.1", int(sys.argv[1]))) for i in range(5)]
+for c in s:
+    c.sendall(b"x" * 1000)
+    n = 0
+    while n < 1000:
+        n += len(c.recv(1000))
+print("ready", flush=True)
+time.sleep(100)
+' "$port" > "$tmp/peer" &
+helper=$!
+exec 4< "$tmp/peer"
+IFS= read -r said <&4
+[ "$said" = ready ]
+is "five clients are connected"
+
+# compare <python>: t() is what bpftool says, dump() a map, w() what weir show says
+compare() {
+	TMP=$tmp WEIR=$weir INSTANCE=$instance DIR=$dir BPFTOOL=$bpftool WORKERS=$workers \
+		python3 - "$srctree" >> "$tmp/log" 2>&1 <<-END
+	import glob, json, os, re, subprocess, sys
+	env = os.environ
+	def t(*words):
+	    return json.loads(subprocess.run([env["BPFTOOL"], "-j", *words], check=True,
+	                                     stdout=subprocess.PIPE).stdout)
+	def pin(name):
+	    return env["DIR"] + "/" + name
+	def dump(name):
+	    rows = t("map", "dump", "pinned", pin(name))
+	    return [r.get("formatted", r) for r in rows]
+	def w(noun, *more):
+	    return json.loads(subprocess.run([env["WEIR"], "show", noun, "-i", env["INSTANCE"], "-j",
+	                                      *more], check=True, stdout=subprocess.PIPE).stdout)
+	workers = int(env["WORKERS"])
+	$1
+	END
+}
+
+compare '
+# name: type, key bytes, value bytes, entries
+want = {
+    "weir_meta": ("array", 4, 144, 1), "weir_cfg": ("array", 4, 176, 1),
+    "weir_worker": ("array", 4, 64, workers), "weir_pending": ("array", 4, 64, workers),
+    "weir_admin": ("array", 4, 8, workers), "weir_hist": ("array", 4, 512, workers),
+    "weir_listener": ("percpu_array", 4, 64, workers), "weir_gate": ("percpu_array", 4, 64, 1),
+    "weir_stats": ("percpu_array", 4, 64, 1), "weir_recent": ("array", 4, 48, 256),
+    "weir_seq": ("array", 4, 8, 1),
+    "weir_socks": ("reuseport_sockarray", 4, 8, workers),
+    "weir_socks6": ("reuseport_sockarray", 4, 8, workers),
+    "weir_prefix": ("lru_hash", 24, 24, 16384), "weir_hold": ("sk_storage", 4, 16, 0),
+    "weir_flow": ("hash", 8, 144, 65536), "weir_events": ("array_of_maps", 4, 4, workers),
+    "weir_own": ("sk_storage", 4, 16, 0), "weir_observe": ("ringbuf", 0, 0, 65536),
+}
+for name, is_ in want.items():
+    m = t("map", "show", "pinned", pin(name))
+    got = (m["type"], m["bytes_key"], m["bytes_value"], m["max_entries"])
+    assert m["name"] == name and got == is_, (name, m)
+'
+is "maps have their names, types and sizes, and no row too many"
+
+compare '
+quote = 2 * chr(96)
+doc = open(sys.argv[1] + "/Documentation/bpftool.rst").read()
+for path in glob.glob(pin("*")):
+    name = os.path.basename(path)
+    assert name == "flows" or name.startswith("weir_") and len(name) <= 15, name
+    assert quote + name + quote in doc, name + " is not documented"
+'
+is "every pin has a name of its kind and is documented"
+
+compare '
+for name in ("weir_steer", "weir_sockops_q", "weir_tp_state", "weir_iter_flows"):
+    p = t("prog", "show", "pinned", pin(name))
+    meta = p["metadata"]
+    assert p["name"] == name and p["gpl_compatible"], p
+    assert re.fullmatch("[0-9]+[.][0-9]+[.][0-9]+", meta["version"]), meta
+    assert re.fullmatch("[0-9a-f]{16}", meta["build_id"]), meta
+meta = dump("weir_meta")[0]["value"]
+assert t("prog", "show", "pinned", pin("weir_steer"))["tag"] == meta["build_id"], meta
+'
+is "programs name their version and build; weir_meta has the tag of the one that steers"
+
+compare '
+links = {"weir_link_ops": "cgroup", "weir_link_state": "raw_tracepoint", "flows": "iter"}
+for name, kind in links.items():
+    link = t("link", "show", "pinned", pin(name))
+    assert link["type"] == kind, link
+prog = {p: t("prog", "show", "pinned", pin(p))["id"]
+        for p in ("weir_sockops_q", "weir_tp_state", "weir_iter_flows")}
+assert t("link", "show", "pinned", pin("weir_link_ops"))["prog_id"] == prog["weir_sockops_q"]
+assert t("link", "show", "pinned", pin("weir_link_state"))["prog_id"] == prog["weir_tp_state"]
+assert t("link", "show", "pinned", pin("flows"))["prog_id"] == prog["weir_iter_flows"]
+'
+is "links are there, of the kinds that the kernel has"
+
+compare '
+strip = lambda text, prefix: text[len(prefix):]
+rows = [r["value"] for r in dump("weir_worker")]
+admin = [r["value"] for r in dump("weir_admin")]
+hist = [r["value"] for r in dump("weir_hist")]
+picks = [sum(v["value"]["picked"] for v in r["values"]) for r in dump("weir_listener")]
+mine = w("workers")
+assert len(rows) == len(mine) == workers
+assert sum(m["accepted"] for m in mine) == 5
+for r, a, h, p, m in zip(rows, admin, hist, picks, mine):
+    assert strip(r["state"], "WEIR_") == m["state"] == "PARKED", (r, m)
+    assert strip(r["speed"], "WEIR_") == m["speed"], (r, m)
+    assert strip(a["state"], "WEIR_ADMIN_") == m["admin"] and a["weight"] == m["weight"], (a, m)
+    assert all(r[k] == m[k] for k in ("accepted", "conns", "epoch", "cookie", "inflight")), (r, m)
+    assert r["pid"] == m["tid"] and p == m["picked"], (r, m)
+    assert sum(h["queue"]) <= m["queue_delay"]["count"], (h, m)
+'
+is "rows of workers are the same from both, enums by name"
+
+compare '
+cfg = dump("weir_cfg")[0]["value"]
+mine = w("cfg")[0]
+assert cfg["policy"] == "WEIR_POLICY_" + mine["policy"].upper(), (cfg, mine)
+assert set(cfg) - {"pad"} == set(mine), set(cfg) ^ set(mine)
+assert all(cfg[k] == v for k, v in mine.items() if k != "policy"), (cfg, mine)
+'
+is "the configuration is the same from both, member by member"
+
+compare '
+gate = dump("weir_gate")[0]["values"]
+mine = w("gate")[0]
+assert mine == {k: sum(v["value"][k] for v in gate) for k in mine}, (gate, mine)
+assert mine["asked"] == 5, mine
+'
+is "the counters of admission are the same from both, summed"
+
+compare '
+flows = {r["key"]: r["value"] for r in dump("weir_flow")}
+mine = {f["cookie"]: f for f in w("flows")}
+assert set(flows) == set(mine) and len(mine) == 5, (flows, mine)
+for cookie, f in flows.items():
+    m = mine[cookie]
+    assert f["state"] == "WEIR_TCP_" + m["state"], (f, m)
+    assert all(f[k] == m[k] for k in ("worker", "bytes_received", "srtt_us", "cwnd")), (f, m)
+    assert m["remote"].endswith(":%d" % f["remote_port"]), (f, m)
+'
+is "flows are the same from both"
+
+compare '
+lines = open(pin("flows")).read().splitlines()
+heads = lines[0].split()
+assert heads[:3] == ["COOKIE", "WORKER", "STATE"], heads
+rows = {int(l.split()[0]): dict(zip(heads, l.split())) for l in lines[1:]}
+mine = {f["cookie"]: f for f in w("flows")}
+assert set(rows) == set(mine) and len(mine) == 5, (rows, mine)
+for cookie, r in rows.items():
+    m = mine[cookie]
+    assert r["LOCAL"] == m["local"] and r["REMOTE"] == m["remote"], (r, m)
+    assert r["STATE"] == m["state"] == "ESTABLISHED" and int(r["WORKER"]) == m["worker"], (r, m)
+    assert int(r["RECEIVED"]) == m["bytes_received"] and int(r["CWND"]) == m["cwnd"], (r, m)
+'
+is "cat flows prints the same table, with a heading"
+
+compare '
+cost = {c["name"]: c for c in w("cost", "--interval", "50ms")}
+for name, c in cost.items():
+    p = t("prog", "show", "pinned", pin(name))
+    assert p["id"] == c["id"] and p["tag"] == c["tag"], (p, c)
+    assert p.get("run_cnt", 0) >= c["run_cnt"] >= c["runs"], (p, c)
+assert {"weir_steer", "weir_sockops_q", "weir_tp_state"} <= set(cost), cost
+assert cost["weir_steer"]["type"] == "sk_reuseport", cost
+'
+is "cost has the programs that bpftool shows"
+
+kill -KILL "$helper"
+wait "$helper" 2> /dev/null
+helper=''
+kill -TERM $server && cat <&3 > /dev/null && wait $server
+rc=$?
+server=''
+[ $rc = 0 ] && [ ! -e "$dir" ]
+is "the service ends and takes its pins along"
+exit $bad
