@@ -60,7 +60,7 @@ mandir     ?= $(prefix)/share/man
 bashcompdir ?= $(prefix)/share/bash-completion/completions
 
 # Every switch there is. A misspelt one must not be taken for "default".
-switches := CONFIG_URING CONFIG_BPF CONFIG_CK CONFIG_RESOLVE CONFIG_TLS CONFIG_DEBUG
+switches := CONFIG_URING CONFIG_BPF CONFIG_XDP CONFIG_CK CONFIG_RESOLVE CONFIG_TLS CONFIG_DEBUG
 given    := $(foreach v,$(filter CONFIG_%,$(.VARIABLES)),$(if		\
 		$(filter command environment,$(firstword $(origin $(v)))),$(v)))
 unknown  := $(filter-out $(switches),$(foreach v,$(given),$(if		\
@@ -210,6 +210,7 @@ help:
 #:   SAN=address,undefined | thread      sanitizers, in an object tree of their own
 #:   CONFIG_URING=y|n   io_uring backend (liburing)
 #:   CONFIG_BPF=y|n     steering and telemetry (libbpf, clang, bpftool)
+#:   CONFIG_XDP=y|n     AF_XDP sockets and XDP (libxdp), a part of the former
 #:   CONFIG_RESOLVE=y|n libweir-resolve, on c-ares
 #:   CONFIG_CK=y|n      locks and queues of ConcurrencyKit, not of C11 atomics
 #:   CONFIG_TLS=n       not in this version

@@ -18,7 +18,7 @@ cxx=${CXX:-g++}
 build() {
 	set -- "$1" -s O="$objtree" DESTDIR="$dest" prefix=/opt/weir
 	if [ -z "${MAKEFLAGS-}" ]; then
-		for switch in URING BPF CK RESOLVE DEBUG; do
+		for switch in URING BPF XDP CK RESOLVE DEBUG; do
 			set -- "$@" "$(sed -n "s/^\(CONFIG_$switch\) := /\1=/p" "$objtree/config.mk")"
 		done
 	fi

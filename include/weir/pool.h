@@ -147,6 +147,19 @@ WEIR_API void weir_pool_stats(const struct weir_pool *pool, struct weir_pool_sta
 			      size_t sz);
 
 /**
+ * weir_pool_memory() - where the buffers of a pool lie
+ * @pool: the pool
+ * @bytes: where the length goes; may be NULL
+ *
+ * For what must be told of the memory once, as an AF_XDP socket is. Buffer i
+ * begins at i times the size of one; who holds none may not touch it.
+ *
+ * Context: Owner thread.
+ * Return: start of the slab, which begins on a page.
+ */
+WEIR_API void *weir_pool_memory(const struct weir_pool *pool, size_t *bytes);
+
+/**
  * weir_lease_get() - take another reference
  * @lease: a lease the caller may use
  *

@@ -118,6 +118,10 @@ uint64_t clock_ns(void);
 /* Print a path; -ENAMETOOLONG when it does not fit. */
 int path_join(char *path, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* quiet.c: the same for libxdp, whose lines go nowhere */
+void xdp_quiet_begin(void);
+void xdp_quiet_end(void);
+
 /* mount.c */
 int mount_bpffs(char path[static WEIR_BPF_PATH_BYTES]);
 int mount_cgroup2(char path[static WEIR_BPF_PATH_BYTES]);

@@ -179,6 +179,15 @@ int weir_pool_lease(struct weir_pool *pool, struct weir_lease **leasep)
 	return group_lease(&pool->group, leasep);
 }
 
+void *weir_pool_memory(const struct weir_pool *pool, size_t *bytes)
+{
+	const struct io_group *group = &pool->group;
+
+	if (bytes)
+		*bytes = (size_t)group->count * group->buf_bytes;
+	return group->slab;
+}
+
 void weir_pool_stats(const struct weir_pool *pool, struct weir_pool_stats *stats, size_t sz)
 {
 	const struct io_group *group = &pool->group;
