@@ -77,9 +77,10 @@ static __always_inline void moved(struct sk_reuseport_md *md, struct bpf_sock *c
 {
 	__u64 cookie = bpf_get_socket_cookie(child);
 	struct weir_flow *flow = bpf_map_lookup_elem(&weir_flow, &cookie);
+	struct weir_pending *pending;
 	__u32 from ON_STACK = counted_for(md, child, cfg, flow);
-	struct weir_pending *pending = bpf_map_lookup_elem(&weir_pending, &from);
 
+	pending = bpf_map_lookup_elem(&weir_pending, &from);
 	if (flow)
 		flow->worker = to;
 	if (!pending || from == to)
@@ -94,9 +95,9 @@ int weir_steer(struct sk_reuseport_md *md)
 	struct weir_cfg *cfg = weir_cfg_get();
 	struct bpf_sock *child = md->migrating_sk;
 	struct weir_listener_row *count;
-	__u32 worker ON_STACK;
 	struct choice c = {};
 	bool fallback = false;
+	__u32 worker ON_STACK;
 
 	if (!cfg)
 		return SK_PASS;

@@ -36,7 +36,9 @@
 
 #include "kselftest_harness.h"
 
-#define WORKERS		8
+#ifndef WORKERS
+#define WORKERS		8	/* as many as a test needs at most */
+#endif
 #define FOREVER_NS	(3600ULL * 1000000000ULL)
 #define WAIT_MS		5000
 

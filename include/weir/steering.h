@@ -26,8 +26,12 @@ struct weir_steering;
  * @rows: how many workers fit; a service with more is refused with -E2BIG
  * @join: worker @worker listens on the plain descriptor @fd (TCP, listening,
  *	SO_REUSEPORT set). Called once per listener before @seal, from the
- *	thread that opens the service. 0 or -errno.
- * @seal: all workers have joined: start steering. 0 or -errno.
+ *	thread that opens the service. 0; -EINVAL when its options are not those
+ *	of the other listeners (with BPF a connection may be moved to any of
+ *	them); or -errno.
+ * @seal: all workers have joined: start steering. 0; -EBUSY when a socket that
+ *	did not join listens at the same address (with BPF: it would lose its
+ *	clients and its program); or -errno.
  * @row: the worker's load row, valid until @close. Written by that worker
  *	alone with plain stores, read by the kernel. Never NULL for a worker
  *	below @rows: without BPF it is ordinary memory. The service raises its

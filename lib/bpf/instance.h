@@ -48,6 +48,7 @@ struct ring {
 /* What the library remembers of a worker. */
 struct member {
 	_Atomic int fd[2];		/* listeners: IPv4, IPv6; -1: none */
+	uint64_t cookie[2];		/* of those */
 	int backlog;			/* before a rescue */
 	struct ring ring;
 	uint64_t established_seen;	/* at the last tick, to find one at rest */
@@ -240,6 +241,11 @@ unsigned int ring_follow(struct ring *ring, uint64_t *pos, struct weir_event *ou
 
 /* observe.c: say in the configuration whether anybody observes */
 void observers_look(struct weir_cfg *cfg, int dir_fd);
+
+/* group.c: 0, or -EINVAL when two listeners of a group differ in an option */
+int group_alike(const struct weir_bpf *bpf, int fd, int other);
+/* 1 when a socket that has not joined listens where @fd does; -errno: not known */
+int group_strangers(const struct weir_bpf *bpf, int fd);
 
 /* steering.c */
 extern const struct weir_steering_ops bpf_steering_ops;

@@ -4,7 +4,7 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,35 +23,6 @@ static int sock_int(int fd, int level, int option, int *value)
 	socklen_t len = sizeof(*value);
 
 	return getsockopt(fd, level, option, value, &len) ? -errno : 0;
-}
-
-/*
- * A connection that is moved takes what it got from its old listener to the
- * new one: where these differ, the kernel's documentation warns of crashes.
- */
-static int options_same(int fd, int other)
-{
-	static const struct {
-		int level, option;
-	} must[] = {
-		{ IPPROTO_TCP, TCP_SAVE_SYN },
-		{ IPPROTO_TCP, TCP_DEFER_ACCEPT },
-		{ IPPROTO_TCP, TCP_FASTOPEN },
-		{ SOL_SOCKET, SO_REUSEPORT },
-	};
-	int one, two, err;
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(must); i++) {
-		err = sock_int(fd, must[i].level, must[i].option, &one);
-		if (!err)
-			err = sock_int(other, must[i].level, must[i].option, &two);
-		if (err)
-			return err;
-		if (one != two)
-			return -EINVAL;
-	}
-	return 0;
 }
 
 /* The first listener of a family, or -1. */
@@ -104,9 +75,10 @@ static int bpf_join(struct weir_steering *st, unsigned int worker, int fd)
 		return -errno;
 	/* Again, by the process that serves what its parent has joined. */
 	if (bpf->members[worker].fd[v6] >= 0)
-		return cookie == bpf->rows[worker].cookie ? own_set(bpf, worker, fd) : -EEXIST;
+		return bpf->members[worker].cookie[v6] == cookie ?
+		       own_set(bpf, worker, fd) : -EEXIST;
 	first = group_fd(bpf, v6);
-	err = first < 0 ? 0 : options_same(fd, first);
+	err = first < 0 ? 0 : group_alike(bpf, fd, first);
 	if (!err)
 		err = own_set(bpf, worker, fd);
 	if (!err)
@@ -114,6 +86,7 @@ static int bpf_join(struct weir_steering *st, unsigned int worker, int fd)
 	if (err)
 		return err;
 	bpf->members[worker].fd[v6] = fd;
+	bpf->members[worker].cookie[v6] = cookie;
 	bpf->rows[worker].cookie = cookie;
 	return 0;
 }
@@ -141,29 +114,56 @@ static int succeed(struct weir_bpf *bpf)
 	return err ? err : pin_all(bpf, NULL);
 }
 
-/* Once per group, through any of its listeners: the last one to attach wins. */
+/*
+ * The last program that is attached to a group wins: one that somebody else's
+ * socket brought would be gone, and his clients sent to us. Where the group was
+ * another's before, its sockets may be there still.
+ */
+static int group_check(const struct weir_bpf *bpf, int fd)
+{
+	int strangers = bpf->adopted || bpf->opts.lock ? 0 : group_strangers(bpf, fd);
+
+	if (strangers > 0) {
+		bpf_log(bpf, WEIR_LOG_ERROR, "bpf: instance %s: another socket listens at the "
+			"same address: its program would be replaced", bpf->name);
+		return -EBUSY;
+	}
+	if (strangers < 0)
+		bpf_log(bpf, WEIR_LOG_WARN, "bpf: instance %s: who else listens at its address "
+			"is not known: %s", bpf->name, strerror(-strangers));
+	return 0;
+}
+
+/* Once per group, through any of its listeners. */
+static int group_seal(struct weir_bpf *bpf, bool v6, int fd)
+{
+	int prog = steer_prog_fd(bpf), err;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &prog, sizeof(prog)))
+		return -errno;
+	/* From here on clients may come through it: the program chooses for them. */
+	err = rep_open(bpf, v6, fd);
+	if (!err && bpf->rep_fd[v6] >= 0)
+		err = own_set(bpf, 0, bpf->rep_fd[v6]);
+	return err;
+}
+
 static int bpf_seal(struct weir_steering *st)
 {
 	struct weir_bpf *bpf = to_bpf(st);
-	int v6, fd, err, prog = steer_prog_fd(bpf);
+	int v6, fd, err = 0;
 
-	err = succeed(bpf);
-	if (err)
-		return err;
-	for (v6 = 0; v6 < 2; v6++) {
+	for (v6 = 0; v6 < 2 && !err; v6++) {
 		fd = group_fd(bpf, v6);
-		if (fd < 0)
-			continue;
-		if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &prog, sizeof(prog)))
-			return -errno;
-		/* From here on clients may come through it: the program chooses for them. */
-		err = rep_open(bpf, v6, fd);
-		if (!err && bpf->rep_fd[v6] >= 0)
-			err = own_set(bpf, 0, bpf->rep_fd[v6]);
-		if (err)
-			return err;
+		err = fd < 0 ? 0 : group_check(bpf, fd);
 	}
-	return 0;
+	if (!err)
+		err = succeed(bpf);
+	for (v6 = 0; v6 < 2 && !err; v6++) {
+		fd = group_fd(bpf, v6);
+		err = fd < 0 ? 0 : group_seal(bpf, v6, fd);
+	}
+	return err;
 }
 
 static struct weir_worker_row *bpf_row(struct weir_steering *st, unsigned int worker)
