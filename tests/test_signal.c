@@ -29,6 +29,8 @@ struct fake {
 	unsigned int count;
 	int fd;
 	uint64_t cookies[16];		/* accepted, in order */
+	struct weir_event raised;	/* the last one */
+	unsigned int raises;
 	unsigned int accepted, closed, ticks, joins, seals, leaves, closes;
 };
 
@@ -90,10 +92,17 @@ static int fake_signal_take(struct weir_steering *st, unsigned int worker,
 
 static int fake_raise(struct weir_steering *st, const struct weir_event *event)
 {
-	return -EOPNOTSUPP;
+	struct fake *fake = to_fake(st);
+
+	pthread_mutex_lock(&fake->lock);
+	fake->raised = *event;
+	fake->raises++;
+	pthread_mutex_unlock(&fake->lock);
+	return 0;
 }
 
-static void fake_accepted(struct weir_steering *st, unsigned int worker, uint64_t cookie)
+static void fake_accepted(struct weir_steering *st, unsigned int worker, uint64_t cookie,
+			  uint64_t now_ns)
 {
 	struct fake *fake = to_fake(st);
 
@@ -321,6 +330,68 @@ TEST_F(signal, reach_the_connection_they_name)
 	EXPECT_EQ(0, service_stats(world, 0).signals_lost);
 	EXPECT_EQ(0, world_end(world, LIMIT_NS));
 	EXPECT_EQ(1, fake->leaves);
+}
+
+static void on_trouble(void *ctx, unsigned int worker, const struct weir_event *event)
+{
+	struct world *world = ctx;
+
+	world_enter(world);
+	world->events[world->event_count++] = *event;
+	world_leave(world);
+}
+
+TEST_F(signal, about_the_worker_reach_the_user)
+{
+	struct world *world = &self->world;
+
+	world->ops.trouble = on_trouble;
+	OPEN_WORLD(world);
+	raise_signal(&self->fake, 0, 77, true);
+	AWAIT(world, rtt_told(world) == 1);
+	EXPECT_EQ(77, world->events[0].value);
+	EXPECT_EQ(0, service_stats(world, 0).signals_held);
+	EXPECT_EQ(0, world_end(world, LIMIT_NS));
+}
+
+/* And without a callback they are harmless. */
+TEST_F(signal, about_the_worker_may_be_ignored)
+{
+	struct world *world = &self->world;
+
+	OPEN_WORLD(world);
+	raise_signal(&self->fake, 0, 77, true);
+	AWAIT(world, service_stats(world, 0).signals == 1);
+	EXPECT_EQ(0, service_stats(world, 0).signals_lost);
+	EXPECT_EQ(0, world_end(world, LIMIT_NS));
+}
+
+/* The worker's own edges: others see them, too. */
+TEST_F(signal, of_the_worker_are_shown)
+{
+	struct world *world = &self->world;
+	struct fake *fake = &self->fake;
+	int fd;
+
+	world->total = 16 << 20;
+	world->obeys = true;
+	world->ops.open = on_open_produce;
+	world->ops.drain = on_drain;
+	OPEN_WORLD(world);
+	fd = client_open(world, 4096);
+	ASSERT_LE(0, fd);
+	AWAIT(world, told(world, WEIR_EV_ZERO_WINDOW, WEIR_EDGE_ON) >
+		     told(world, WEIR_EV_ZERO_WINDOW, WEIR_EDGE_OFF));
+	AWAIT(world, LOCKED(fake, fake->raised.kind) == WEIR_EV_ZERO_WINDOW);
+	EXPECT_EQ(cookie_of_peer(fd), LOCKED(fake, fake->raised.cookie));
+	EXPECT_EQ(WEIR_EDGE_ON, LOCKED(fake, fake->raised.edge));
+	/* Every edge is shown or counted; not told are those of a close. */
+	EXPECT_EQ((int64_t)world->total, client_read_all(fd));
+	close(fd);
+	AWAIT(world, LOCKED(world, world->closes) == 1);
+	AWAIT(world, LOCKED(fake, fake->raises) + service_stats(world, 0).signals_unshown >=
+		     LOCKED(world, world->event_count));
+	EXPECT_EQ(0, world_end(world, LIMIT_NS));
 }
 
 /* The kernel knows a connection before its worker does. */

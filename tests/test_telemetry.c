@@ -328,6 +328,31 @@ TEST_F(bpf, nothing_is_held_back_unless_asked_for)
 	EXPECT_EQ(pace, option(server, SOL_SOCKET, SO_MAX_PACING_RATE));
 }
 
+/* One accept in 16 is looked at, the first one among them. */
+TEST_F(bpf, accept_delay_is_a_histogram)
+{
+	struct weir_hist *hist;
+	struct flows flows;
+	int client, server, i;
+
+	ASSERT_EQ(0, pair_open(&self->s, AF_INET, &client, &server));
+	ASSERT_EQ(0, flows_read(&self->s, &flows));
+	hist = self->s.st->ops->hist(self->s.st, 0);
+	self->s.st->ops->accepted(self->s.st, 0, flows.cookie, flows.last.opened_ns + 3000000);
+	EXPECT_EQ(1, hist->accept[12]);		/* 2048 to 4095 us */
+	for (i = 0; i < 15; i++)
+		self->s.st->ops->accepted(self->s.st, 0, flows.cookie, flows.last.opened_ns);
+	EXPECT_EQ(0, hist->accept[0]);
+	self->s.st->ops->accepted(self->s.st, 0, flows.cookie, flows.last.opened_ns);
+	EXPECT_EQ(1, hist->accept[0]);
+	/* Gone already: nothing is known, nothing is counted. */
+	self->s.st->ops->closed(self->s.st, flows.cookie);
+	for (i = 0; i < 16; i++)
+		self->s.st->ops->accepted(self->s.st, 0, flows.cookie, now_ns());
+	for (i = 0; i < WEIR_HIST_BUCKETS; i++)
+		EXPECT_EQ(i == 0 || i == 12, hist->accept[i]);
+}
+
 /* programs of others */
 
 /* A sockops program that clears the callback flags of every socket. */

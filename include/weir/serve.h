@@ -33,9 +33,15 @@ struct weir_service;
  *	the user's. NULL: the default answer, which is to pause the receiving side
  *	on an edge of the worker's own (seq is 0: WEIR_EV_SENDQ, the send queue at
  *	its high mark; WEIR_EV_ZERO_WINDOW, a send not taken for send_stall_ns),
- *	and to resume when all have ended. The end of an edge from the kernel (seq
- *	is not 0) may be lost, or not come while the connection is quiet: it must
- *	not pause a producer
+ *	and to resume when all have ended. WEIR_EV_RECVQ, the worker's own as well,
+ *	says what waits in the kernel while receiving is paused or out of buffers; it
+ *	is answered by nothing, since only reading ends it. The end of an edge from
+ *	the kernel (seq is not 0) may be lost, or not come while the connection is
+ *	quiet: it must not pause a producer
+ * @trouble: a signal about worker @worker itself (cookie is 0): WEIR_EV_WORKER_SLOW,
+ *	WEIR_EV_WORKER_STALE, WEIR_EV_CQ_OVERFLOW. A worker that hangs hears of it
+ *	when it is back. NULL: the default answer, which is none: steering, rescue and
+ *	shedding have answered already
  * @close: the connection is over; @err is 0 or what ended it; NULL for none.
  *	Not called for the connections of a worker that died
  * @start: a worker has started, on its own thread; NULL for none. Return 0 or a
@@ -54,6 +60,7 @@ struct weir_service_ops {
 	void (*data)(struct weir_conn *conn, struct weir_lease *lease);
 	void (*drain)(struct weir_conn *conn);
 	void (*pressure)(struct weir_conn *conn, const struct weir_event *signal);
+	void (*trouble)(void *ctx, unsigned int worker, const struct weir_event *signal);
 	void (*close)(struct weir_conn *conn, int err);
 	int (*start)(void *ctx, unsigned int worker, struct weir_loop *loop);
 	void (*stop)(void *ctx, unsigned int worker);
@@ -145,6 +152,8 @@ struct weir_service_opts {
  * @signals: signals delivered to connections
  * @signals_held: signals that waited for their connection to be accepted
  * @signals_lost: signals for connections that never came or are gone
+ * @signals_unshown: edges of the workers' own that observers did not get to see:
+ *	more than 100 a second, or refused
  * @signals_late: signals that the tick of one second found, not the wake-up that
  *	was meant for them
  * @buf_free: buffers nobody holds
@@ -166,6 +175,7 @@ struct weir_service_stats {
 	uint64_t signals;
 	uint64_t signals_held;
 	uint64_t signals_lost;
+	uint64_t signals_unshown;
 	uint64_t signals_late;
 	uint64_t buf_free;
 	uint64_t buf_count;

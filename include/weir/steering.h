@@ -50,7 +50,7 @@ struct weir_steering;
  *	there are no signals on this rung; or -errno. A full ring is no error: it
  *	is counted in weir_stats.
  * @accepted: the connection with socket cookie @cookie was accepted by
- *	@worker (rewrites its owner after a migration). Any worker thread.
+ *	@worker at @now_ns (for its histogram). That worker's thread.
  * @closed: the connection with @cookie is closed by its worker: drop its flow.
  *	Any worker thread.
  * @tick: housekeeping, at most once a second, from one worker's thread: age
@@ -100,7 +100,8 @@ struct weir_steering_ops {
 	int (*signal_take)(struct weir_steering *st, unsigned int worker,
 			   struct weir_event *out, unsigned int max);
 	int (*raise)(struct weir_steering *st, const struct weir_event *event);
-	void (*accepted)(struct weir_steering *st, unsigned int worker, uint64_t cookie);
+	void (*accepted)(struct weir_steering *st, unsigned int worker, uint64_t cookie,
+			 uint64_t now_ns);
 	void (*closed)(struct weir_steering *st, uint64_t cookie);
 	void (*tick)(struct weir_steering *st, uint64_t now_ns);
 	void (*leave)(struct weir_steering *st, unsigned int worker);

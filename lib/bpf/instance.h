@@ -51,6 +51,7 @@ struct member {
 	uint64_t cookie[2];		/* of those */
 	int backlog;			/* before a rescue */
 	struct ring ring;
+	uint64_t accepts;		/* told, to take one of so many */
 	uint64_t established_seen;	/* at the last tick, to find one at rest */
 	uint64_t accepted_seen;
 };

@@ -13,6 +13,9 @@
 #include "base/list.h"
 #include "bpf/instance.h"
 
+/* A look at a flow is a system call: for one accept of so many. */
+#define ACCEPTS_SAMPLED	16
+
 static unsigned int bpf_rows(struct weir_steering *st)
 {
 	return to_bpf(st)->opts.workers;
@@ -197,17 +200,35 @@ static int bpf_raise(struct weir_steering *st, const struct weir_event *event)
 	return event_raise(to_bpf(st), event);
 }
 
+/* Bucket i counts [2^(i-1), 2^i) us; written by the worker alone. */
+static void hist_add(__u64 buckets[static WEIR_HIST_BUCKETS], uint64_t delay_ns)
+{
+	uint64_t us = delay_ns / 1000;
+	unsigned int i = us ? 64 - (unsigned int)__builtin_clzll(us) : 0;
+
+	if (i >= WEIR_HIST_BUCKETS)
+		i = WEIR_HIST_BUCKETS - 1;
+	__atomic_store_n(&buckets[i], buckets[i] + 1, __ATOMIC_RELAXED);
+}
+
 /*
- * Nothing to do: the flow names the worker that will accept already. It was
- * counted for the listener that its last packet met, and the migrate hook
+ * The owner needs no change: the flow names the worker that will accept already.
+ * It was counted for the listener that its last packet met, and the migrate hook
  * renames it when it moves on; a request that moves before it is established
  * becomes the child of the new listener and inherits its storage.
  */
-static void bpf_accepted(struct weir_steering *st, unsigned int worker, uint64_t cookie)
+static void bpf_accepted(struct weir_steering *st, unsigned int worker, uint64_t cookie,
+			 uint64_t now_ns)
 {
-	(void)st;
-	(void)worker;
-	(void)cookie;
+	struct weir_bpf *bpf = to_bpf(st);
+	struct weir_flow flow;
+
+	if (worker >= bpf->opts.workers || !bpf->flow ||
+	    bpf->members[worker].accepts++ % ACCEPTS_SAMPLED)
+		return;
+	if (!bpf_map_lookup_elem(bpf->flow_fd, &cookie, &flow))
+		hist_add(bpf->hist[worker].accept,
+			 now_ns > flow.opened_ns ? now_ns - flow.opened_ns : 0);
 }
 
 static void bpf_closed(struct weir_steering *st, uint64_t cookie)

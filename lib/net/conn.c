@@ -64,6 +64,8 @@ void weir_conn_pause(struct weir_conn *conn)
 	conn->paused = true;
 	if (conn->state == CONN_OPEN)
 		weir_cancel(conn->loop, &conn->recv);
+	if (conn->hooks->halted)
+		conn->hooks->halted(conn);
 }
 
 void weir_conn_resume(struct weir_conn *conn)

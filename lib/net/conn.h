@@ -26,11 +26,13 @@
  * @edge: the send queue crossed a mark. WEIR_WATER_HIGH comes from inside
  *	weir_conn_send*(): it may not call the user
  * @unstalled: the send outstanding when conn->stalled was set has ended
+ * @halted: the user has paused receiving; from inside weir_conn_pause()
  */
 struct conn_hooks {
 	void (*release)(struct weir_conn *conn);
 	void (*edge)(struct weir_conn *conn, enum weir_water_edge edge);
 	void (*unstalled)(struct weir_conn *conn);
+	void (*halted)(struct weir_conn *conn);
 };
 
 enum conn_state {

@@ -79,6 +79,7 @@ static void client_start(struct worker *w, struct weir_file file)
 	client->used = true;
 	client->refused = false;
 	client->cookie = 0;
+	client->accepted_ns = weir_loop_now(w->loop);
 	client->edges = 0;
 	client->told = 0;
 	client->answered = false;
@@ -130,6 +131,7 @@ void client_closed(struct weir_conn *conn, int err)
 		w->aborted++;
 	signals_del(w, client);
 	list_del(&client->edge);
+	unread_forget(client);
 	if (!client->refused && w->service->ops.close)
 		w->service->ops.close(conn, err);
 }
@@ -155,6 +157,7 @@ const struct conn_hooks client_hooks = {
 	.release	= client_release,
 	.edge		= pressure_edge,
 	.unstalled	= pressure_unstalled,
+	.halted		= unread_halted,
 };
 
 /* all of them */
@@ -197,6 +200,7 @@ int clients_open(struct worker *w)
 	for (i = max; i-- > 0;) {
 		w->clients[i].worker = w;
 		list_init(&w->clients[i].edge);
+		list_init(&w->clients[i].unread);
 		w->clients[i].next = w->client_free;
 		w->client_free = &w->clients[i];
 	}

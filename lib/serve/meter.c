@@ -62,7 +62,7 @@ static uint32_t inflight(const struct worker *w)
 {
 	const struct io_group *group = &w->pool->group;
 	uint32_t idle = group->armed + group->parked + !dgram_mode(w->service) + !!w->spare +
-			w->signals.on;
+			w->signals.on + weir_op_busy(&w->unread.op);
 	uint32_t used = w->loop->slots_used;
 
 	return (used > idle ? used - idle : 0) + w->held.count;

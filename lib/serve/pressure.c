@@ -5,25 +5,34 @@
  *
  * Raised are: the send queue at its high mark, until it is back at the low one;
  * and one send outstanding for longer than send_stall_ns, until it ends: a
- * stopped reader, whom the kernel half cannot see, since it hears of ACKs alone.
+ * stopped reader, whom the kernel half cannot see, since it hears of ACKs alone;
+ * and the receive queue of a connection that is not read (unread.c).
  *
- * Both may be noticed in the middle of a call by the user, so they are told at
+ * They may be noticed in the middle of a call by the user, so they are told at
  * the end of the turn, when no callback runs; what went on and off within one
  * turn is not told at all.
+ *
+ * Others see them, too: in the table of recent events and as observers. That takes
+ * a system call each, so no more than SHOWN_MAX a second; the rest are counted.
  */
 #include "serve/service.h"
 
 #define BIT(kind)	(1U << (kind))
 
+enum {
+	SHOWN_MAX	= 100,
+};
+
 /*
  * The default answer. Only to the worker's own edges: one from the kernel may
  * be lost when its ring is full, and a pause whose end was lost lasts for ever.
+ * Nor to what is not read: reading less would not end that.
  */
 static void answer(struct client *client, const struct weir_event *event)
 {
-	if (event->seq)
+	if (event->seq || event->kind == WEIR_EV_RECVQ)
 		return;
-	if (client->told) {
+	if (client->told & ~BIT(WEIR_EV_RECVQ)) {
 		/* A pause of the user's own is not ours to end. */
 		client->answered |= !client->conn.paused;
 		weir_conn_pause(&client->conn);
@@ -46,7 +55,7 @@ void pressure_tell(struct client *client, const struct weir_event *event)
 		answer(client, event);
 }
 
-static void note(struct client *client, enum weir_event_kind kind, bool on)
+void pressure_note(struct client *client, enum weir_event_kind kind, bool on)
 {
 	if (on)
 		client->edges |= BIT(kind);
@@ -58,12 +67,29 @@ static void note(struct client *client, enum weir_event_kind kind, bool on)
 
 void pressure_edge(struct weir_conn *conn, enum weir_water_edge edge)
 {
-	note(client_of(conn), WEIR_EV_SENDQ, edge == WEIR_WATER_HIGH);
+	pressure_note(client_of(conn), WEIR_EV_SENDQ, edge == WEIR_WATER_HIGH);
 }
 
 void pressure_unstalled(struct weir_conn *conn)
 {
-	note(client_of(conn), WEIR_EV_ZERO_WINDOW, false);
+	pressure_note(client_of(conn), WEIR_EV_ZERO_WINDOW, false);
+}
+
+static void show(struct worker *w, const struct weir_event *event)
+{
+	struct weir_steering *st = w->service->steering;
+
+	if (!signals_wanted(w))
+		return;
+	if (event->ns - w->shown_ns >= NSEC_PER_SEC) {
+		w->shown_ns = event->ns;
+		w->shown = 0;
+	}
+	/* Without a cookie nobody could tell whose it is. */
+	if (!event->cookie || w->shown == SHOWN_MAX || st->ops->raise(st, event))
+		w->meter.stats.signals_unshown++;
+	else
+		w->shown++;
 }
 
 static void tell_edge(struct client *client, enum weir_event_kind kind)
@@ -81,13 +107,20 @@ static void tell_edge(struct client *client, enum weir_event_kind kind)
 
 	if (kind == WEIR_EV_SENDQ)
 		event.limit = on ? client->conn.water.high_bytes : client->conn.water.low_bytes;
+	if (kind == WEIR_EV_RECVQ) {
+		event.value = client->unread_bytes;
+		event.limit = on ? w->meter.cfg->recvq_high_bytes : w->meter.cfg->recvq_low_bytes;
+	}
 	client->told ^= BIT(kind);
+	show(w, &event);
 	pressure_tell(client, &event);
 }
 
 static void tell_all(struct worker *w)
 {
-	static const enum weir_event_kind kinds[] = { WEIR_EV_SENDQ, WEIR_EV_ZERO_WINDOW };
+	static const enum weir_event_kind kinds[] = {
+		WEIR_EV_SENDQ, WEIR_EV_ZERO_WINDOW, WEIR_EV_RECVQ
+	};
 	struct weir_link now;
 	size_t i;
 
@@ -126,7 +159,7 @@ static void find_stalled(struct worker *w)
 		list_del(&conn->sending);
 		list_add_tail(&w->stalled, &conn->sending);
 		conn->stalled = true;
-		note(client_of(conn), WEIR_EV_ZERO_WINDOW, true);
+		pressure_note(client_of(conn), WEIR_EV_ZERO_WINDOW, true);
 	}
 }
 

@@ -33,8 +33,11 @@ struct client {
 	struct client *next;		/* free list */
 	uint64_t cookie;		/* under which it is in the table of signals, or 0 */
 	struct weir_link edge;		/* on worker->edges: an edge is to be told */
+	struct weir_link unread;	/* on worker->unread.list */
+	uint64_t accepted_ns;
 	uint32_t edges;			/* 1 << kind: what is on now */
 	uint32_t told;			/* 1 << kind: what the user was told */
+	uint32_t unread_bytes;		/* at the last look */
 	bool used;
 	bool refused;
 	bool answered;			/* the default answer has paused receiving */
@@ -82,6 +85,17 @@ struct signals {
 	bool on;
 };
 
+/* Connections that are not being read: see unread.c. */
+struct unread {
+	struct weir_link list;		/* clients, the one to be asked next first */
+	struct client *asked;		/* by op, or NULL */
+	struct weir_op op;
+	struct weir_op look_op;
+	struct msghdr msg;
+	struct iovec iov;
+	uint32_t left;			/* to be asked in this look */
+};
+
 /* What the row and the statistics are made of. */
 struct meter {
 	const struct weir_cfg *cfg;
@@ -126,6 +140,9 @@ struct worker {
 	struct weir_link sending;	/* connections with a send in flight, oldest first */
 	struct weir_link stalled;	/* those of them that were told */
 	struct weir_op stall_op;
+	struct unread unread;
+	uint64_t shown_ns;		/* when the second of these began: */
+	uint32_t shown;			/* own edges shown to others */
 	uint64_t failed_ns;		/* when a failure to accept was logged last */
 	struct weir_op stop_op;		/* deadline of the stop */
 	uint64_t stop_ns;		/* DEADLINE_NONE: not stopping */
@@ -263,6 +280,15 @@ void pressure_unstalled(struct weir_conn *conn);
 void pressure_tell(struct client *client, const struct weir_event *event);
 void pressure_tick(struct worker *w);
 void pressure_stop(struct worker *w);
+void pressure_note(struct client *client, enum weir_event_kind kind, bool on);
+
+/* unread.c: what waits in the receive queue of connections that are not read */
+void unread_open(struct worker *w);
+void unread_halted(struct weir_conn *conn);
+void unread_watch(struct client *client);
+void unread_forget(struct client *client);	/* it has closed */
+void unread_tick(struct worker *w);
+void unread_stop(struct worker *w);
 
 /* meter.c: the row and the statistics */
 void meter_open(struct worker *w, struct weir_loop_hooks *hooks);

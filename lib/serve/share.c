@@ -72,11 +72,12 @@ static int share_raise(struct weir_steering *st, const struct weir_event *event)
 	return event->worker ? -EINVAL : share->base->ops->raise(share->base, &ours);
 }
 
-static void share_accepted(struct weir_steering *st, unsigned int worker, uint64_t cookie)
+static void share_accepted(struct weir_steering *st, unsigned int worker, uint64_t cookie,
+			   uint64_t now_ns)
 {
 	struct share *share = to_share(st);
 
-	share->base->ops->accepted(share->base, share->worker, cookie);
+	share->base->ops->accepted(share->base, share->worker, cookie, now_ns);
 }
 
 static void share_closed(struct weir_steering *st, uint64_t cookie)

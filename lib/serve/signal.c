@@ -9,7 +9,8 @@
  *
  * Signals name a connection by its socket cookie. The kernel may know one
  * before we do: such signals are held until it is accepted. Those that nobody
- * fetches in time, or that do not fit, are counted as lost.
+ * fetches in time, or that do not fit, are counted as lost. Those without a cookie
+ * are about the worker itself.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -96,7 +97,8 @@ void signals_add(struct worker *w, struct client *client, uint64_t cookie)
 		return;
 	client->cookie = cookie;
 	cookies_put(&s->cookies, cookie, client);
-	w->service->steering->ops->accepted(w->service->steering, w->index, cookie);
+	w->service->steering->ops->accepted(w->service->steering, w->index, cookie,
+						client->accepted_ns);
 	if (s->held_count)
 		deliver_held(w, client);
 }
@@ -114,10 +116,16 @@ void signals_del(struct worker *w, struct client *client)
 
 static void dispatch(struct worker *w, const struct weir_event *event)
 {
-	struct client *client = cookies_get(&w->signals.cookies, event->cookie);
+	const struct weir_service *service = w->service;
+	struct client *client;
 
-	if (!event->cookie)
-		return;		/* about the worker: its row says the same */
+	if (!event->cookie) {
+		w->meter.stats.signals++;
+		if (service->ops.trouble)
+			service->ops.trouble(service->opts.ctx, w->index, event);
+		return;
+	}
+	client = cookies_get(&w->signals.cookies, event->cookie);
 	if (client)
 		deliver(client, event);
 	else

@@ -66,7 +66,8 @@ static int reuseport_raise(struct weir_steering *st, const struct weir_event *ev
 	return -EOPNOTSUPP;
 }
 
-static void reuseport_accepted(struct weir_steering *st, unsigned int worker, uint64_t cookie)
+static void reuseport_accepted(struct weir_steering *st, unsigned int worker, uint64_t cookie,
+			       uint64_t now_ns)
 {
 }
 

@@ -57,6 +57,7 @@ void worker_idle(struct worker *w)
 	weir_cancel(w->loop, &w->hold_op);
 	signals_stop(w);
 	pressure_stop(w);
+	unread_stop(w);
 	weir_loop_stop(w->loop);
 }
 
@@ -133,6 +134,7 @@ void worker_tick(struct worker *w)
 	if (w->ended)
 		return;
 	pressure_tick(w);
+	unread_tick(w);
 	meter_tick(w);
 	if (stop_ns != w->stop_ns)
 		stop_changed(w, stop_ns);
@@ -260,6 +262,7 @@ int worker_open(struct worker *w, uint32_t index)
 	if (!w->row)
 		return -EINVAL;
 	pressure_open(w);
+	unread_open(w);
 	err = open_loop(w);
 	if (dgram_mode(service))
 		return err ? err : dgram_open(w);
