@@ -43,10 +43,10 @@ struct weir_bpf_observer;
  * @reason_bytes: size of @reason
  * @policy: enum weir_policy; default WEIR_POLICY_HASH
  * @workers: rows, 1 to WEIR_WORKERS_MAX; default 1
- * @flows_max: connections with a flow; default 65536
+ * @flows_max: connections, or senders of datagrams, with a flow; default 65536
  * @ring_bytes: size of each worker's event ring: a power of two, whole pages;
  *	default 64 KiB
- * @flags: WEIR_BPF_NO_FLOWS
+ * @flags: WEIR_BPF_NO_FLOWS, WEIR_BPF_GROUP, WEIR_BPF_DGRAM
  * @gid: group that may read the pins, when WEIR_BPF_GROUP is in @flags
  * @stale_ns: age at which a worker counts as hung; default WEIR_STALE_NS
  * @vips_max: networks that the service may answer on without a socket for each,
@@ -82,6 +82,8 @@ struct weir_bpf_opts {
 #define WEIR_BPF_NO_FLOWS	(1U << 0)
 #define WEIR_BPF_GROUP		(1U << 1)
 #define WEIR_BPF_ADOPT		(1U << 2)
+/* For a service of datagrams: flows_max of them are remembered, the oldest go. */
+#define WEIR_BPF_DGRAM		(1U << 3)
 
 /* Whose maps an instance has: its own; a dead owner's; those of one that leaves. */
 enum weir_bpf_adopted {

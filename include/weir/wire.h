@@ -124,7 +124,7 @@ enum weir_policy {
 };
 
 /* Bits of weir_cfg.flags. */
-#define WEIR_CFG_PENDING	(1U << 0)	/* sockops keeps weir_pending */
+#define WEIR_CFG_PENDING	(1U << 0)	/* somebody keeps weir_pending */
 
 /* Configuration of the kernel half (map weir_cfg, one entry, mmapable). */
 struct weir_cfg {

@@ -27,7 +27,7 @@ static int opts_check(const struct weir_bpf_opts *opts, const struct reason *rea
 	    opts->ring_bytes % (uint32_t)sysconf(_SC_PAGESIZE))
 		return reason_set(reason, -EINVAL, "event ring of %u bytes: not a power of two of "
 				  "whole pages", opts->ring_bytes);
-	if (opts->flags & ~(WEIR_BPF_NO_FLOWS | WEIR_BPF_GROUP | WEIR_BPF_ADOPT))
+	if (opts->flags & ~(WEIR_BPF_NO_FLOWS | WEIR_BPF_GROUP | WEIR_BPF_ADOPT | WEIR_BPF_DGRAM))
 		return reason_set(reason, -EINVAL, "unknown flags %#x", opts->flags);
 	if (opts->lock && !(opts->flags & WEIR_BPF_ADOPT))
 		return reason_set(reason, -EINVAL, "a lock without WEIR_BPF_ADOPT");
@@ -41,6 +41,9 @@ static void opts_default(struct weir_bpf_opts *opts)
 	opts->flows_max = opts->flows_max ?: FLOWS_DEFAULT;
 	opts->ring_bytes = opts->ring_bytes ?: RING_DEFAULT;
 	opts->stale_ns = opts->stale_ns ?: WEIR_STALE_NS;
+	/* They are of connections. */
+	if (opts->flags & WEIR_BPF_DGRAM)
+		opts->flags |= WEIR_BPF_NO_FLOWS;
 }
 
 static struct weir_bpf *instance_new(const struct weir_bpf_opts *opts)
@@ -128,6 +131,8 @@ int weir_bpf_open(struct weir_bpf **bpfp, const struct weir_bpf_opts *opts)
 	if (err)
 		goto unload;
 	err = event_load(bpf, &reason);
+	if (!err)
+		err = dgram_load(bpf, &reason);
 	if (err)
 		goto unload_event;
 	flow_load(bpf);
@@ -146,6 +151,7 @@ unload_flow:
 	iter_unload(bpf);
 	flow_unload(bpf);
 unload_event:
+	dgram_unload(bpf);
 	event_unload(bpf);
 unload:
 	dir_close(bpf);
@@ -161,6 +167,7 @@ void weir_bpf_close(struct weir_bpf *bpf)
 	lookup_unload(bpf);
 	iter_unload(bpf);
 	flow_unload(bpf);
+	dgram_unload(bpf);
 	event_unload(bpf);
 	dir_close(bpf);
 	steer_unload(bpf);

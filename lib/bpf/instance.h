@@ -19,6 +19,7 @@
 #include "base/list.h"
 
 struct tcp_info;
+struct dgram_bpf;
 struct steer_bpf;
 struct event_bpf;
 struct flow_bpf;
@@ -79,6 +80,7 @@ struct weir_bpf {
 	int cgroup_fd;
 
 	struct steer_bpf *steer;
+	struct dgram_bpf *dgram;	/* in an instance for datagrams */
 	struct event_bpf *event;
 	struct iter_bpf *iter;		/* NULL: no table for cat */
 	struct flow_bpf *flow;	/* NULL below WEIR_RUNG_FLOW */
@@ -210,6 +212,11 @@ int event_load(struct weir_bpf *bpf, const struct reason *reason);
 int rings_publish(struct weir_bpf *bpf);
 void event_unload(struct weir_bpf *bpf);
 int event_raise(struct weir_bpf *bpf, const struct weir_event *event);
+
+/* dgram.c: the program for datagrams, with WEIR_BPF_DGRAM */
+int dgram_load(struct weir_bpf *bpf, const struct reason *reason);
+void dgram_unload(struct weir_bpf *bpf);
+int dgram_prog_fd(const struct weir_bpf *bpf);
 
 /* telemetry.c: the flow programs and their cgroup; falls to lower rungs */
 void flow_load(struct weir_bpf *bpf);

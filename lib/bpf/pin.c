@@ -15,6 +15,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "dgram.skel.h"
 #include "event.skel.h"
 #include "flow.skel.h"
 #include "lookup.skel.h"
@@ -250,6 +251,8 @@ int pin_all(struct weir_bpf *bpf, const struct reason *reason)
 		err = pin_object(bpf, bpf->steer->obj, reason);
 	if (!err)
 		err = pin_object(bpf, bpf->event->obj, reason);
+	if (!err && bpf->dgram)
+		err = pin_object(bpf, bpf->dgram->obj, reason);
 	if (!err && bpf->flow)
 		err = pin_flow(bpf, reason);
 	if (!err)

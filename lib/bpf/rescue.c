@@ -93,6 +93,8 @@ int bpf_rescue(struct weir_steering *st, unsigned int worker)
 
 	if (worker >= bpf->opts.workers)
 		return -EINVAL;
+	if (bpf->dgram)
+		return -EOPNOTSUPP;
 	pthread_mutex_lock(&bpf->listeners);
 	for (v6 = 0; v6 < 2 && total >= 0; v6++) {
 		n = rescue_one(bpf, worker, v6);

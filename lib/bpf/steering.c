@@ -28,6 +28,16 @@ static int sock_int(int fd, int level, int option, int *value)
 	return getsockopt(fd, level, option, value, &len) ? -errno : 0;
 }
 
+/* Datagrams or connections: an instance has one program for one of them. */
+static int type_check(const struct weir_bpf *bpf, int fd)
+{
+	int type, err = sock_int(fd, SOL_SOCKET, SO_TYPE, &type);
+
+	if (err)
+		return err;
+	return type == (bpf->dgram ? SOCK_DGRAM : SOCK_STREAM) ? 0 : -EPROTOTYPE;
+}
+
 /* The first listener of a family, or -1. */
 static int group_fd(const struct weir_bpf *bpf, bool v6)
 {
@@ -69,6 +79,8 @@ static int bpf_join(struct weir_steering *st, unsigned int worker, int fd)
 	if (worker >= bpf->opts.workers || fd < 0)
 		return -EINVAL;
 	err = sock_int(fd, SOL_SOCKET, SO_DOMAIN, &domain);
+	if (!err)
+		err = type_check(bpf, fd);
 	if (err)
 		return err;
 	if (domain != AF_INET && domain != AF_INET6)
@@ -140,10 +152,12 @@ static int group_check(const struct weir_bpf *bpf, int fd)
 /* Once per group, through any of its listeners. */
 static int group_seal(struct weir_bpf *bpf, bool v6, int fd)
 {
-	int prog = steer_prog_fd(bpf), err;
+	int prog = bpf->dgram ? dgram_prog_fd(bpf) : steer_prog_fd(bpf), err;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &prog, sizeof(prog)))
 		return -errno;
+	if (bpf->dgram)
+		return 0;
 	/* From here on clients may come through it: the program chooses for them. */
 	err = rep_open(bpf, v6, fd);
 	if (!err && bpf->rep_fd[v6] >= 0)

@@ -179,7 +179,8 @@ void flow_load(struct weir_bpf *bpf)
 	if (flow_start(bpf, &reason)) {
 		flow_unload(bpf);
 		bpf->rung = WEIR_RUNG_STEER;
-		bpf->cfg->flags &= ~WEIR_CFG_PENDING;
+		if (!bpf->dgram)	/* whose program counts itself */
+			bpf->cfg->flags &= ~WEIR_CFG_PENDING;
 		strcpy(bpf->why, why);
 	} else {
 		state_attach(bpf);

@@ -197,6 +197,8 @@ static const char *rescue_off(const struct weir_service *service)
 		return "simulated";
 	if (service->opts.workers == 1)
 		return "there is one worker";
+	if (dgram_mode(service))
+		return "datagrams stay in the socket that they came to";
 	if (weir_loop_eager(service->workers[0].loop))
 		return "without DEFER_TASKRUN the kernel accepts for a worker that hangs";
 	return NULL;

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * dgram.c - the program that steers datagrams, in an instance that is for them
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "dgram.skel.h"
+#include "steer.skel.h"
+
+#include "bpf/instance.h"
+
+/* All but the table of flows are the maps of the steering program. */
+static int dgram_share(struct weir_bpf *bpf, struct dgram_bpf *dgram)
+{
+	const struct bpf_map *from;
+	struct bpf_map *map;
+	int err;
+
+	bpf_object__for_each_map(map, dgram->obj) {
+		from = bpf_object__find_map_by_name(bpf->steer->obj, bpf_map__name(map));
+		if (!from || bpf_map__is_internal(map))
+			continue;
+		err = bpf_map__reuse_fd(map, bpf_map__fd(from));
+		if (err)
+			return err;
+	}
+	return bpf_map__set_max_entries(dgram->maps.weir_dgram, bpf->opts.flows_max);
+}
+
+int dgram_load(struct weir_bpf *bpf, const struct reason *reason)
+{
+	const char *said;
+	int err;
+
+	if (!(bpf->opts.flags & WEIR_BPF_DGRAM))
+		return 0;
+	capture_begin();
+	bpf->dgram = dgram_bpf__open();
+	err = bpf->dgram ? dgram_share(bpf, bpf->dgram) : -errno;
+	if (!err)
+		err = adopt_maps(bpf, bpf->dgram->obj, reason);
+	if (!err)
+		err = dgram_bpf__load(bpf->dgram);
+	said = capture_end();
+	if (err)
+		return reason_set(reason, err, "cannot load the program for datagrams: %s (%s)",
+				  strerror(-err), said);
+	bpf->cfg->flags |= WEIR_CFG_PENDING;
+	return 0;
+}
+
+void dgram_unload(struct weir_bpf *bpf)
+{
+	dgram_bpf__destroy(bpf->dgram);
+	bpf->dgram = NULL;
+}
+
+int dgram_prog_fd(const struct weir_bpf *bpf)
+{
+	return bpf_program__fd(bpf->dgram->progs.weir_datagram);
+}

@@ -1,0 +1,604 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_dgram_steer.c - steering of datagrams in the running kernel: who gets one
+ *
+ * The test plays the workers: a socket each, and the rows that they would write.
+ */
+#include "bpf_service.h"
+
+enum {
+	SENDERS		= 64,
+	ROUNDS		= 4,
+	FLOWS_FEW	= 128,
+};
+
+static int bind_on(int family, uint16_t *port)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = addr_fill(&addr, family, *port);
+	int one = 1, fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) ||
+	    bind(fd, (struct sockaddr *)&addr, len) ||
+	    getsockname(fd, (struct sockaddr *)&addr, &len)) {
+		close(fd);
+		return -errno;
+	}
+	*port = ntohs(((struct sockaddr_in *)&addr)->sin_port);
+	return fd;
+}
+
+static int worker_join(struct service *s, unsigned int worker)
+{
+	int err;
+
+	s->fd[worker] = bind_on(s->family, &s->port);
+	if (s->fd[worker] < 0)
+		return s->fd[worker];
+	err = s->st->ops->join(s->st, worker, s->fd[worker]);
+	row(s, worker)->epoch++;
+	row(s, worker)->state = WEIR_PARKED;
+	return err;
+}
+
+static void worker_leave(struct service *s, unsigned int worker)
+{
+	row(s, worker)->state = WEIR_DEAD;
+	s->st->ops->leave(s->st, worker);
+	close(s->fd[worker]);
+	s->fd[worker] = -1;
+}
+
+static int dgram_open(struct service *s, unsigned int workers, enum weir_policy policy,
+		      int family, uint32_t flows_max)
+{
+	struct weir_bpf_opts opts = {
+		.sz = sizeof(opts), .name = s->name, .policy = policy, .workers = workers,
+		.stale_ns = FOREVER_NS, .reason = s->reason, .reason_bytes = sizeof(s->reason),
+		.flags = WEIR_BPF_DGRAM, .flows_max = flows_max,
+	};
+	unsigned int i;
+	int err;
+
+	snprintf(s->name, sizeof(s->name), "test-%d", runner);
+	err = weir_bpf_open(&s->bpf, &opts);
+	if (err)
+		return err;
+	s->st = weir_bpf_steering(s->bpf);
+	s->workers = workers;
+	s->family = family;
+	for (i = 0; i < workers && !err; i++)
+		err = worker_join(s, i);
+	return err ? err : s->st->ops->seal(s->st);
+}
+
+#define OPEN(s, workers, policy, family, flows)				\
+	ASSERT_EQ(0, dgram_open(s, workers, policy, family, flows)) {	\
+		TH_LOG("%s", (s)->reason);				\
+	}
+
+/* The counters of all processors together. */
+static int gate_read(const struct service *s, struct weir_gate *sum)
+{
+	struct weir_bpf_status status = { .sz = sizeof(status) };
+	struct weir_gate *each;
+	char path[512];
+	uint32_t zero = 0;
+	int fd, cpus, i;
+
+	memset(sum, 0, sizeof(*sum));
+	weir_bpf_status(s->bpf, &status);
+	snprintf(path, sizeof(path), "%s/weir_gate", status.dir);
+	fd = bpf_obj_get(path);
+	cpus = (int)sysconf(_SC_NPROCESSORS_CONF);
+	each = calloc((size_t)cpus, sizeof(*each));
+	if (fd < 0 || !each || bpf_map_lookup_elem(fd, &zero, each))
+		return -1;
+	for (i = 0; i < cpus; i++) {
+		sum->asked += each[i].asked;
+		sum->shed += each[i].shed;
+		sum->shed_prefix += each[i].shed_prefix;
+		sum->dgram_kept += each[i].dgram_kept;
+		sum->dgram_moved += each[i].dgram_moved;
+		sum->dgram_failed += each[i].dgram_failed;
+		sum->dgram_named += each[i].dgram_named;
+	}
+	free(each);
+	close(fd);
+	return 0;
+}
+
+static int flows_map(const struct service *s)
+{
+	struct weir_bpf_status status = { .sz = sizeof(status) };
+	char path[512];
+
+	weir_bpf_status(s->bpf, &status);
+	snprintf(path, sizeof(path), "%s/weir_dgram", status.dir);
+	return bpf_obj_get(path);
+}
+
+static unsigned int flows_count(const struct service *s)
+{
+	struct weir_dgram_key key, *last = NULL;
+	int fd = flows_map(s);
+	unsigned int n = 0;
+
+	while (!bpf_map_get_next_key(fd, last, &key)) {
+		last = &key;
+		n++;
+	}
+	close(fd);
+	return n;
+}
+
+static int sender_open(const struct service *s)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = addr_fill(&addr, s->family, s->port);
+	int fd = socket(s->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, len)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/*
+ * Which worker a datagram landed at, as it sees it: loopback delivers within send().
+ * -1: none. It takes it, unless @leave, which only looks.
+ */
+static int deliver(const struct service *s, int fd, const void *bytes, size_t len, bool leave)
+{
+	char back[1500];
+	unsigned int i;
+
+	if (send(fd, bytes, len, 0) != (ssize_t)len)
+		return -1;
+	for (i = 0; i < s->workers; i++) {
+		if (s->fd[i] < 0 ||
+		    recv(s->fd[i], back, sizeof(back), leave ? MSG_PEEK : 0) < 0)
+			continue;
+		if (!leave)
+			row(s, i)->accepted++;
+		return (int)i;
+	}
+	return -1;
+}
+
+static int ask(const struct service *s, int fd)
+{
+	return deliver(s, fd, "x", 1, false);
+}
+
+/* A short header with the worker's number at @at. */
+static int ask_quic(const struct service *s, int fd, unsigned int at, unsigned int bytes,
+		    uint32_t worker, unsigned char first)
+{
+	unsigned char packet[64] = { first };
+	unsigned int i;
+
+	for (i = 0; i < bytes; i++)
+		packet[at + i] = (unsigned char)(worker >> 8 * (bytes - 1 - i));
+	return deliver(s, fd, packet, sizeof(packet), false);
+}
+
+TEST_F(bpf, a_flow_keeps_its_worker)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+	unsigned int seen, i, round, f;
+	struct service *s = &self->s;
+	struct weir_gate gate;
+	int fds[SENDERS], worker;
+
+	for (f = 0; f < 2; f++) {
+		seen = 0;
+		OPEN(s, 4, WEIR_POLICY_P2C, families[f], 0);
+		for (i = 0; i < SENDERS; i++) {
+			/* Open, so that no two have the same port. */
+			fds[i] = sender_open(s);
+			worker = ask(s, fds[i]);
+			ASSERT_LE(0, worker);
+			seen |= 1U << worker;
+			for (round = 1; round < ROUNDS; round++)
+				EXPECT_EQ(worker, ask(s, fds[i]));
+		}
+		EXPECT_EQ(15, seen);
+		ASSERT_EQ(0, gate_read(s, &gate));
+		EXPECT_EQ(SENDERS, gate.asked);
+		EXPECT_EQ(SENDERS * (ROUNDS - 1), gate.dgram_kept);
+		EXPECT_EQ(0, gate.dgram_moved);
+		EXPECT_EQ(SENDERS, flows_count(s));
+		for (i = 0; i < SENDERS; i++)
+			close(fds[i]);
+		service_close(s);
+	}
+}
+
+TEST_F(bpf, a_row_of_the_table_says_who_and_how_much)
+{
+	struct weir_dgram_key key = { 0 };
+	struct weir_dgram_flow flow;
+	struct service *s = &self->s;
+	struct sockaddr_in in;
+	socklen_t len = sizeof(in);
+	int fd, map, worker;
+
+	OPEN(s, 2, WEIR_POLICY_LEAST, AF_INET, 0);
+	fd = sender_open(s);
+	worker = ask(s, fd);
+	ASSERT_EQ(worker, ask(s, fd));
+	ASSERT_EQ(worker, ask(s, fd));
+	ASSERT_EQ(0, getsockname(fd, (struct sockaddr *)&in, &len));
+	key.ip[0] = htonl(INADDR_LOOPBACK);
+	key.own_ip[0] = htonl(INADDR_LOOPBACK);
+	key.port = ntohs(in.sin_port);
+	key.own_port = s->port;
+	map = flows_map(s);
+	ASSERT_EQ(0, bpf_map_lookup_elem(map, &key, &flow));
+	EXPECT_EQ(worker, (int)flow.worker);
+	EXPECT_EQ(row(s, worker)->epoch, flow.epoch);
+	EXPECT_EQ(3, flow.datagrams);
+	EXPECT_GE(now_ns(), flow.seen_ns);
+	close(map);
+	close(fd);
+}
+
+TEST_F(bpf, a_new_flow_goes_to_the_least_loaded)
+{
+	struct service *s = &self->s;
+	unsigned int i;
+	int fd, old;
+
+	OPEN(s, 4, WEIR_POLICY_LEAST, AF_INET, 0);
+	old = sender_open(s);
+	for (i = 0; i < 4; i++)
+		row(s, i)->inflight = i == 1 ? 0 : 10;
+	EXPECT_EQ(1, ask(s, old));
+	row(s, 1)->inflight = 20;
+	row(s, 2)->inflight = 0;
+	for (i = 0; i < 10; i++) {
+		fd = sender_open(s);
+		EXPECT_EQ(2, ask(s, fd));
+		close(fd);
+	}
+	EXPECT_EQ(1, ask(s, old));
+	close(old);
+}
+
+/* The table is bounded: those that speak stay, of the silent ones the oldest go. */
+TEST_F(bpf, the_table_forgets_the_oldest_and_no_more)
+{
+	struct service *s = &self->s;
+	int talker, fd, worker, lost = 0;
+	unsigned int i;
+
+	OPEN(s, 4, WEIR_POLICY_P2C, AF_INET, FLOWS_FEW);
+	talker = sender_open(s);
+	worker = ask(s, talker);
+	for (i = 0; i < 4 * FLOWS_FEW; i++) {
+		fd = sender_open(s);
+		lost += ask(s, fd) < 0;
+		close(fd);
+		EXPECT_EQ(worker, ask(s, talker));
+	}
+	EXPECT_EQ(0, lost);
+	EXPECT_GE(FLOWS_FEW, flows_count(s));
+	EXPECT_LT(FLOWS_FEW / 4, flows_count(s));
+	close(talker);
+}
+
+TEST_F(bpf, flows_of_a_dead_worker_move_and_those_of_others_stay)
+{
+	int fds[SENDERS], before[SENDERS], after[SENDERS];
+	struct service *s = &self->s;
+	struct weir_gate gate;
+	unsigned int i, moved = 0;
+
+	OPEN(s, 4, WEIR_POLICY_P2C, AF_INET, 0);
+	for (i = 0; i < SENDERS; i++) {
+		fds[i] = sender_open(s);
+		before[i] = ask(s, fds[i]);
+	}
+	worker_leave(s, 2);
+	for (i = 0; i < SENDERS; i++) {
+		after[i] = ask(s, fds[i]);
+		EXPECT_NE(2, after[i]);
+		EXPECT_LE(0, after[i]);
+		if (before[i] == 2)
+			moved++;
+		else
+			EXPECT_EQ(before[i], after[i]);
+		EXPECT_EQ(after[i], ask(s, fds[i]));
+	}
+	EXPECT_LT(0, moved);
+	ASSERT_EQ(0, gate_read(s, &gate));
+	EXPECT_EQ(moved, gate.dgram_moved);
+	/* It comes back, and the kernel's own order of the group is another now. */
+	ASSERT_EQ(0, worker_join(s, 2));
+	for (i = 0; i < SENDERS; i++) {
+		EXPECT_EQ(after[i], ask(s, fds[i]));
+		close(fds[i]);
+	}
+}
+
+/* Dead and back before its flows spoke: what they were about is gone all the same. */
+TEST_F(bpf, a_worker_that_was_restarted_is_another)
+{
+	struct service *s = &self->s;
+	struct weir_gate gate;
+	int fd;
+
+	OPEN(s, 2, WEIR_POLICY_LEAST, AF_INET, 0);
+	row(s, 1)->inflight = 10;
+	fd = sender_open(s);
+	EXPECT_EQ(0, ask(s, fd));
+	worker_leave(s, 0);
+	ASSERT_EQ(0, worker_join(s, 0));
+	row(s, 0)->inflight = 20;
+	EXPECT_EQ(1, ask(s, fd));
+	ASSERT_EQ(0, gate_read(s, &gate));
+	EXPECT_EQ(1, gate.dgram_moved);
+	close(fd);
+}
+
+TEST_F(bpf, flows_of_a_drained_worker_move_unless_all_are)
+{
+	struct service *s = &self->s;
+	int fd, i;
+
+	OPEN(s, 2, WEIR_POLICY_LEAST, AF_INET, 0);
+	row(s, 1)->inflight = 10;
+	fd = sender_open(s);
+	EXPECT_EQ(0, ask(s, fd));
+	s->st->ops->admin(s->st, 0)->state = WEIR_ADMIN_DRAIN;
+	EXPECT_EQ(1, ask(s, fd));
+	s->st->ops->admin(s->st, 0)->state = WEIR_ADMIN_ON;
+	EXPECT_EQ(1, ask(s, fd));
+	s->st->ops->admin(s->st, 0)->state = WEIR_ADMIN_DRAIN;
+	s->st->ops->admin(s->st, 1)->state = WEIR_ADMIN_DRAIN;
+	for (i = 0; i < 10; i++)
+		EXPECT_EQ(1, ask(s, fd));
+	close(fd);
+}
+
+/* What a flow is about is at its worker alone; for a new one another is better. */
+TEST_F(bpf, a_hung_worker_keeps_its_flows_and_gets_no_new_ones)
+{
+	struct service *s = &self->s;
+	struct weir_cfg *cfg;
+	int old, fd, i;
+
+	OPEN(s, 2, WEIR_POLICY_LEAST, AF_INET, 0);
+	cfg = weir_bpf_cfg(s->bpf);
+	row(s, 1)->inflight = 10;
+	old = sender_open(s);
+	EXPECT_EQ(0, ask(s, old));
+	row(s, 0)->state = WEIR_RUN;
+	row(s, 0)->loop_ns = 1;
+	cfg->stale_ns = 1000;
+	EXPECT_EQ(0, ask(s, old));
+	for (i = 0; i < 5; i++) {
+		fd = sender_open(s);
+		EXPECT_EQ(1, ask(s, fd));
+		close(fd);
+	}
+	row(s, 0)->state = WEIR_PARKED;
+	cfg->ramp_ns = 0;
+	fd = sender_open(s);
+	EXPECT_EQ(0, ask(s, fd));
+	close(fd);
+	close(old);
+}
+
+/* It says PARKED for ever: what it does not take tells. */
+TEST_F(bpf, parked_with_datagrams_that_it_does_not_take_is_hung)
+{
+	struct service *s = &self->s;
+	struct weir_bpf_worker worker;
+	int fd, i;
+
+	OPEN(s, 2, WEIR_POLICY_LEAST, AF_INET, 0);
+	weir_bpf_cfg(s->bpf)->ramp_ns = 0;
+	row(s, 1)->inflight = 100;
+	fd = sender_open(s);
+	EXPECT_EQ(0, deliver(s, fd, "x", 1, true));
+	EXPECT_EQ(0, deliver(s, fd, "x", 1, true));
+	close(fd);
+	ASSERT_EQ(0, worker_read(s, 0, &worker));
+	EXPECT_EQ(2, worker.pending.established);
+	weir_bpf_cfg(s->bpf)->stale_ns = 1;
+	s->fd[0] = -s->fd[0];
+	for (i = 0; i < 5; i++) {
+		fd = sender_open(s);
+		EXPECT_EQ(1, ask(s, fd));
+		close(fd);
+	}
+	s->fd[0] = -s->fd[0];
+	/* It counts them as taken, or lost: it is well again. */
+	row(s, 0)->accepted += 2;
+	fd = sender_open(s);
+	EXPECT_EQ(0, deliver(s, fd, "x", 1, true));
+	close(fd);
+}
+
+/* A worker that took for lost what was on its way does not hide what waits later. */
+TEST_F(bpf, taken_above_what_was_given_is_put_right)
+{
+	struct service *s = &self->s;
+	struct weir_bpf_worker worker;
+	uint64_t since_ns;
+	int fd;
+
+	OPEN(s, 1, WEIR_POLICY_LEAST, AF_INET, 0);
+	fd = sender_open(s);
+	EXPECT_EQ(0, ask(s, fd));
+	row(s, 0)->accepted += 10;
+	EXPECT_EQ(0, deliver(s, fd, "x", 1, true));
+	ASSERT_EQ(0, worker_read(s, 0, &worker));
+	EXPECT_EQ(-10, worker.pending.unaccepted);
+	EXPECT_EQ(1, s->st->ops->waiting(s->st, 0, &since_ns));
+	close(fd);
+}
+
+TEST_F(bpf, a_connection_id_names_the_worker)
+{
+	struct service *s = &self->s;
+	struct weir_cfg *cfg;
+	struct weir_gate gate;
+	unsigned int bytes, i;
+	int fd, flow;
+
+	OPEN(s, 4, WEIR_POLICY_LEAST, AF_INET, 0);
+	cfg = weir_bpf_cfg(s->bpf);
+	fd = sender_open(s);
+	flow = ask(s, fd);
+	for (bytes = 1; bytes <= 4; bytes++) {
+		cfg->quic_offset = 3 * bytes;
+		cfg->quic_bytes = bytes;
+		for (i = 0; i < 4; i++)
+			EXPECT_EQ((int)i, ask_quic(s, fd, 3 * bytes, bytes, i, 0x40));
+		/* The next packet of the same client has no such number. */
+		EXPECT_EQ(flow, ask_quic(s, fd, 3 * bytes, bytes, 1, 0xc0));
+		EXPECT_EQ(flow, ask_quic(s, fd, 3 * bytes, bytes, 200, 0x40));
+		EXPECT_EQ(flow, ask(s, fd));
+	}
+	ASSERT_EQ(0, gate_read(s, &gate));
+	EXPECT_EQ(16, gate.dgram_named);
+	close(fd);
+}
+
+TEST_F(bpf, a_connection_id_of_a_worker_that_is_gone_goes_by_flow)
+{
+	struct service *s = &self->s;
+	int fd, other, i;
+
+	OPEN(s, 3, WEIR_POLICY_LEAST, AF_INET, 0);
+	weir_bpf_cfg(s->bpf)->quic_offset = 1;
+	weir_bpf_cfg(s->bpf)->quic_bytes = 2;
+	fd = sender_open(s);
+	EXPECT_EQ(1, ask_quic(s, fd, 1, 2, 1, 0x40));
+	/* Drained is about what is new: its connections go on. */
+	s->st->ops->admin(s->st, 1)->state = WEIR_ADMIN_DRAIN;
+	EXPECT_EQ(1, ask_quic(s, fd, 1, 2, 1, 0x40));
+	worker_leave(s, 1);
+	other = ask_quic(s, fd, 1, 2, 1, 0x40);
+	EXPECT_TRUE(other == 0 || other == 2);
+	for (i = 0; i < 5; i++)
+		EXPECT_EQ(other, ask_quic(s, fd, 1, 2, 1, 0x40));
+	close(fd);
+}
+
+TEST_F(bpf, a_policy_is_switched_while_flows_stay)
+{
+	struct service *s = &self->s;
+	unsigned int i, got[WORKERS] = { 0 };
+	int fds[SENDERS], before[SENDERS], fd;
+	struct weir_cfg *cfg;
+
+	OPEN(s, 4, WEIR_POLICY_HASH, AF_INET, 0);
+	cfg = weir_bpf_cfg(s->bpf);
+	for (i = 0; i < SENDERS; i++) {
+		fds[i] = sender_open(s);
+		before[i] = ask(s, fds[i]);
+		ASSERT_LE(0, before[i]);
+	}
+	cfg->policy = WEIR_POLICY_WEIGHTED;
+	for (i = 0; i < 4; i++)
+		s->st->ops->admin(s->st, i)->weight = i == 3 ? 10000 : 1;
+	for (i = 0; i < 100; i++) {
+		fd = sender_open(s);
+		got[ask(s, fd)]++;
+		close(fd);
+	}
+	EXPECT_LT(90, got[3]);
+	cfg->policy = WEIR_POLICY_LEAST;
+	row(s, 3)->inflight = 5;
+	fd = sender_open(s);
+	EXPECT_NE(3, ask(s, fd));
+	close(fd);
+	for (i = 0; i < SENDERS; i++) {
+		EXPECT_EQ(before[i], ask(s, fds[i]));
+		close(fds[i]);
+	}
+}
+
+/* Who is let in is asked of first datagrams alone. */
+TEST_F(bpf, a_flow_that_was_let_in_is_never_refused)
+{
+	struct service *s = &self->s;
+	struct weir_gate gate;
+	struct weir_cfg *cfg;
+	unsigned int i, in = 0;
+	int old, fd, worker;
+
+	OPEN(s, 2, WEIR_POLICY_LEAST, AF_INET, 0);
+	cfg = weir_bpf_cfg(s->bpf);
+	old = sender_open(s);
+	worker = ask(s, old);
+	ASSERT_LE(0, worker);
+	cfg->prefix_rate = 1;
+	cfg->prefix_burst = 3;
+	for (i = 0; i < 20; i++) {
+		fd = sender_open(s);
+		in += ask(s, fd) >= 0;
+		close(fd);
+		EXPECT_EQ(worker, ask(s, old));
+	}
+	/* A burst, and what a slow run may earn. */
+	EXPECT_LE(3, in);
+	EXPECT_GT(20, in);
+	ASSERT_EQ(0, gate_read(s, &gate));
+	EXPECT_EQ(20 - in, (unsigned int)gate.shed_prefix);
+	close(old);
+}
+
+TEST_F(bpf, an_instance_is_for_datagrams_or_for_connections)
+{
+	struct service *s = &self->s;
+	uint16_t port = 0;
+	int tcp, udp;
+
+	OPEN(s, 1, WEIR_POLICY_LEAST, AF_INET, 0);
+	tcp = listen_on(AF_INET, &port);
+	EXPECT_EQ(-EPROTOTYPE, s->st->ops->join(s->st, 0, tcp));
+	EXPECT_EQ(-EOPNOTSUPP, s->st->ops->rescue(s->st, 0));
+	close(tcp);
+	service_close(s);
+	port = 0;
+	ASSERT_EQ(0, service_open(&self->other, "-tcp", 1, WEIR_POLICY_LEAST, 0, AF_INET));
+	udp = bind_on(AF_INET, &port);
+	EXPECT_EQ(-EPROTOTYPE, self->other.st->ops->join(self->other.st, 0, udp));
+	close(udp);
+}
+
+/* Any value in a map that others may write: nothing is lost for it. */
+TEST_F(bpf, nonsense_in_the_configuration_loses_nothing)
+{
+	struct service *s = &self->s;
+	struct weir_cfg *cfg;
+	int fd, i;
+
+	OPEN(s, 2, WEIR_POLICY_LEAST, AF_INET, 0);
+	cfg = weir_bpf_cfg(s->bpf);
+	cfg->quic_bytes = 77;
+	cfg->quic_offset = 0xfffffff0;
+	cfg->workers = 0;
+	cfg->policy = 99;
+	cfg->stale_ns = ~0ULL;
+	cfg->ramp_ns = ~0ULL;
+	fd = sender_open(s);
+	EXPECT_LE(0, ask_quic(s, fd, 1, 2, 1, 0x40));
+	cfg->quic_bytes = 4;
+	EXPECT_LE(0, ask_quic(s, fd, 1, 2, 1, 0x40));
+	for (i = 0; i < 2; i++) {
+		row(s, i)->state = 55;
+		EXPECT_LE(0, ask(s, fd));
+	}
+	close(fd);
+}
+
+TEST_HARNESS_MAIN
