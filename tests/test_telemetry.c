@@ -6,6 +6,10 @@
 #include <netinet/tcp.h>
 #include <sys/utsname.h>
 
+#ifdef CONFIG_URING
+#include <liburing.h>
+#endif
+
 #include "bpf_service.h"
 
 /* One connection as `ss -Htine` prints it. */
@@ -352,6 +356,74 @@ TEST_F(bpf, accept_delay_is_a_histogram)
 	for (i = 0; i < WEIR_HIST_BUCKETS; i++)
 		EXPECT_EQ(i == 0 || i == 12, hist->accept[i]);
 }
+
+/* completion queues */
+
+#ifdef CONFIG_URING
+
+/* A ring of this thread whose queue has two places. */
+static int ring_small(struct io_uring *ring)
+{
+	struct io_uring_params params = {
+		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_SINGLE_ISSUER |
+			 IORING_SETUP_DEFER_TASKRUN,
+		.cq_entries = 2,
+	};
+
+	return io_uring_queue_init_params(2, ring, &params);
+}
+
+static int ring_overflow(struct io_uring *ring, unsigned int count)
+{
+	int ret = 0;
+
+	while (count-- && ret >= 0) {
+		io_uring_prep_nop(io_uring_get_sqe(ring));
+		ret = io_uring_submit(ring);
+	}
+	return ret < 0 ? ret : 0;
+}
+
+static int overflow_take(const struct service *s, unsigned int worker, struct weir_event *event)
+{
+	int n = s->st->ops->signal_take(s->st, worker, event, 1);
+
+	return n == 1 && event->kind == WEIR_EV_CQ_OVERFLOW ? (int)event->edge : -1;
+}
+
+TEST_F(bpf, overflow_of_a_completion_queue_is_a_signal_of_its_worker)
+{
+	struct weir_event event = {};
+	struct io_uring ring;
+	int err;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 2, WEIR_POLICY_HASH, FOREVER_NS, AF_INET));
+	err = ring_small(&ring);
+	if (err)
+		SKIP(return, "no io_uring: %s", strerror(-err));
+	ASSERT_EQ(0, ring_overflow(&ring, 10));		/* of nobody */
+	EXPECT_EQ(-1, overflow_take(&self->s, 0, &event));
+	EXPECT_EQ(-1, overflow_take(&self->s, 1, &event));
+	row(&self->s, 1)->pid = gettid();
+	ASSERT_EQ(0, ring_overflow(&ring, 10));
+	EXPECT_EQ(-1, overflow_take(&self->s, 0, &event));
+	ASSERT_EQ(WEIR_EDGE_ON, overflow_take(&self->s, 1, &event));
+	EXPECT_EQ(1, event.value);
+	EXPECT_EQ(0, event.cookie);
+	EXPECT_EQ(1, event.worker);
+	/* One edge, however many; it ends when it was quiet for a second. */
+	EXPECT_EQ(-1, overflow_take(&self->s, 1, &event));
+	self->s.st->ops->tick(self->s.st, now_ns());
+	EXPECT_EQ(-1, overflow_take(&self->s, 1, &event));
+	self->s.st->ops->tick(self->s.st, now_ns() + 2000000000ULL);
+	ASSERT_EQ(WEIR_EDGE_OFF, overflow_take(&self->s, 1, &event));
+	EXPECT_EQ(10, event.value);
+	ASSERT_EQ(0, ring_overflow(&ring, 1));
+	EXPECT_EQ(WEIR_EDGE_ON, overflow_take(&self->s, 1, &event));
+	io_uring_queue_exit(&ring);
+}
+
+#endif
 
 /* programs of others */
 

@@ -411,6 +411,16 @@ struct weir_event {
 
 WEIR_ASSERT_SIZE(struct weir_event, 48);
 
+/* Overflows of one worker's completion queue (map weir_overflow, mmapable). */
+struct weir_overflow {
+	__u64 count;		/* completions without a place since the edge came on */
+	__u64 last_ns;
+	__u64 on;		/* the edge is */
+	__u64 pad;
+};
+
+WEIR_ASSERT_SIZE(struct weir_overflow, 32);
+
 /* Counters of the telemetry on one CPU (map weir_stats, one entry). */
 struct weir_stats {
 	__u64 flow_opened;

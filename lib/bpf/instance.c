@@ -143,6 +143,7 @@ int weir_bpf_open(struct weir_bpf **bpfp, const struct weir_bpf_opts *opts)
 		err = pin_all(bpf, &reason);
 	if (err)
 		goto unload_flow;
+	overflow_load(bpf);
 	*bpfp = bpf;
 	return 0;
 
@@ -164,6 +165,7 @@ void weir_bpf_close(struct weir_bpf *bpf)
 {
 	if (!bpf)
 		return;
+	overflow_unload(bpf);
 	lookup_unload(bpf);
 	iter_unload(bpf);
 	flow_unload(bpf);

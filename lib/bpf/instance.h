@@ -23,6 +23,7 @@ struct dgram_bpf;
 struct steer_bpf;
 struct event_bpf;
 struct flow_bpf;
+struct overflow_bpf;
 struct iter_bpf;
 struct lookup_bpf;
 struct bpf_link;
@@ -83,6 +84,8 @@ struct weir_bpf {
 	struct dgram_bpf *dgram;	/* in an instance for datagrams */
 	struct event_bpf *event;
 	struct iter_bpf *iter;		/* NULL: no table for cat */
+	struct overflow_bpf *overflow;	/* NULL: no signals of it */
+	struct weir_overflow *overflows;
 	struct flow_bpf *flow;	/* NULL below WEIR_RUNG_FLOW */
 	struct lookup_bpf *lookup;	/* NULL: it was not asked for */
 	_Atomic int rep_fd[2];		/* who stands for the group: IPv4, IPv6; -1: none */
@@ -217,6 +220,10 @@ int event_raise(struct weir_bpf *bpf, const struct weir_event *event);
 int dgram_load(struct weir_bpf *bpf, const struct reason *reason);
 void dgram_unload(struct weir_bpf *bpf);
 int dgram_prog_fd(const struct weir_bpf *bpf);
+/* overflow.c: completion queues that overflow, as signals; nothing where it cannot be had */
+void overflow_load(struct weir_bpf *bpf);
+void overflow_unload(struct weir_bpf *bpf);
+void overflow_tick(struct weir_bpf *bpf, uint64_t now_ns);
 
 /* telemetry.c: the flow programs and their cgroup; falls to lower rungs */
 void flow_load(struct weir_bpf *bpf);

@@ -265,6 +265,7 @@ static void bpf_tick(struct weir_steering *st, uint64_t now_ns)
 		return;
 	pending_tick(bpf);
 	observers_look(bpf->cfg, bpf->lock_fd);
+	overflow_tick(bpf, now_ns);
 	if (bpf->flow)
 		sweep_tick(bpf, now_ns);
 }

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * overflow.c - signals of completion queues that overflowed
+ *
+ * An extra: without CAP_PERFMON, or where the kernel has no such tracepoint, a
+ * worker still counts overflows in the statistics of its loop.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "event.skel.h"
+#include "overflow.skel.h"
+#include "steer.skel.h"
+
+#include "bpf/instance.h"
+
+static int overflow_share(struct weir_bpf *bpf, struct overflow_bpf *over)
+{
+	struct {
+		struct bpf_map *to;
+		const struct bpf_map *from;
+	} shared[] = {
+		{ over->maps.weir_worker, bpf->steer->maps.weir_worker },
+		{ over->maps.weir_cfg, bpf->steer->maps.weir_cfg },
+		{ over->maps.weir_pending, bpf->steer->maps.weir_pending },
+		{ over->maps.weir_admin, bpf->steer->maps.weir_admin },
+		{ over->maps.weir_flow, bpf->steer->maps.weir_flow },
+		{ over->maps.weir_events, bpf->event->maps.weir_events },
+		{ over->maps.weir_observe, bpf->event->maps.weir_observe },
+		{ over->maps.weir_recent, bpf->event->maps.weir_recent },
+		{ over->maps.weir_seq, bpf->event->maps.weir_seq },
+		{ over->maps.weir_stats, bpf->event->maps.weir_stats },
+	};
+	struct stat st;
+	size_t i;
+	int err;
+
+	for (i = 0; i < ARRAY_SIZE(shared); i++) {
+		err = bpf_map__reuse_fd(shared[i].to, bpf_map__fd(shared[i].from));
+		if (err)
+			return err;
+	}
+	if (stat("/proc/self/ns/pid", &st))
+		return -errno;
+	over->rodata->pid_ns = (uint32_t)st.st_ino;
+	return bpf_map__set_max_entries(over->maps.weir_overflow, bpf->opts.workers);
+}
+
+static size_t state_bytes(const struct weir_bpf *bpf)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+
+	return (bpf->opts.workers * sizeof(struct weir_overflow) + page - 1) & ~(page - 1);
+}
+
+static int overflow_start(struct weir_bpf *bpf, struct overflow_bpf *over)
+{
+	void *mem;
+	int err;
+
+	err = overflow_share(bpf, over);
+	if (!err)
+		err = overflow_bpf__load(over);
+	if (!err)
+		err = overflow_bpf__attach(over);
+	if (err)
+		return err;
+	mem = mmap(NULL, state_bytes(bpf), PROT_READ | PROT_WRITE, MAP_SHARED,
+		   bpf_map__fd(over->maps.weir_overflow), 0);
+	if (mem == MAP_FAILED)
+		return -errno;
+	bpf->overflows = mem;
+	return 0;
+}
+
+void overflow_load(struct weir_bpf *bpf)
+{
+	const char *said;
+	int err;
+
+	capture_begin();
+	bpf->overflow = overflow_bpf__open();
+	err = bpf->overflow ? overflow_start(bpf, bpf->overflow) : -errno;
+	said = capture_end();
+	if (!err)
+		return;
+	overflow_unload(bpf);
+	/* Without CAP_PERFMON the rung says so already. */
+	if (bpf->rung == WEIR_RUNG_FULL)
+		bpf_log(bpf, WEIR_LOG_WARN, "bpf: instance %s: no signals of completion queues: %s"
+			" (%s)", bpf->name, strerror(-err), said);
+}
+
+void overflow_unload(struct weir_bpf *bpf)
+{
+	if (bpf->overflows)
+		munmap(bpf->overflows, state_bytes(bpf));
+	bpf->overflows = NULL;
+	overflow_bpf__destroy(bpf->overflow);
+	bpf->overflow = NULL;
+}
+
+/* The kernel half has no timer: what has been quiet for a second ends here. */
+void overflow_tick(struct weir_bpf *bpf, uint64_t now_ns)
+{
+	uint32_t i;
+
+	for (i = 0; bpf->overflows && i < bpf->opts.workers; i++) {
+		struct weir_overflow *over = &bpf->overflows[i];
+		struct weir_event event = {
+			.ns	= now_ns,
+			.kind	= WEIR_EV_CQ_OVERFLOW,
+			.edge	= WEIR_EDGE_OFF,
+			.worker	= i,
+		};
+
+		if (!__atomic_load_n(&over->on, __ATOMIC_RELAXED) ||
+		    now_ns < __atomic_load_n(&over->last_ns, __ATOMIC_RELAXED) + NSEC_PER_SEC)
+			continue;
+		__atomic_store_n(&over->on, 0, __ATOMIC_SEQ_CST);
+		event.value = __atomic_exchange_n(&over->count, 0, __ATOMIC_RELAXED);
+		event_raise(bpf, &event);
+	}
+}
