@@ -12,12 +12,14 @@
 #include "common.h"
 #include "echo.h"
 #include "privilege.h"
+#include "processes.h"
 #include "serve.h"
 
 #define POLICY_NOT_SAID	UINT_MAX
 #define STOP_NS		(5 * NS_PER_SEC)
 #define BACKEND_ANY	2	/* place after the last of BACKENDS */
 #define BACKENDS	"uring|epoll"
+#define BACKLOG		4096
 #define INSTANCE	"weir"
 
 struct serve {
@@ -25,13 +27,14 @@ struct serve {
 	const char *addr, *instance, *group, *cpu_list, *stall;
 	unsigned int policy, backend;
 	uint64_t napi_us;
-	bool no_bpf, acceptor, no_batch, sqpoll, json_exit, verbose;
+	bool no_bpf, acceptor, processes, no_batch, sqpoll, json_exit, verbose;
 	/* from here on: not options */
 	int cpus[WEIR_WORKERS_MAX];
 	gid_t gid;
 	struct weir_addr where;
 	struct steer steer;
 	struct weir_service *service;
+	const int *listener;	/* of a worker's process, or NULL */
 	struct echo *echo;
 };
 
@@ -52,6 +55,8 @@ static const struct opt serve_opts[] = {
 	  .help = "leave steering to the kernel's hash" },
 	{ "acceptor", 0, OPT_FLAG, .offset = AT(acceptor),
 	  .help = "worker 0 accepts for all: each client to the one with the fewest" },
+	{ "processes", 0, OPT_FLAG, .offset = AT(processes),
+	  .help = "a process for each worker; one that dies is started again" },
 	{ "instance", 'i', OPT_TEXT, .offset = AT(instance), .value = "NAME",
 	  .help = "name under /sys/fs/bpf/weir; default weir" },
 	{ "group", 0, OPT_TEXT, .offset = AT(group), .value = "NAME",
@@ -161,6 +166,8 @@ static int check(struct serve *serve, int operands, char **argv)
 	    (serve->policy != POLICY_NOT_SAID || serve->instance || serve->group))
 		return usage_error(&cmd_serve, "--acceptor: clients go to the worker with the "
 				   "fewest; --policy, --instance and --group are for listeners");
+	if (serve->processes && (serve->acceptor || serve->json_exit))
+		return usage_error(&cmd_serve, "--processes: not with --acceptor or --json-exit");
 	if (serve->policy == POLICY_NOT_SAID)
 		serve->policy = WEIR_POLICY_P2C;
 	if (read_addr(serve))
@@ -260,6 +267,7 @@ static int open_service(struct serve *serve)
 		.workers = (uint32_t)serve->workers,
 		.conns_max = (uint32_t)serve->conns,
 		.flags = serve->acceptor ? WEIR_SERVICE_ACCEPTOR : 0,
+		.listeners = serve->listener,
 	};
 	int err = weir_service_open(&serve->service, &opts);
 
@@ -276,11 +284,26 @@ static const char *steered_by(const struct steer *steer)
 	return steer->rung == WEIR_RUNG_NONE ? "reuseport" : "bpf";
 }
 
+/* The end of the line: what holds for services of any kind. */
+static void serve_rest(const struct steer *steer, const char *instance, const char *rescue)
+{
+	if (steer->dir[0])
+		printf(", instance %s", instance);
+	printf(", rung: %s", steer_rung_name(steer->rung));
+	if (steer->reason[0])
+		printf(" (not more: %s)", steer->reason);
+	printf(", rescue: %s", rescue ? "off" : "on");
+	if (rescue)
+		printf(" (%s)", rescue);
+	printf("\n");
+	fflush(stdout);
+}
+
 void serve_line(const struct weir_service *service, const struct steer *steer,
 		unsigned int workers, const char *instance)
 {
 	char text[WEIR_ADDR_TEXT_MAX] = "?";
-	const char *reason = NULL, *backend;
+	const char *reason = NULL, *rescue = NULL, *backend;
 	struct weir_addr addr;
 
 	weir_service_addr(service, &addr);
@@ -289,13 +312,8 @@ void serve_line(const struct weir_service *service, const struct steer *steer,
 	printf("listening on %s: %u worker%s, backend %s (%s), steering %s %s", text, workers,
 	       workers == 1 ? "" : "s", backend, reason ? reason : "?",
 	       steered_by(steer), steer->policy);
-	if (steer->dir[0])
-		printf(", instance %s", instance);
-	printf(", rung: %s", steer_rung_name(steer->rung));
-	if (steer->reason[0])
-		printf(" (not more: %s)", steer->reason);
-	printf("\n");
-	fflush(stdout);
+	weir_service_rescue(service, &rescue);
+	serve_rest(steer, instance, rescue);
 }
 
 void serve_sum(const struct weir_service *service, struct weir_service_stats *stats)
@@ -399,25 +417,11 @@ static void catch_stop(struct weir_service *service)
 	stop_signals(SIG_UNBLOCK);
 }
 
-static int run(struct serve *serve)
+/* Until it is told to stop; an exit status. */
+static int await(struct serve *serve)
 {
-	const char *instance = serve->instance ? serve->instance : INSTANCE;
-	int err, aborted;
+	int aborted;
 
-	signal(SIGPIPE, SIG_IGN);
-	privilege_raise_limits();
-	/* From here on there are pins: a signal must find someone who removes them. */
-	stop_signals(SIG_BLOCK);
-	err = steer(serve);
-	if (err)
-		return err;
-	err = privilege_drop(serve->port && serve->port < 1024);
-	if (err)
-		fprintf(stderr, "weir: warning: capabilities stay: %s\n", weir_strerror(err));
-	err = open_service(serve);
-	if (err)
-		return err;
-	serve_line(serve->service, &serve->steer, (unsigned int)serve->workers, instance);
 	catch_stop(serve->service);
 	aborted = weir_service_wait(serve->service);
 	stop_signals(SIG_BLOCK);
@@ -430,6 +434,92 @@ static int run(struct serve *serve)
 		fprintf(stderr, "weir: warning: %d connections were aborted at the deadline\n",
 			aborted);
 	return WEIR_EXIT_OK;
+}
+
+/* processes */
+
+/* The service of one worker: it is number 0 of its own. */
+static int child(void *ctx, struct process *self)
+{
+	struct serve *serve = ctx;
+	struct echo_stall *stall = &serve->echo->stall;
+	int err;
+
+	serve->steer.steering = self->steering;
+	serve->listener = &self->listener;
+	serve->workers = 1;
+	serve->cpus[0] = serve->cpus[self->worker];
+	stall->on = stall->on && stall->worker == self->worker;
+	stall->worker = 0;
+	err = open_service(serve);
+	if (err)
+		return err;
+	process_ready(self, serve->service);
+	return await(serve);
+}
+
+static void serving_processes(void *ctx, const struct process_ready *ready)
+{
+	const struct serve *serve = ctx;
+	char text[WEIR_ADDR_TEXT_MAX] = "?";
+
+	weir_addr_format(&serve->where, text, sizeof(text));
+	printf("listening on %s: %u process%s, backend %s (%s), steering %s %s", text,
+	       (unsigned int)serve->workers, serve->workers == 1 ? "" : "es", ready->backend,
+	       ready->reason, steered_by(&serve->steer), serve->steer.policy);
+	serve_rest(&serve->steer, serve->instance ? serve->instance : INSTANCE,
+		   serve->steer.rung == WEIR_RUNG_NONE ? "the kernel's hash moves no queue" :
+		   serve->workers == 1 ? "there is one worker" :
+		   ready->rescue[0] ? ready->rescue : NULL);
+}
+
+static int run_processes(struct serve *serve)
+{
+	struct weir_log log = stderr_log(serve->verbose ? WEIR_LOG_INFO : WEIR_LOG_WARN);
+	struct processes_opts opts = {
+		.steering = serve->steer.steering,
+		.addr = &serve->where,
+		.workers = (unsigned int)serve->workers,
+		.backlog = BACKLOG,
+		.child = child,
+		.serving = serving_processes,
+		.ctx = serve,
+		.stop_ns = STOP_NS + NS_PER_SEC,
+		.log = &log,
+	};
+	sigset_t set;
+	int result;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	result = processes_run(&opts);
+	steer_close(&serve->steer);
+	return result;
+}
+
+static int run(struct serve *serve)
+{
+	const char *instance = serve->instance ? serve->instance : INSTANCE;
+	int err;
+
+	signal(SIGPIPE, SIG_IGN);
+	privilege_raise_limits();
+	/* From here on there are pins: a signal must find someone who removes them. */
+	stop_signals(SIG_BLOCK);
+	err = steer(serve);
+	if (err)
+		return err;
+	err = privilege_drop(serve->port && serve->port < 1024);
+	if (err)
+		fprintf(stderr, "weir: warning: capabilities stay: %s\n", weir_strerror(err));
+	if (serve->processes)
+		return run_processes(serve);
+	err = open_service(serve);
+	if (err)
+		return err;
+	serve_line(serve->service, &serve->steer, (unsigned int)serve->workers, instance);
+	return await(serve);
 }
 
 static int serve_run(const struct command *cmd, int argc, char **argv)
@@ -470,6 +560,7 @@ const struct command cmd_serve = {
 "  weir serve echo --workers 4 --policy p2c\n"
 "  weir serve echo --port 0 --no-bpf --json-exit\n"
 "  weir serve echo --workers 4 --acceptor\n"
+"  weir serve echo --workers 4 --processes\n"
 "  weir serve echo --workers 4 --stall 0:400/1000    # a worker that hangs",
 	.opts = serve_opts,
 	.run = serve_run,

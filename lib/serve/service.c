@@ -191,16 +191,15 @@ static const char *rescue_off(const struct weir_service *service)
 {
 	if (service->steering->ops == &steer_reuseport_ops)
 		return "the kernel's hash moves no queue";
-	if (service->steering->ops == &share_ops)
-		return "it is the parent's";
 	if (is_simulated(service))
 		return "simulated";
-	if (service->opts.workers == 1)
-		return "there is one worker";
 	if (dgram_mode(service))
 		return "datagrams stay in the socket that they came to";
 	if (weir_loop_eager(service->workers[0].loop))
 		return "without DEFER_TASKRUN the kernel accepts for a worker that hangs";
+	/* Of a share, its parent does it, and knows how many there are. */
+	if (service->opts.workers == 1 && service->steering->ops != &share_ops)
+		return "there is one worker";
 	return NULL;
 }
 

@@ -129,6 +129,37 @@ static int share_rescue(struct weir_steering *st, unsigned int worker)
 	return -EOPNOTSUPP;
 }
 
+/* One worker accepts there: the first. */
+static int share_spare(struct weir_steering *st)
+{
+	struct share *share = to_share(st);
+
+	return share->worker ? -EOPNOTSUPP : share->base->ops->spare(share->base);
+}
+
+static void share_moved(struct weir_steering *st, unsigned int worker, uint64_t cookie, int fd)
+{
+	struct share *share = to_share(st);
+
+	share->base->ops->moved(share->base, share->worker, cookie, fd);
+}
+
+static int share_lock(struct weir_steering *st)
+{
+	return -1;
+}
+
+static int share_adopted(struct weir_steering *st)
+{
+	return 0;
+}
+
+/* The parent's to yield. */
+static int share_yield(struct weir_steering *st)
+{
+	return -EOPNOTSUPP;
+}
+
 static void share_close(struct weir_steering *st)
 {
 	struct share *share = to_share(st);
@@ -155,6 +186,11 @@ const struct weir_steering_ops share_ops = {
 	.hist		= share_hist,
 	.waiting	= share_waiting,
 	.rescue		= share_rescue,
+	.spare		= share_spare,
+	.moved		= share_moved,
+	.lock		= share_lock,
+	.adopted	= share_adopted,
+	.yield		= share_yield,
 	.close		= share_close,
 };
 
