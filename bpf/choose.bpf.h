@@ -128,6 +128,10 @@ static __always_inline __u64 progress_age(const struct weir_worker_row *row,
 {
 	if (row->state == WEIR_RUN)
 		return age_of(row->loop_ns, now);
+	/* It has not run since its queue was moved: an empty one does not prove it idle. */
+	if ((__s64)(row->loop_ns - pending->rescued_ns) < 0 &&
+	    age_of(pending->rescued_ns, now) < pending->trial_ns)
+		return age_of(row->loop_ns, now);
 	return waiting ? age_of(pending->since_ns, now) : 0;
 }
 

@@ -56,7 +56,8 @@ TEST_F(bpf, a_queue_is_moved_without_a_reset_and_the_listener_lives_on)
 	EXPECT_EQ(0, served_by(&self->s, 1, clients, QUEUED));
 	ASSERT_EQ(0, worker_read(&self->s, 1, &worker));
 	EXPECT_EQ(QUEUED, worker.listener.migrated);
-	/* It is what it was before. */
+	/* It is what it was before, once it has run. */
+	row(&self->s, 0)->loop_ns = now_ns();
 	row(&self->s, 1)->inflight = 10;
 	ASSERT_EQ(0, spread(&self->s, 10, got));
 	EXPECT_EQ(10, got[0]);
@@ -120,9 +121,36 @@ TEST_F(bpf, one_that_was_shut_down_is_revived)
 	ASSERT_EQ(0, shutdown(self->s.fd[0], SHUT_RDWR));
 	EXPECT_EQ(0, self->s.st->ops->rescue(self->s.st, 0));
 	EXPECT_EQ(0, served_by(&self->s, 1, clients, 1));
-	row(&self->s, 1)->state = WEIR_DRAIN;
+	row(&self->s, 0)->loop_ns = now_ns();
 	ASSERT_EQ(0, queue_up(&self->s, clients, 1));
 	EXPECT_EQ(0, served_by(&self->s, 0, clients, 1));
+}
+
+/* It was stopped while it was parked: with its queue gone it looks idle. */
+TEST_F(bpf, one_that_has_not_run_since_is_tried_rarely)
+{
+	struct weir_bpf_worker worker;
+	unsigned int got[WORKERS];
+	uint64_t trial_ns = 0;
+	int clients[1], i;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 2, WEIR_POLICY_LEAST, WEIR_STALE_NS, AF_INET));
+	row(&self->s, 1)->inflight = 10;
+	row(&self->s, 0)->loop_ns = 1;
+	for (i = 0; i < 6; i++) {
+		ASSERT_EQ(0, queue_up(&self->s, clients, 1));
+		ASSERT_EQ(1, self->s.st->ops->rescue(self->s.st, 0));
+		ASSERT_EQ(0, served_by(&self->s, 1, clients, 1));
+		ASSERT_EQ(0, worker_read(&self->s, 0, &worker));
+		EXPECT_LT(trial_ns, worker.pending.trial_ns + (i == 5));
+		trial_ns = worker.pending.trial_ns;
+		ASSERT_EQ(0, spread(&self->s, 1, got));
+		EXPECT_EQ(1, got[1]);
+	}
+	EXPECT_EQ(1000000000, trial_ns);
+	row(&self->s, 0)->loop_ns = now_ns();
+	ASSERT_EQ(0, spread(&self->s, 1, got));
+	EXPECT_EQ(1, got[0]);
 }
 
 /* What a dead worker had taken is forgotten: its successor begins with nothing waiting. */

@@ -113,9 +113,9 @@ void process_ready(struct process *self, const struct weir_service *service)
 	snprintf(ready.reason, sizeof(ready.reason), "%s", reason ? reason : "?");
 	weir_service_rescue(service, &rescue);
 	snprintf(ready.rescue, sizeof(ready.rescue), "%s", rescue ? rescue : "");
-	/* Less than a pipe takes at once. A parent that is gone is not missed here. */
-	if (write(self->ready_fd, &ready, sizeof(ready)) != sizeof(ready))
-		fprintf(stderr, "weir: warning: worker %u: its parent is gone\n", self->worker);
+	/* A pipe takes it at once. Nobody reads it from one that is started again. */
+	if (write(self->ready_fd, &ready, sizeof(ready)) < 0)
+		errno = 0;
 	close(self->ready_fd);
 	self->ready_fd = -1;
 }

@@ -92,7 +92,9 @@ struct weir_pending {
 	__u64 accepted_seen;	/* row.accepted at the last look */
 	__s64 unaccepted;
 	__u64 out_ns;		/* when it was last looked at and could not be used */
-	__u64 pad[3];
+	__u64 rescued_ns;	/* when its queue was moved away last */
+	__u64 trial_ns;		/* parked since before that: hung for so long after it */
+	__u64 pad;
 } WEIR_CACHE_ALIGNED;
 
 WEIR_ASSERT_SIZE(struct weir_pending, 64);

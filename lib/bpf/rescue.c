@@ -17,6 +17,9 @@
 
 #include "bpf/instance.h"
 
+#define TRIAL_LEAST_NS	(100 * NSEC_PER_MSEC)
+#define TRIAL_MOST_NS	NSEC_PER_SEC
+
 int listener_info(int fd, struct tcp_info *info)
 {
 	socklen_t len = sizeof(*info);
@@ -86,6 +89,22 @@ static void forget_taken(struct weir_bpf *bpf, unsigned int worker)
 				 __ATOMIC_RELAXED);
 }
 
+/*
+ * A parked worker whose queue was moved looks idle. It is taken for hung until it
+ * has run, or until one client may find out: rarer each time that it has not.
+ */
+static void trial_set(struct weir_bpf *bpf, unsigned int worker)
+{
+	uint64_t loop_ns = __atomic_load_n(&bpf->rows[worker].loop_ns, __ATOMIC_RELAXED);
+	struct weir_pending *pending = &bpf->pending[worker];
+	uint64_t trial_ns = min_u64(2 * pending->trial_ns, TRIAL_MOST_NS);
+
+	if (loop_ns >= pending->rescued_ns || trial_ns < TRIAL_LEAST_NS)
+		trial_ns = TRIAL_LEAST_NS;
+	__atomic_store_n(&pending->trial_ns, trial_ns, __ATOMIC_RELAXED);
+	__atomic_store_n(&pending->rescued_ns, clock_ns(), __ATOMIC_RELAXED);
+}
+
 int bpf_rescue(struct weir_steering *st, unsigned int worker)
 {
 	struct weir_bpf *bpf = to_bpf(st);
@@ -100,6 +119,8 @@ int bpf_rescue(struct weir_steering *st, unsigned int worker)
 		n = rescue_one(bpf, worker, v6);
 		total = n < 0 ? n : total + n;
 	}
+	if (total > 0)
+		trial_set(bpf, worker);
 	if (total >= 0)
 		forget_taken(bpf, worker);
 	pthread_mutex_unlock(&bpf->listeners);

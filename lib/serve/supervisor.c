@@ -30,6 +30,7 @@
 struct watched {
 	uint64_t first_ns;	/* when something was first seen to wait, */
 	uint64_t accepted;	/* at this count */
+	uint64_t rescued_ns;	/* when its queue was moved last */
 	bool stale, slow;	/* the edges that were told */
 };
 
@@ -83,6 +84,10 @@ static void look(struct weir_supervisor *sup, uint32_t i, uint64_t now_ns)
 
 	since_ns = waits_since(&sup->watched[i], row, waiting, since_ns, now_ns);
 	sight_judge(&sup->sights[i], row, sup->cfg, now_ns, waiting, since_ns);
+	/* An empty queue does not prove idle whom we have emptied it. */
+	if (sup->sights[i].serving &&
+	    __atomic_load_n(&row->loop_ns, __ATOMIC_RELAXED) < sup->watched[i].rescued_ns)
+		sup->sights[i].hung = true;
 }
 
 /* edges */
@@ -151,6 +156,7 @@ static void rescue(struct weir_supervisor *sup, uint32_t worker, uint64_t now_ns
 	int n = sup->st->ops->rescue(sup->st, worker);
 
 	if (n > 0) {
+		sup->watched[worker].rescued_ns = now_ns;
 		COUNT(sup, rescues, 1);
 		COUNT(sup, rescued, (uint64_t)n);
 	}
