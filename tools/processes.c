@@ -85,7 +85,7 @@ static int listeners_open(struct processes *all)
 	return st->ops->seal(st);
 }
 
-/* No more clients: what waits is refused, and nothing is moved any more. */
+/* Nothing is moved any more; with the child's own each of them is closed. */
 static void listeners_close(struct processes *all)
 {
 	struct weir_steering *st = all->opts->steering;
@@ -95,7 +95,6 @@ static void listeners_close(struct processes *all)
 		if (all->children[i].listener < 0)
 			continue;
 		st->ops->leave(st, i);
-		shutdown(all->children[i].listener, SHUT_RDWR);
 		close(all->children[i].listener);
 		all->children[i].listener = -1;
 	}
