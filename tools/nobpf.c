@@ -27,6 +27,11 @@ struct weir_steering *weir_bpf_steering(struct weir_bpf *bpf)
 	return NULL;
 }
 
+struct weir_cfg *weir_bpf_cfg(struct weir_bpf *bpf)
+{
+	return NULL;
+}
+
 int weir_bpf_status(struct weir_bpf *bpf, struct weir_bpf_status *status)
 {
 	return -EOPNOTSUPP;

@@ -14,6 +14,7 @@
 #include "privilege.h"
 #include "processes.h"
 #include "serve.h"
+#include "takeover.h"
 
 #define POLICY_NOT_SAID	UINT_MAX
 #define STOP_NS		(5 * NS_PER_SEC)
@@ -27,12 +28,13 @@ struct serve {
 	const char *addr, *instance, *group, *cpu_list, *stall;
 	unsigned int policy, backend;
 	uint64_t napi_us;
-	bool no_bpf, acceptor, processes, no_batch, sqpoll, json_exit, verbose;
+	bool no_bpf, acceptor, processes, no_batch, sqpoll, json_exit, verbose, takeover;
 	/* from here on: not options */
 	int cpus[WEIR_WORKERS_MAX];
 	gid_t gid;
 	struct weir_addr where;
 	struct steer steer;
+	struct weir_takeover *listeners;	/* that were there already, or NULL */
 	struct weir_service *service;
 	const int *listener;	/* of a worker's process, or NULL */
 	struct echo *echo;
@@ -61,6 +63,8 @@ static const struct opt serve_opts[] = {
 	  .help = "name under /sys/fs/bpf/weir; default weir" },
 	{ "group", 0, OPT_TEXT, .offset = AT(group), .value = "NAME",
 	  .help = "who may read the instance beside its owner; default nobody" },
+	{ "takeover", 0, OPT_FLAG, .offset = AT(takeover),
+	  .help = "succeed the running service of that instance, without a gap" },
 	{ "cpu", 0, OPT_TEXT, .offset = AT(cpu_list), .value = "LIST",
 	  .help = "pin workers in turn, such as 0,2-3" },
 	{ "conns", 0, OPT_COUNT, .offset = AT(conns), .value = "N", .min = 1, .max = 60000,
@@ -166,10 +170,11 @@ static int check(struct serve *serve, int operands, char **argv)
 	    (serve->policy != POLICY_NOT_SAID || serve->instance || serve->group))
 		return usage_error(&cmd_serve, "--acceptor: clients go to the worker with the "
 				   "fewest; --policy, --instance and --group are for listeners");
-	if (serve->processes && (serve->acceptor || serve->json_exit))
-		return usage_error(&cmd_serve, "--processes: not with --acceptor or --json-exit");
-	if (serve->policy == POLICY_NOT_SAID)
-		serve->policy = WEIR_POLICY_P2C;
+	if (serve->processes && (serve->acceptor || serve->json_exit || serve->takeover))
+		return usage_error(&cmd_serve, "--processes: not with --acceptor, --json-exit "
+				   "or --takeover");
+	if (serve->takeover && serve->acceptor)
+		return usage_error(&cmd_serve, "--takeover: there is one listener with --acceptor");
 	if (read_addr(serve))
 		return usage_error(&cmd_serve, "--addr: '%s' is not a numeric address",
 				   serve->addr);
@@ -182,9 +187,9 @@ static int check(struct serve *serve, int operands, char **argv)
 		return usage_error(&cmd_serve,
 				   "--stall: '%s' is not W:MS/PERIOD, such as 0:400/1000",
 				   serve->stall);
-	if (serve->stall && serve->echo->stall.worker >= serve->workers)
+	if (serve->stall && serve->echo->stall.worker >= (serve->workers ?: 1))
 		return usage_error(&cmd_serve, "--stall: there is no worker %u, only %u",
-				   serve->echo->stall.worker, (unsigned int)serve->workers);
+				   serve->echo->stall.worker, (unsigned int)(serve->workers ?: 1));
 	return 0;
 }
 
@@ -194,7 +199,10 @@ static int steer(struct serve *serve)
 {
 	struct steer_opts opts = {
 		.instance = serve->instance ? serve->instance : INSTANCE,
-		.policy = serve->policy,
+		.policy = serve->policy == POLICY_NOT_SAID ? WEIR_POLICY_P2C : serve->policy,
+		.policy_said = serve->policy != POLICY_NOT_SAID,
+		.adopt = true,
+		.lock = serve->listeners ? weir_takeover_lock(serve->listeners) : NULL,
 		.workers = (unsigned int)serve->workers,
 		.group = serve->group ? &serve->gid : NULL,
 		.no_bpf = serve->no_bpf,
@@ -244,6 +252,17 @@ static int open_failed(const struct serve *serve, int err)
 	}
 }
 
+/*
+ * Only a name that means this service: the default one does when BPF's lock of it
+ * was had.
+ */
+static const char *named(const struct serve *serve)
+{
+	if (serve->acceptor || serve->processes || (!serve->instance && !serve->steer.bpf))
+		return NULL;
+	return serve->instance ? serve->instance : INSTANCE;
+}
+
 static int open_service(struct serve *serve)
 {
 	static const char *const backends[] = { "uring", "epoll", NULL };
@@ -268,6 +287,8 @@ static int open_service(struct serve *serve)
 		.conns_max = (uint32_t)serve->conns,
 		.flags = serve->acceptor ? WEIR_SERVICE_ACCEPTOR : 0,
 		.listeners = serve->listener,
+		.takeover = serve->listeners,
+		.control = named(serve),
 	};
 	int err = weir_service_open(&serve->service, &opts);
 
@@ -507,6 +528,13 @@ static int run(struct serve *serve)
 	privilege_raise_limits();
 	/* From here on there are pins: a signal must find someone who removes them. */
 	stop_signals(SIG_BLOCK);
+	if (!serve->acceptor && !serve->processes) {
+		err = takeover_find(&serve->listeners, instance, serve->takeover, &serve->workers);
+		if (err)
+			return err;
+	}
+	if (!serve->workers)
+		serve->workers = 1;
 	err = steer(serve);
 	if (err)
 		return err;
@@ -518,6 +546,8 @@ static int run(struct serve *serve)
 	err = open_service(serve);
 	if (err)
 		return err;
+	weir_takeover_close(serve->listeners);
+	serve->listeners = NULL;
 	serve_line(serve->service, &serve->steer, (unsigned int)serve->workers, instance);
 	return await(serve);
 }
@@ -525,7 +555,6 @@ static int run(struct serve *serve)
 static int serve_run(const struct command *cmd, int argc, char **argv)
 {
 	struct serve serve = {
-		.workers = 1,
 		.port = 7777,
 		.conns = 1024,
 		.addr = "127.0.0.1",
@@ -544,6 +573,7 @@ static int serve_run(const struct command *cmd, int argc, char **argv)
 	result = check(&serve, n, argv);
 	if (!result)
 		result = run(&serve);
+	weir_takeover_close(serve.listeners);
 	free(serve.echo);
 	return result;
 }
@@ -555,13 +585,19 @@ const struct command cmd_serve = {
 	.about =
 "Prints one line once it listens. The first SIGINT, SIGTERM or SIGHUP stops it\n"
 "gracefully: clients have 5 seconds to take what is queued; a second one stops\n"
-"it now. Capabilities are given up once the kernel half is loaded.",
+"it now. Capabilities are given up once the kernel half is loaded.\n"
+"\n"
+"What a crashed service of the same instance left in the kernel is gone on with,\n"
+"and so are listeners that weir hold or the service manager have kept.\n"
+"--takeover does the same with one that runs: it yields, serves its connections\n"
+"to their end, and leaves.",
 	.examples =
 "  weir serve echo --workers 4 --policy p2c\n"
 "  weir serve echo --port 0 --no-bpf --json-exit\n"
 "  weir serve echo --workers 4 --acceptor\n"
 "  weir serve echo --workers 4 --processes\n"
-"  weir serve echo --workers 4 --stall 0:400/1000    # a worker that hangs",
+"  weir serve echo --workers 4 --stall 0:400/1000    # a worker that hangs\n"
+"  weir serve echo --instance web --takeover",
 	.opts = serve_opts,
 	.run = serve_run,
 };

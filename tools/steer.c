@@ -71,7 +71,8 @@ int steer_open(struct steer *steer, const struct steer_opts *opts)
 		.reason_bytes = sizeof(steer->reason),
 		.policy = opts->policy,
 		.workers = opts->workers,
-		.flags = opts->group ? WEIR_BPF_GROUP : 0,
+		.flags = (opts->group ? WEIR_BPF_GROUP : 0) | (opts->adopt ? WEIR_BPF_ADOPT : 0),
+		.lock = opts->lock,
 		.gid = opts->group ? *opts->group : 0,
 	};
 	int err;
@@ -90,7 +91,9 @@ int steer_open(struct steer *steer, const struct steer_opts *opts)
 	err = weir_bpf_open(&steer->bpf, &bpf);
 	if (!err) {
 		steer->steering = weir_bpf_steering(steer->bpf);
-		steer->policy = show_policy(opts->policy);
+		if (opts->policy_said)
+			weir_bpf_cfg(steer->bpf)->policy = opts->policy;
+		steer->policy = show_policy(weir_bpf_cfg(steer->bpf)->policy);
 		read_status(steer);
 		return 0;
 	}
@@ -100,7 +103,8 @@ int steer_open(struct steer *steer, const struct steer_opts *opts)
 	if (err == -EPERM)
 		cut_detail(steer->reason);
 	/* A missing privilege or mount is a rung; a name taken or a trap is not. */
-	if (err == -EADDRINUSE || err == -EEXIST || err == -EINVAL || err == -EXDEV)
+	if (err == -EADDRINUSE || err == -EEXIST || err == -EINVAL || err == -EXDEV ||
+	    err == -EBADMSG || err == -EPROTO)
 		return err;
 	return open_hash(steer, opts);
 }

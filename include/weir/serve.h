@@ -20,6 +20,7 @@ extern "C" {
 #endif
 
 struct weir_service;
+struct weir_takeover;
 
 /**
  * struct weir_service_ops - the user's half of a service
@@ -117,6 +118,15 @@ enum weir_service_flags {
  * @supervise_ns: period of the supervisor, see struct weir_supervisor_opts;
  *	default 5 ms. There is one where steering is more than the kernel's hash
  * @carrier: carries datagrams beside the workers' sockets; NULL: they alone do
+ * @takeover: listeners of a predecessor, one for each worker, instead of
+ *	@listeners; when everything is open and before a thread is made, he is told
+ *	to yield. It stays the caller's. Without WEIR_SERVICE_ACCEPTOR and
+ *	WEIR_SERVICE_DGRAM
+ * @control: name by which another process may take this service over, or hold its
+ *	listeners, see <weir/takeover.h>; the service manager's store gets them,
+ *	too. NULL: none. Without the same flags
+ * @drain_ns: how long after a takeover connections are served that do not end by
+ *	themselves; default 60 s
  */
 struct weir_service_opts {
 	size_t sz;
@@ -139,6 +149,9 @@ struct weir_service_opts {
 	const int *listeners;
 	uint64_t supervise_ns;
 	struct weir_dgram_carrier *carrier;
+	struct weir_takeover *takeover;
+	const char *control;
+	uint64_t drain_ns;
 };
 
 /**

@@ -147,10 +147,10 @@ static void client_release(struct weir_conn *conn)
 	w->conns--;
 	if (acceptor_mode(w->service))
 		atomic_fetch_sub(&w->load, 1);
-	if (worker_stopping(w))
-		worker_idle(w);
-	else if (w->held.count)
+	if (!worker_stopping(w) && w->held.count)
 		client_start(w, held_pop(&w->held));
+	else
+		worker_idle(w);
 }
 
 const struct conn_hooks client_hooks = {

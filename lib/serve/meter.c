@@ -238,10 +238,15 @@ void meter_open(struct worker *w, struct weir_loop_hooks *hooks)
 
 	w->meter.cfg = st->ops->cfg(st);
 	w->meter.hist = st->ops->hist(st, w->index);
-	w->meter.base = w->row->accepted;
 	w->meter.window_min_ns = UINT64_MAX;
 	hooks->parking = meter_parking;
 	hooks->running = meter_running;
 	hooks->tick = hook_tick;
 	hooks->ctx = w;
+}
+
+/* A predecessor counted up to here; it has yielded by now. */
+void meter_begin(struct worker *w)
+{
+	w->meter.base = w->row->accepted;
 }

@@ -57,6 +57,20 @@ static bool is_simulated(const struct weir_service *service)
 	return backend && !strcmp(backend, "sim");
 }
 
+/* The predecessor's listeners are as good as the caller's. */
+static int take_over(struct weir_service *service)
+{
+	struct weir_service_opts *opts = &service->opts;
+	unsigned int count;
+
+	if (!opts->takeover)
+		return 0;
+	if (opts->listeners || dgram_mode(service) || acceptor_mode(service))
+		return -EINVAL;
+	opts->listeners = weir_takeover_listeners(opts->takeover, &count);
+	return or_default(opts->workers, 1) == count ? 0 : -EINVAL;
+}
+
 static int read_opts(struct weir_service *service, const struct weir_service_opts *given)
 {
 	struct weir_service_opts *opts = &service->opts;
@@ -65,6 +79,9 @@ static int read_opts(struct weir_service *service, const struct weir_service_opt
 	err = opts_copy(opts, sizeof(*opts), given);
 	if (!err)
 		err = opts_copy(&service->loop_opts, sizeof(service->loop_opts), opts->loop);
+	if (err)
+		return err;
+	err = take_over(service);
 	if (err)
 		return err;
 	if (!opts->ops || (!opts->addr && !opts->listeners) ||
@@ -158,8 +175,15 @@ static int open_workers(struct weir_service *service)
 	      address_free(service);
 	for (i = 0; i < service->opts.workers && !err; i++)
 		err = worker_open(&service->workers[i], i);
+	if (!err)
+		err = control_prepare(service);
+	/* All that may fail has been done: from here on it is ours. */
+	if (!err && service->opts.takeover)
+		err = takeover_commit(service->opts.takeover,
+				      service->steering->ops->adopted(service->steering));
 	if (err)
 		return err;
+	service->opts.takeover = NULL;
 	service->opts.listeners = NULL;
 	service->backend = weir_loop_backend(service->workers[0].loop);
 	snprintf(service->reason, sizeof(service->reason), "%s",
@@ -273,6 +297,7 @@ int weir_service_open(struct weir_service **servicep, const struct weir_service_
 	service->alloc = alloc;
 	service->steering = steering_of(given);
 	service->stop_ns = DEADLINE_NONE;
+	service->control_wake = -1;
 	pthread_mutex_init(&service->lock, NULL);
 	pthread_cond_init(&service->reported, NULL);
 	err = read_opts(service, given);
@@ -284,6 +309,8 @@ int weir_service_open(struct weir_service **servicep, const struct weir_service_
 		err = start_workers(service);
 	if (!err)
 		err = open_supervisor(service);
+	if (!err)
+		err = control_start(service);
 	if (err) {
 		weir_service_close(service);
 		return err;
@@ -316,6 +343,7 @@ void weir_service_stop(struct weir_service *service, uint64_t timeout_ns)
 		;
 	for (i = 0; i < service->opts.workers; i++)
 		worker_wake(&service->workers[i]);
+	control_wake(service);
 }
 
 int weir_service_wait(struct weir_service *service)
@@ -361,6 +389,7 @@ void weir_service_close(struct weir_service *service)
 		}
 	}
 	weir_supervisor_close(service->supervisor);
+	control_close(service);
 	steering_close(service->steering);
 	if (leaked)
 		return;		/* what the kernel keeps points to the rest */

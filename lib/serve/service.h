@@ -13,6 +13,7 @@
 
 #include <weir/file.h>
 #include <weir/serve.h>
+#include <weir/takeover.h>
 #include <weir/supervisor.h>
 
 #include "base/base.h"
@@ -152,6 +153,7 @@ struct worker {
 	bool created;			/* thread is valid */
 	bool started;			/* the user's start() returned 0 */
 	bool reported;			/* to the opener */
+	bool draining;			/* a successor has the listener */
 	bool ended;			/* nothing left to do */
 	bool leaked;			/* the kernel may still own our memory */
 
@@ -186,7 +188,12 @@ struct weir_service {
 	pthread_mutex_t lock;		/* of these: */
 	pthread_cond_t reported;
 	uint32_t reports;
+	uint32_t listening;	/* workers that have a listener */
 	int start_err;
+
+	struct control *control;	/* NULL: nobody takes it over */
+	int control_wake;		/* told when the service is to stop */
+	atomic_bool draining;
 };
 
 #define service_log(service, level, ...)	base_log(&(service)->log, level, __VA_ARGS__)
@@ -203,6 +210,15 @@ void supervisor_stop(struct weir_supervisor *sup);
 /* limits.c: fill in what the loop's options leave open */
 int limits_fit(struct weir_service *service);
 
+/* takeover.c: the predecessor stops listening; @pins: and leaves his pins */
+int takeover_commit(struct weir_takeover *takeover, bool pins);
+
+/* control.c: hands the service over */
+int control_prepare(struct weir_service *service);	/* before there are threads */
+int control_start(struct weir_service *service);
+void control_wake(struct weir_service *service);	/* any thread, signal handler */
+void control_close(struct weir_service *service);
+
 /* worker.c */
 int worker_open(struct worker *w, uint32_t index);
 int worker_start(struct worker *w);	/* make its thread */
@@ -216,7 +232,7 @@ void worker_close(struct worker *w);	/* its thread has ended, or never was */
 
 static inline bool worker_stopping(const struct worker *w)
 {
-	return w->stop_ns != DEADLINE_NONE;
+	return w->ended || w->stop_ns != DEADLINE_NONE;
 }
 
 /* client.c: connections in their slab, and clients that wait for one */
@@ -292,6 +308,7 @@ void unread_stop(struct worker *w);
 
 /* meter.c: the row and the statistics */
 void meter_open(struct worker *w, struct weir_loop_hooks *hooks);
+void meter_begin(struct worker *w);	/* on its own thread */
 void meter_state(struct worker *w, enum weir_worker_state state);
 void meter_accepted(struct worker *w);
 void meter_tick(struct worker *w);

@@ -45,10 +45,15 @@ static void wakers_out(struct worker *w)
 
 /* stop */
 
+static bool busy(const struct worker *w)
+{
+	return w->listener || w->spare || w->dgram.running || w->conns || w->held.count ||
+	       weir_op_busy(&w->held.close_op) || !acceptor_done(w);
+}
+
 void worker_idle(struct worker *w)
 {
-	if (!worker_stopping(w) || w->ended || w->listener || w->spare || w->dgram.running ||
-	    w->conns || w->held.count || weir_op_busy(&w->held.close_op) || !acceptor_done(w))
+	if ((!worker_stopping(w) && !w->draining) || w->ended || busy(w))
 		return;
 	w->ended = true;
 	if (!w->index)
@@ -61,11 +66,23 @@ void worker_idle(struct worker *w)
 	weir_loop_stop(w->loop);
 }
 
+/* One less that listens: who yields waits for all of them. */
+static void worker_left(struct worker *w)
+{
+	struct weir_service *service = w->service;
+
+	pthread_mutex_lock(&service->lock);
+	service->listening--;
+	pthread_cond_broadcast(&service->reported);
+	pthread_mutex_unlock(&service->lock);
+}
+
 static void listener_closed(void *ctx)
 {
 	struct worker *w = ctx;
 
 	w->listener = NULL;
+	worker_left(w);
 	worker_idle(w);
 }
 
@@ -125,6 +142,22 @@ static void stop_changed(struct worker *w, uint64_t stop_ns)
 		clients_stop(w);
 	}
 	stop_arm(w);
+	if (w->draining)
+		worker_idle(w);		/* its listener is closed already */
+}
+
+/*
+ * A successor has the listeners. Clients are not told: whoever has sent a request
+ * by now gets his answer here, and so does every later one on that connection.
+ */
+static void drain(struct worker *w)
+{
+	w->draining = true;
+	meter_state(w, WEIR_DRAIN);
+	listener_leave(w);
+	weir_listener_close(w->listener, listener_closed, w);
+	weir_listener_close(w->spare, spare_closed, w);
+	worker_idle(w);
 }
 
 void worker_tick(struct worker *w)
@@ -138,6 +171,9 @@ void worker_tick(struct worker *w)
 	meter_tick(w);
 	if (stop_ns != w->stop_ns)
 		stop_changed(w, stop_ns);
+	else if (!w->draining && !worker_stopping(w) &&
+		 atomic_load_explicit(&w->service->draining, memory_order_relaxed))
+		drain(w);
 	if (w->inbox) {
 		bool last = acceptor_done(w);
 
@@ -191,6 +227,7 @@ static int open_listener(struct worker *w)
 	/* The first one's port is everybody's. */
 	weir_listener_addr(w->listener, &service->addr);
 	w->row->epoch++;
+	service->listening++;	/* no thread has been made yet */
 	return service->steering->ops->join(service->steering, w->index, fd);
 }
 
@@ -379,6 +416,8 @@ static void worker_died(void *arg)
 	if (!w->index)
 		acceptor_ended(w->service);
 	loop_abandon(w->loop);
+	if (w->listener)
+		worker_left(w);
 	listener_forget(w->listener, &w->service->alloc);
 	listener_forget(w->spare, &w->service->alloc);
 	w->listener = NULL;
@@ -413,6 +452,7 @@ static int worker_begin(struct worker *w)
 	if (ret)
 		return ret;
 	w->row->pid = (uint32_t)syscall(SYS_gettid);
+	meter_begin(w);
 	/* From here the loop is this thread's. */
 	ret = weir_loop_run_once(w->loop, 0);
 	if (ret < 0)

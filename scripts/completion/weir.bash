@@ -7,7 +7,7 @@ _weir() {
 	local verb=${COMP_WORDS[1]-} words=''
 
 	if ((COMP_CWORD == 1)); then
-		words='serve bench show steer clean doctor demo version help --help --version'
+		words='serve hold bench show steer clean doctor demo version help --help --version'
 	else
 		case $prev in
 		--policy) words='hash cpu least p2c weighted' ;;
@@ -27,7 +27,7 @@ _weir() {
 _weir_words() {
 	case $1 in
 	serve)
-		echo 'echo --workers --addr --port --policy --backend --no-bpf --instance --group --cpu' \
+		echo 'echo --workers --addr --port --policy --backend --no-bpf --instance --takeover --group --cpu' \
 			'--conns --acceptor --no-batch --sqpoll --napi --stall --json-exit --verbose --help' ;;
 	bench)
 		echo 'echo --connections --size --rate --duration --warmup --timeout --new-conn' \
@@ -38,16 +38,16 @@ _weir_words() {
 			'--json --pretty --help' ;;
 	steer)
 		_weir_steer ;;
-	clean)
+	clean | hold)
 		echo "$(_weir_instances) --help" ;;
 	doctor)
 		echo '--for --quiet --json --pretty --help' ;;
 	demo)
-		echo 'hung slow show all --duration --workers --seed --json --pretty --help' ;;
+		echo 'hung slow takeover show all --duration --workers --seed --json --pretty --help' ;;
 	version)
 		echo '--verbose --json --pretty --help' ;;
 	help)
-		echo 'serve bench show steer clean doctor demo version' ;;
+		echo 'serve hold bench show steer clean doctor demo version' ;;
 	esac
 }
 

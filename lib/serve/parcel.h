@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* parcel.h - one message between two owners of listeners, with descriptors */
+#ifndef SERVE_PARCEL_H
+#define SERVE_PARCEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+	PARCEL_FDS	= 64,		/* descriptors in one parcel */
+	PARCEL_WAIT_S	= 5,		/* for the other side's next one */
+};
+
+#define PARCEL_MAGIC	0x7765697263746c31ULL	/* "weirctl1" */
+
+enum parcel_kind {
+	PARCEL_TAKE	= 1,	/* to a service or holder: what do you have? */
+	PARCEL_LISTENERS,	/* count: with this one and those to come */
+	PARCEL_LOCK,		/* after them; count: 1 with the lock, else 0 */
+	PARCEL_YIELD,		/* to a service: it is mine now; count: 1 the pins, too */
+	PARCEL_YIELDED,
+	PARCEL_KEEP,		/* to a holder: listeners follow */
+	PARCEL_HOLD,		/* to a service: there is a holder */
+	PARCEL_BYE,		/* to a holder: nothing is to be kept */
+	PARCEL_MAX,
+};
+
+/* Sent as it is: both ends are on one machine. The version is in the magic. */
+struct parcel {
+	uint64_t magic;
+	uint32_t kind;
+	uint32_t count;
+	int32_t err;
+	uint32_t pad;
+};
+
+/* "" for the socket of the service, ".hold" for that of its holder; 0 or -errno */
+int parcel_connect(const char *instance, const char *suffix);
+/* @path: where it is, also when another one takes its place later */
+int parcel_listen(const char *instance, const char *suffix, bool replace, char path[108]);
+bool parcel_peer_ok(int fd);	/* root, or this user */
+int parcel_accept(int listen_fd);	/* of a peer that is ok; else -errno */
+
+int parcel_send(int fd, enum parcel_kind kind, uint32_t count, int err, const int *fds,
+		unsigned int fds_count);
+/* Up to @max descriptors to @fds, their number to @got; others are closed. */
+int parcel_recv(int fd, struct parcel *parcel, int *fds, unsigned int max, unsigned int *got);
+/* The same, and it must be of this kind and tell of no error. */
+int parcel_want(int fd, enum parcel_kind kind, struct parcel *parcel);
+
+int parcel_send_listeners(int fd, const int *fds, unsigned int count);
+/* Into a new array of *countp descriptors, each one a TCP listener. */
+int parcel_recv_listeners(int fd, int **fdsp, unsigned int *countp);
+void parcel_drop(int *fds, unsigned int count);		/* close and free */
+bool parcel_name_ok(const char *instance);
+/* A TCP socket that listens. */
+bool parcel_listens(int fd);
+
+#endif /* SERVE_PARCEL_H */

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * takeover.c - get the listeners of an instance: from the service that serves
+ * on them, from a holder, or from the service manager
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <weir/wire.h>
+
+#include "base/base.h"
+#include "serve/manager.h"
+#include "serve/parcel.h"
+#include "serve/service.h"
+
+struct weir_takeover {
+	int fd;			/* to a live service until it has yielded, else -1 */
+	int lock;		/* or -1 */
+	int *fds;
+	unsigned int count;
+};
+
+/* A conversation of one question: what do you have? */
+static int ask(struct weir_takeover *takeover)
+{
+	struct parcel parcel;
+	unsigned int got = 0;
+	int err;
+
+	err = parcel_send(takeover->fd, PARCEL_TAKE, 0, 0, NULL, 0);
+	if (!err)
+		err = parcel_recv_listeners(takeover->fd, &takeover->fds, &takeover->count);
+	if (!err)
+		err = parcel_recv(takeover->fd, &parcel, &takeover->lock, 1, &got);
+	if (!got)
+		takeover->lock = -1;
+	if (!err && (parcel.kind != PARCEL_LOCK || parcel.count != got))
+		err = -EPROTO;
+	return err == -EPIPE ? -EPERM : err;	/* it hung up */
+}
+
+static int from_socket(struct weir_takeover *takeover, const char *instance, const char *suffix)
+{
+	int err;
+
+	takeover->fd = parcel_connect(instance, suffix);
+	if (takeover->fd < 0)
+		return takeover->fd;
+	err = ask(takeover);
+	return err ? err : takeover->count ? 0 : -ENOENT;
+}
+
+int weir_takeover_open(struct weir_takeover **takeoverp, const char *instance,
+		       enum weir_takeover_from from)
+{
+	struct weir_takeover *takeover;
+	int err;
+
+	if (!parcel_name_ok(instance))
+		return -EINVAL;
+	takeover = calloc(1, sizeof(*takeover));
+	if (!takeover)
+		return -ENOMEM;
+	takeover->fd = -1;
+	takeover->lock = -1;
+	if (from == WEIR_TAKEOVER_SERVICE)
+		err = from_socket(takeover, instance, "sock");
+	else if (from == WEIR_TAKEOVER_HOLDER)
+		err = from_socket(takeover, instance, "hold");
+	else if (from == WEIR_TAKEOVER_MANAGER)
+		err = manager_listeners(instance, &takeover->fds, &takeover->count);
+	else
+		err = -EINVAL;
+	if (!err && from == WEIR_TAKEOVER_HOLDER) {
+		close(takeover->fd);	/* it keeps its own until the service says more */
+		takeover->fd = -1;
+	}
+	if (err) {
+		weir_takeover_close(takeover);
+		return err;
+	}
+	*takeoverp = takeover;
+	return 0;
+}
+
+const int *weir_takeover_listeners(const struct weir_takeover *takeover, unsigned int *count)
+{
+	*count = takeover->count;
+	return takeover->fds;
+}
+
+const int *weir_takeover_lock(const struct weir_takeover *takeover)
+{
+	return takeover->lock < 0 ? NULL : &takeover->lock;
+}
+
+int takeover_commit(struct weir_takeover *takeover, bool pins)
+{
+	struct parcel parcel;
+	int err;
+
+	if (takeover->fd < 0)
+		return 0;
+	err = parcel_send(takeover->fd, PARCEL_YIELD, pins, 0, NULL, 0);
+	if (!err)
+		err = parcel_want(takeover->fd, PARCEL_YIELDED, &parcel);
+	return err;
+}
+
+void weir_takeover_close(struct weir_takeover *takeover)
+{
+	if (!takeover)
+		return;
+	if (takeover->fd >= 0)
+		close(takeover->fd);
+	if (takeover->lock >= 0)
+		close(takeover->lock);
+	parcel_drop(takeover->fds, takeover->count);
+	free(takeover);
+}

@@ -1,0 +1,203 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# test_hold.sh - queues survive a crash: by a holder, by the service manager's store
+
+# shellcheck source=tests/tap.sh
+. "${srctree:?}/tests/tap.sh"
+weir=$objtree/tools/weir
+
+[ "$(id -u)" = 0 ] || skip_all "needs root: /run/weir"
+
+cat > "$tmp/hold.py" <<'END'
+import glob, os, re, select, signal, socket, subprocess, sys
+
+weir, name, mode = sys.argv[1:4]
+children = []
+
+def start(*args, **kw):
+    p = subprocess.Popen([weir, *args], stdout=subprocess.PIPE, **kw)
+    children.append(p)
+    return p
+
+def line(p, want):
+    while True:
+        text = ""
+        while not text.endswith("\n"):
+            if not select.select([p.stdout], [], [], 20)[0]:
+                sys.exit(f"no line with {want!r}")
+            byte = os.read(p.stdout.fileno(), 1).decode()
+            if not byte:
+                break
+            text += byte
+        print(text, end="", flush=True)
+        if not text:
+            sys.exit(f"ended before {want!r}")
+        if re.search(want, text):
+            return text
+
+def serve(*args, **kw):
+    p = start("serve", "echo", "--instance", name, *extra, *args, **kw)
+    return p, int(re.search(r":(\d+): (\d+) worker", line(p, "listening on"))[1])
+
+def wait(p):
+    status = p.wait(20)
+    children.remove(p)
+    return status
+
+def clients(port, n):
+    out = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(n)]
+    for c in out:
+        c.settimeout(10)
+        c.send(b"hello")
+    return out
+
+def answered(out):
+    for c in out:
+        got = c.recv(5)
+        assert got == b"hello", got
+        c.close()
+
+def crash(p, port, gone):
+    """Clients in the queues of a service that cannot accept, which is then killed."""
+    os.kill(p.pid, signal.SIGSTOP)
+    while any(open(f"{t}/stat").read().rsplit(")", 1)[1].split()[0] != "T"
+              for t in glob.glob(f"/proc/{p.pid}/task/*")):
+        os.sched_yield()
+    early = clients(port, 20)
+    os.kill(p.pid, signal.SIGKILL)
+    assert wait(p) == -signal.SIGKILL
+    gone()
+    return early + clients(port, 5)
+
+def with_holder(late):
+    if late:
+        p, port = serve("--port", "0", "--workers", "2")
+        holder = start("hold", name)
+        line(holder, "waiting for")
+    else:
+        holder = start("hold", name)
+        line(holder, "waiting for")
+        p, port = serve("--port", "0", "--workers", "2")
+    line(holder, "holding 2 listeners of .*, its service is alive")
+    waiting = crash(p, port, lambda: line(holder, "its service is gone"))
+    p, again = serve()
+    assert again == port
+    answered(waiting)
+    line(holder, "its service is alive")
+    # Taken over: the holder follows the successor.
+    heir, again = serve("--takeover")
+    assert again == port and wait(p) == 0
+    line(holder, "its service is alive")
+    waiting = crash(heir, port, lambda: line(holder, "its service is gone"))
+    p, again = serve()
+    answered(waiting)
+    line(holder, "its service is alive")
+    p.terminate()
+    assert wait(p) == 0
+    line(holder, "waiting for")
+    try:
+        socket.create_connection(("127.0.0.1", port), 5)
+        sys.exit("a service that was stopped is still listened for")
+    except ConnectionRefusedError:
+        pass
+    other = subprocess.run([weir, "hold", name], stderr=subprocess.PIPE, text=True)
+    assert other.returncode == 1 and "has a holder already" in other.stderr, other
+    holder.terminate()
+    assert wait(holder) == 0
+    assert not os.path.exists(f"/run/weir/{name}.hold")
+
+class Manager:
+    """What systemd does with NOTIFY_SOCKET and LISTEN_FDS, as sd_notify(3) has it."""
+    def __init__(self, path):
+        self.path = path
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.bind(path)
+        self.sock.settimeout(20)
+        self.store = {}
+    def until_ready(self):
+        while True:
+            data, fds, _, _ = socket.recv_fds(self.sock, 4096, 253)
+            said = dict(l.split("=", 1) for l in data.decode().split("\n") if l)
+            print(said, fds)
+            if said.get("FDSTOREREMOVE") == "1":
+                if said["FDNAME"] in self.store:
+                    os.close(self.store.pop(said["FDNAME"]))
+            if said.get("FDSTORE") == "1":
+                assert len(fds) == 1 and said["FDPOLL"] == "0"
+                assert not re.search(r"[:\x00-\x1f]", said["FDNAME"])
+                self.store[said["FDNAME"]] = fds[0]
+            if said.get("READY") == "1":
+                return int(said["MAINPID"])
+    def run(self, *args):
+        # In no order, and with a stranger among them.
+        items = sorted(self.store.items(), reverse=True)
+        if items:
+            items.insert(1, ("stranger", os.open("/dev/null", os.O_RDONLY)))
+        high = [os.dup2(fd, 200 + i) for i, (_, fd) in enumerate(items)]
+        def child():
+            for i, fd in enumerate(high):
+                os.dup2(fd, 3 + i)
+            os.environ["LISTEN_PID"] = str(os.getpid())
+            os.execv(weir, [weir, "serve", "echo", "--instance", name, *extra, *args])
+        os.environ["NOTIFY_SOCKET"] = self.path
+        os.environ["LISTEN_FDS"] = str(len(items))
+        os.environ["LISTEN_FDNAMES"] = ":".join(n for n, _ in items)
+        p = subprocess.Popen(["/bin/true"], preexec_fn=child, close_fds=False,
+                             stdout=subprocess.PIPE)
+        children.append(p)
+        for fd in high:
+            os.close(fd)
+        port = int(re.search(r":(\d+): 2 workers", line(p, "listening on"))[1])
+        assert self.until_ready() == p.pid
+        return p, port
+
+def with_manager(path):
+    manager = Manager(path)
+    p, port = manager.run("--port", "0", "--workers", "2")
+    assert sorted(manager.store) == [f"weir-{name}-0", f"weir-{name}-1"], manager.store
+    waiting = crash(p, port, lambda: None)
+    p, again = manager.run()
+    assert again == port
+    answered(waiting)
+    p.terminate()
+    assert wait(p) == 0
+
+extra = ["--no-bpf"] if mode.startswith("plain") else []
+try:
+    if mode.endswith("manager"):
+        with_manager(sys.argv[4])
+    else:
+        with_holder(mode.endswith("late"))
+finally:
+    for p in children:
+        p.kill()
+END
+
+run() {
+	timeout 100 python3 "$tmp/hold.py" "$weir" "hold-$$-$1" "$2" "$tmp/notify-$1" >> "$tmp/log" 2>&1
+}
+
+echo "TAP version 13"
+echo "1..6"
+run 1 plain
+is "without BPF: a holder keeps the queues over kill -9, twice, and follows a takeover"
+run 2 plain-late
+is "without BPF: a holder that comes later is given them, too"
+run 3 plain-manager
+is "without BPF: the service manager's store keeps the queues over kill -9"
+
+"$weir" doctor -j > "$tmp/doctor" 2>> "$tmp/log"
+if json "$tmp/doctor" 'd["rung"] in ("steer", "flow", "full")' 2> /dev/null; then
+	run 4 bpf
+	is "with BPF: a holder keeps the queues over kill -9, twice, and follows a takeover"
+	run 5 bpf-late
+	is "with BPF: a holder that comes later is given them, too"
+	run 6 bpf-manager
+	is "with BPF: the service manager's store keeps the queues over kill -9"
+else
+	: > "$tmp/log"
+	for what in "a holder keeps the queues" "a holder that comes later" "the manager's store"; do
+		skip "with BPF: $what" "BPF is refused here or not built in: see weir doctor"
+	done
+fi
+exit $bad

@@ -1,0 +1,177 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# test_takeover.sh - a service is succeeded under load, and recovered after a crash
+
+# shellcheck source=tests/tap.sh
+. "${srctree:?}/tests/tap.sh"
+weir=$objtree/tools/weir
+name=takeover-$$
+
+[ "$(id -u)" = 0 ] || skip_all "needs root: /run/weir and the bpffs"
+
+# start <file> <arguments>...: sets started and port when it listens
+start() {
+	out=$tmp/$1
+	shift
+	rm -f "$out.fifo"
+	mkfifo "$out.fifo"
+	"$weir" serve echo "$@" > "$out.fifo" 2> "$out.err" &
+	started=$!
+	exec 3< "$out.fifo"
+	line=''
+	IFS= read -r line <&3
+	exec 3<&-
+	cat "$out.err" >> "$tmp/log"
+	port=$(expr "$line" : 'listening on 127\.0\.0\.1:\([0-9]*\): ')
+	[ -n "$port" ]
+}
+
+clean() {
+	json "$1" "sum(d['errors'].values()) == 0 and d['requests'] > $2"
+}
+
+# succeed <arguments>...: takes over in the middle of two loads; status of both ends
+succeed() {
+	start old --port 0 --workers 2 --instance "$name" "$@" || return 1
+	server=$started
+	timeout 60 "$weir" bench echo --port "$port" -d 3s -c 40 -j > "$tmp/keep" 2>> "$tmp/log" &
+	keep=$!
+	timeout 60 "$weir" bench echo --port "$port" -d 3s -c 100 -n -R 800 -j > "$tmp/new" 2>> "$tmp/log" &
+	new=$!
+	# Both loads have clients in the old service.
+	python3 - "$port" >> "$tmp/log" 2>&1 <<-'END' || return 1
+	import socket, sys, time
+	c = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5)
+	end = time.time() + 1
+	while time.time() < end:
+	    c.send(b"x")
+	    assert c.recv(1) == b"x"
+	END
+	old_port=$port
+	start next --takeover --instance "$name" "$@" || return 1
+	helper=$started
+	[ "$port" = "$old_port" ] || return 1
+	wait $keep && wait $new && wait "$server"
+	rc=$?
+	server=''
+	cat "$tmp/old.err" "$tmp/next.err" >> "$tmp/log"
+	return $rc
+}
+
+stop_next() {
+	kill -TERM "$helper" && wait "$helper"
+	rc=$?
+	helper=''
+	return $rc
+}
+
+echo "TAP version 13"
+echo "1..13"
+
+succeed --no-bpf
+is "without BPF: the old service drains and ends with status 0"
+clean "$tmp/keep" 1000 && clean "$tmp/new" 1000
+is "without BPF: no request failed, on connections that last and on new ones"
+stop_next && [ ! -e "/run/weir/$name.sock" ]
+is "without BPF: the new one stops and leaves no socket"
+
+"$weir" doctor -j > "$tmp/doctor" 2>> "$tmp/log"
+if json "$tmp/doctor" 'd["rung"] in ("steer", "flow", "full")' 2> /dev/null; then
+	succeed
+	is "with BPF: the old service drains and ends with status 0"
+	clean "$tmp/keep" 1000 && clean "$tmp/new" 1000
+	is "with BPF: no request failed, on connections that last and on new ones"
+
+	# Both services' accepts are in the rows of one.
+	"$weir" show workers -i "$name" -j > "$tmp/workers" 2>> "$tmp/log"
+	python3 - "$tmp" >> "$tmp/log" 2>&1 <<-'END'
+	import json, sys
+	t = sys.argv[1]
+	want = sum(json.load(open(f"{t}/{n}"))["connects"] for n in ("keep", "new")) + 1
+	d = json.load(open(f"{t}/workers"))
+	rows = d["workers"] if isinstance(d, dict) else d
+	got = sum(w["accepted"] for w in rows)
+	print("connects", want, "accepted", got)
+	sys.exit(got != want)
+	END
+	is "every connection was counted once, in rows that both had"
+
+	! start third --takeover --instance "$name" --workers 3 && grep -q 'it has 2 listeners' "$tmp/third.err" && kill -0 "$helper"
+	is "another number of workers is refused, and the service goes on"
+
+	"$weir" steer set "$name" rtx_burst 9 >> "$tmp/log" 2>&1
+	"$weir" steer policy "$name" least >> "$tmp/log" 2>&1
+	kill -KILL "$helper"
+	wait "$helper" 2>/dev/null
+	start again --port 0 --workers 2 --instance "$name" && helper=$started &&
+		"$weir" show cfg -i "$name" -j > "$tmp/cfg" 2>> "$tmp/log" &&
+		"$weir" show workers -i "$name" -j > "$tmp/after" 2>> "$tmp/log"
+	is "after kill -9 the next start comes up by itself"
+	grep -q '"rtx_burst": *9\b' "$tmp/cfg" && expr "$line" : '.* bpf least' >> "$tmp/log"
+	is "with the configuration of the dead one"
+	python3 - "$tmp" >> "$tmp/log" 2>&1 <<-'END'
+	import json, sys
+	def sums(name):
+	    d = json.load(open(f"{sys.argv[1]}/{name}"))
+	    rows = d["workers"] if isinstance(d, dict) else d
+	    return sum(w["accepted"] for w in rows), sum(w.get("picked", 0) for w in rows)
+	print(sums("workers"), sums("after"))
+	sys.exit(not (sums("workers") == sums("after") and sums("after")[0] > 1000))
+	END
+	is "and its counters"
+	stop_next && [ ! -e "/sys/fs/bpf/weir/$name" ]
+	is "the recovered one stops and leaves no pins"
+else
+	: > "$tmp/log"
+	for what in "with BPF: the old service drains and ends with status 0" \
+		"with BPF: no request failed, on connections that last and on new ones" \
+		"every connection was counted once, in rows that both had" \
+		"another number of workers is refused, and the service goes on" \
+		"after kill -9 the next start comes up by itself" \
+		"with the configuration of the dead one" "and its counters" \
+		"the recovered one stops and leaves no pins"; do
+		skip "$what" "BPF is refused here or not built in: see weir doctor"
+	done
+fi
+
+! start none --takeover --no-bpf --instance "$name" && grep -q 'there is no live service' "$tmp/none.err"
+is "there must be one to take over"
+
+# Whatever comes, the service goes on, and ends when it is told to.
+start deaf --no-bpf --port 0 --instance "$name" && server=$started &&
+	python3 - "$name" "$port" >> "$tmp/log" 2>&1 <<-'END'
+	import os, random, socket, struct, sys
+	name, port = sys.argv[1], int(sys.argv[2])
+	def ctl():
+	    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+	    s.settimeout(20)
+	    s.connect(f"/run/weir/{name}.sock")
+	    return s
+	random.seed(1)
+	magic = 0x7765697263746c31
+	devnull = os.open("/dev/null", os.O_RDONLY)
+	bad = [b"", b"x", random.randbytes(24), random.randbytes(4096)]
+	bad += [struct.pack("=QIIiI", magic, kind, count, 0, 0)
+	        for kind in (0, 2, 3, 4, 5, 6, 8, 9, 0xffffffff) for count in (0, 1, 0xffffffff)]
+	for message in bad:
+	    with ctl() as s:
+	        if message:
+	            s.send(message)
+	            assert s.recv(64) == b"", message
+	with ctl() as s:		# descriptors that nobody asked for
+	    socket.send_fds(s, [struct.pack("=QIIiI", magic, 1, 0, 0, 0)], [devnull] * 3)
+	    assert s.recv(64) == b""
+	with ctl() as s:		# asks, and leaves
+	    s.send(struct.pack("=QIIiI", magic, 1, 0, 0, 0))
+	    data, fds, flags, _ = socket.recv_fds(s, 64, 8)
+	    assert len(fds) == 1, fds
+	c = socket.create_connection(("127.0.0.1", port), 5)
+	c.send(b"hello")
+	assert c.recv(5) == b"hello"
+	assert os.stat(f"/run/weir/{name}.sock").st_mode & 0o777 == 0o600
+	END
+rc=$?
+kill -TERM "$server" && wait "$server" && [ $rc = 0 ]
+is "garbage at the control socket is refused, and a successor that leaves changes nothing"
+server=''
+exit $bad

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef WEIR_TOOLS_TAKEOVER_H
+#define WEIR_TOOLS_TAKEOVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <weir/takeover.h>
+
+/*
+ * takeover_find() - listeners of @instance that are there already: those of its
+ * live service when @live says so (which must be there), else what a holder or the
+ * service manager has kept, if any. *workers is set when it is 0.
+ *
+ * Return: 0, also when there are none and *takeoverp is NULL; 1 after a message.
+ */
+int takeover_find(struct weir_takeover **takeoverp, const char *instance, bool live,
+		  uint64_t *workers);
+
+#endif /* WEIR_TOOLS_TAKEOVER_H */
