@@ -75,11 +75,12 @@ static __always_inline __u32 counted_for(struct sk_reuseport_md *md, struct bpf_
 static __always_inline void moved(struct sk_reuseport_md *md, struct bpf_sock *child,
 				  const struct weir_cfg *cfg, __u32 to, __u64 now)
 {
+	__u32 from ON_STACK;
 	__u64 cookie = bpf_get_socket_cookie(child);
 	struct weir_flow *flow = bpf_map_lookup_elem(&weir_flow, &cookie);
 	struct weir_pending *pending;
-	__u32 from ON_STACK = counted_for(md, child, cfg, flow);
 
+	from = counted_for(md, child, cfg, flow);
 	pending = bpf_map_lookup_elem(&weir_pending, &from);
 	if (flow)
 		flow->worker = to;
@@ -92,12 +93,12 @@ static __always_inline void moved(struct sk_reuseport_md *md, struct bpf_sock *c
 SEC("sk_reuseport/migrate")
 int weir_steer(struct sk_reuseport_md *md)
 {
+	__u32 worker ON_STACK;
 	struct weir_cfg *cfg = weir_cfg_get();
 	struct bpf_sock *child = md->migrating_sk;
 	struct weir_listener_row *count;
 	struct choice c = {};
 	bool fallback = false;
-	__u32 worker ON_STACK;
 
 	if (!cfg)
 		return SK_PASS;

@@ -270,6 +270,18 @@ static inline int worker_read(const struct service *s, unsigned int worker,
 	return err;
 }
 
+/* One of the instance's maps, for whoever edits it by hand. */
+static inline int map_open(const struct service *s, const char *name)
+{
+	struct weir_bpf_status status = { .sz = sizeof(status) };
+	char path[512];
+
+	if (weir_bpf_status(s->bpf, &status))
+		return -EINVAL;
+	snprintf(path, sizeof(path), "%s/%s", status.dir, name);
+	return bpf_obj_get(path);
+}
+
 struct flows {
 	unsigned int count;
 	uint64_t cookie;

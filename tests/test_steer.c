@@ -55,17 +55,6 @@ static struct weir_cfg *cfg(const struct service *s)
 	return weir_bpf_cfg(s->bpf);
 }
 
-static int map_open(const struct service *s, const char *name)
-{
-	struct weir_bpf_status status = { .sz = sizeof(status) };
-	char path[512];
-
-	if (weir_bpf_status(s->bpf, &status))
-		return -EINVAL;
-	snprintf(path, sizeof(path), "%s/%s", status.dir, name);
-	return bpf_obj_get(path);
-}
-
 /* That a worker was last seen out of service @ago_ns ago. */
 static int out_set(int map, uint32_t worker, uint64_t ago_ns)
 {

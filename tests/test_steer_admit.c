@@ -42,23 +42,14 @@ static struct weir_cfg *cfg(const struct service *s)
 	return weir_bpf_cfg(s->bpf);
 }
 
-static int map_open(const struct service *s, const char *name)
-{
-	struct weir_bpf_status status = { .sz = sizeof(status) };
-	char path[512];
-
-	if (weir_bpf_status(s->bpf, &status))
-		return -EINVAL;
-	snprintf(path, sizeof(path), "%s/%s", status.dir, name);
-	return bpf_obj_get(path);
-}
-
 #define OPEN(workers, policy, family)							\
+do {											\
 	ASSERT_EQ(0, service_open(&self->s, "", workers, policy, FOREVER_NS, family));	\
 	self->gate = map_open(&self->s, "weir_gate");					\
 	self->prefix = map_open(&self->s, "weir_prefix");				\
 	ASSERT_LE(0, self->gate);							\
-	ASSERT_LE(0, self->prefix)
+	ASSERT_LE(0, self->prefix);							\
+} while (0)
 
 static struct weir_gate gate_read(int map)
 {
@@ -455,7 +446,9 @@ static struct syn syn_make(uint32_t from, uint16_t from_port, uint16_t port)
 /* SYNs from @count networks of which nobody is there. */
 static int flood(const struct service *s, unsigned int count)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
 	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
 	struct syn syn;
 	unsigned int i;
