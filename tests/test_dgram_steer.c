@@ -4,6 +4,10 @@
  *
  * The test plays the workers: a socket each, and the rows that they would write.
  */
+#include <semaphore.h>
+
+#include <weir/serve.h>
+
 #include "bpf_service.h"
 
 enum {
@@ -598,6 +602,126 @@ TEST_F(bpf, nonsense_in_the_configuration_loses_nothing)
 		row(s, i)->state = 55;
 		EXPECT_LE(0, ask(s, fd));
 	}
+	close(fd);
+}
+
+/* a service of the library's own */
+
+struct live {
+	struct weir_service *service;
+	struct weir_steering *st;
+	sem_t entered, go;
+};
+
+/* Answers with its number; 'B' blocks it first. */
+static void live_datagram(struct weir_dgram *dgram, const struct weir_datagram *datagram)
+{
+	struct live *live = weir_dgram_service_ctx(dgram);
+	char number = (char)weir_dgram_worker(dgram);
+	struct weir_datagram out = { .peer = datagram->peer, .data = &number, .len = 1 };
+
+	if (*(const char *)datagram->data == 'B') {
+		sem_post(&live->entered);
+		sem_wait(&live->go);
+	}
+	if (weir_dgram_send(dgram, &out))
+		abort();
+}
+
+static int live_open(struct live *live, struct service *s, unsigned int workers)
+{
+	static const struct weir_service_ops ops = { .datagram = live_datagram };
+	struct weir_bpf_opts bpf = {
+		.sz = sizeof(bpf), .name = s->name, .policy = WEIR_POLICY_LEAST,
+		.workers = workers, .flags = WEIR_BPF_DGRAM,
+		.reason = s->reason, .reason_bytes = sizeof(s->reason),
+	};
+	struct weir_addr addr;
+	struct weir_service_opts opts = {
+		.sz = sizeof(opts), .ops = &ops, .ctx = live, .addr = &addr, .workers = workers,
+		.flags = WEIR_SERVICE_DGRAM,
+	};
+	struct weir_bpf *instance;
+	int err;
+
+	snprintf(s->name, sizeof(s->name), "test-%d-live", runner);
+	sem_init(&live->entered, 0, 0);
+	sem_init(&live->go, 0, 0);
+	err = weir_bpf_open(&instance, &bpf);
+	if (!err)
+		err = weir_addr_parse(&addr, "127.0.0.1:0");
+	if (err)
+		return err;
+	live->st = weir_bpf_steering(instance);
+	weir_bpf_cfg(instance)->ramp_ns = 0;
+	opts.steering = live->st;
+	err = weir_service_open(&live->service, &opts);
+	if (err)
+		return err;
+	weir_service_addr(live->service, &addr);
+	s->family = AF_INET;
+	s->port = weir_addr_port(&addr);
+	return 0;
+}
+
+static int live_ask(int fd, char what)
+{
+	struct timeval limit = { .tv_sec = WAIT_MS / 1000 };
+	char number = 0;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	if (send(fd, &what, 1, 0) != 1 || recv(fd, &number, 1, 0) != 1)
+		return -1;
+	return number;
+}
+
+/* A worker that was blocked while its socket overflowed: idle again, and known to be. */
+TEST_F(bpf, what_a_full_socket_lost_does_not_look_like_a_hang)
+{
+	struct service *s = &self->s;
+	struct weir_service_stats stats;
+	struct weir_worker_row *row0;
+	uint64_t since_ns, end;
+	struct live live;
+	char big[1000] = "x";
+	int fd, other, worker, i;
+
+	ASSERT_EQ(0, live_open(&live, s, 2)) {
+		TH_LOG("%s", s->reason);
+	}
+	fd = sender_open(s);
+	worker = live_ask(fd, '?');
+	ASSERT_LE(0, worker);
+	ASSERT_EQ(1, send(fd, "B", 1, 0));
+	sem_wait(&live.entered);
+	for (i = 0; i < 4000; i++)
+		ASSERT_EQ((ssize_t)sizeof(big), send(fd, big, sizeof(big), 0));
+	/* It hangs: nothing new for it, and its flow stays. */
+	end = now_ns() + WAIT_MS * 1000000ULL;
+	row0 = live.st->ops->row(live.st, (unsigned int)worker);
+	while (now_ns() - row0->loop_ns < 50000000ULL && now_ns() < end)
+		sched_yield();
+	for (i = 0; i < 5; i++) {
+		other = sender_open(s);
+		EXPECT_EQ(!worker, live_ask(other, '?'));
+		close(other);
+	}
+	sem_post(&live.go);
+	end = now_ns() + WAIT_MS * 1000000ULL;
+	while ((live.st->ops->waiting(live.st, (unsigned int)worker, &since_ns) ||
+		__atomic_load_n(&row0->state, __ATOMIC_ACQUIRE) != WEIR_PARKED) &&
+	       now_ns() < end)
+		sched_yield();
+	EXPECT_EQ(0, live.st->ops->waiting(live.st, (unsigned int)worker, &since_ns));
+	EXPECT_EQ(WEIR_PARKED, (int)row0->state);
+	ASSERT_EQ(0, weir_service_stats(live.service, (unsigned int)worker, &stats,
+					sizeof(stats)));
+	/* Some were lost, or this shows nothing; and the row counts them as gone. */
+	EXPECT_GT(4002, stats.dgrams_in);
+	EXPECT_EQ(4002, row0->accepted);
+	weir_service_stop(live.service, 1000000000ULL);
+	EXPECT_EQ(0, weir_service_wait(live.service));
+	weir_service_close(live.service);
 	close(fd);
 }
 

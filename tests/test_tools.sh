@@ -119,7 +119,7 @@ tests_of_words() {
 		fails 2 "--cpu: '1023' names a processor" serve echo --cpu 1023 &&
 		fails 2 "--stall: 'x'" serve echo --stall x &&
 		fails 2 "no worker 1" serve echo --stall 1:400/1000 &&
-		fails 2 "there is echo" serve && fails 2 "frob: no such service" serve frob
+		fails 2 "there are echo" serve && fails 2 "frob: no such service" serve frob
 	is "serve names the bad option, its value and the reason"
 
 	fails 2 "--duration: '10x'" bench echo -d 10x && fails 2 "--size: '0'" bench echo -s 0 &&

@@ -132,6 +132,7 @@ static int fill(const struct command *cmd, const struct bench *bench, struct loa
 	opts->sources = (uint32_t)bench->sources;
 	opts->cpu = bench->cpu == CPU_NONE ? -1 : (int)bench->cpu;
 	opts->churn = bench->churn;
+	opts->udp = bench->server.udp;
 	opts->rate = bench->rate;
 	opts->duration_ns = bench->duration;
 	opts->warmup_ns = bench->warmup;
@@ -236,9 +237,11 @@ static int bench_run(const struct command *cmd, int argc, char **argv)
 	if (n < 0)
 		return opts_exit(n);
 	if (n != 1)
-		return usage_error(cmd, "one thing to measure: there is echo");
-	if (strcmp(argv[0], "echo"))
-		return usage_error(cmd, "%s: no such benchmark; there is echo", argv[0]);
+		return usage_error(cmd, "one thing to measure: there are echo and udp-echo");
+	bench.server.udp = !strcmp(argv[0], "udp-echo");
+	if (!bench.server.udp && strcmp(argv[0], "echo"))
+		return usage_error(cmd, "%s: no such benchmark; there are echo and udp-echo",
+				   argv[0]);
 	result = check_cpu(cmd, "cpu", bench.cpu);
 	if (!result)
 		result = check_cpu(cmd, "server-cpu", bench.server_cpu);
@@ -259,7 +262,7 @@ static int bench_run(const struct command *cmd, int argc, char **argv)
 
 const struct command cmd_bench = {
 	.name = "bench",
-	.operands = "echo",
+	.operands = "echo|udp-echo",
 	.summary = "put load on an echo server and measure it",
 	.about =
 "With --rate, one request is due in each step of 1 / rate, at an instant that the\n"
@@ -268,11 +271,14 @@ const struct command cmd_bench = {
 "Every echoed byte is compared. Exit status 1 if nothing was answered or bytes\n"
 "came back that were not sent; other errors are counted in the report.\n"
 "With --serve, --sqpoll, --napi or --server-cpu it measures a server of its own,\n"
-"and the report says what that had on and what a request cost it.",
+"and the report says what that had on and what a request cost it.\n"
+"With udp-echo a connection is a socket, and a datagram without an answer within\n"
+"--timeout is lost; its socket is replaced.",
 	.examples =
 "  weir bench echo -c 100 -d 10s\n"
 "  weir bench echo -c 1000 -R 20k -d 30s -j\n"
 "  weir bench echo --new-conn -c 1000 -R 800 -d 8s\n"
+"  weir bench udp-echo -c 100 -R 10k --timeout 500ms\n"
 "  weir bench echo --sqpoll -c 100 -d 3s --cpu 1 --server-cpu 0",
 	.opts = bench_opts,
 	.run = bench_run,

@@ -49,6 +49,7 @@ static int open_service(struct bench_server *server, uint32_t conns)
 		.cpus = server->cpu >= 0 ? &server->cpu : NULL,
 		.workers = 1,
 		.conns_max = conns,
+		.flags = server->udp ? WEIR_SERVICE_DGRAM : 0,
 	};
 	int err = weir_addr_parse(&addr, "127.0.0.1:0");
 

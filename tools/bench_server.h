@@ -13,6 +13,7 @@
 
 struct bench_server {
 	/* from the command line */
+	bool udp;
 	bool sqpoll;
 	uint64_t napi_us;
 	int cpu;			/* pin it; negative: do not */

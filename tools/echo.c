@@ -9,6 +9,13 @@
 
 /* echo */
 
+/* One writer: a plain add, but no reader may see half of it. */
+static void echo_counted(struct echo_count *count, uint32_t len)
+{
+	__atomic_store_n(&count->requests, count->requests + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&count->bytes, count->bytes + len, __ATOMIC_RELAXED);
+}
+
 static void echo_data(struct weir_conn *conn, struct weir_lease *lease)
 {
 	struct echo *echo = weir_conn_service_ctx(conn);
@@ -26,16 +33,22 @@ static void echo_data(struct weir_conn *conn, struct weir_lease *lease)
 		weir_conn_pause(conn);
 	else if (err)
 		weir_conn_abort(conn, err);
-	if (err < 0)
-		return;
-	/* One writer: a plain add, but no reader may see half of it. */
-	__atomic_store_n(&count->requests, count->requests + 1, __ATOMIC_RELAXED);
-	__atomic_store_n(&count->bytes, count->bytes + len, __ATOMIC_RELAXED);
+	if (err >= 0)
+		echo_counted(count, len);
 }
 
 static void echo_drain(struct weir_conn *conn)
 {
 	weir_conn_resume(conn);
+}
+
+/* What has no room to wait is lost, as datagrams may be, and counted. */
+static void echo_datagram(struct weir_dgram *dgram, const struct weir_datagram *datagram)
+{
+	struct echo *echo = weir_dgram_service_ctx(dgram);
+
+	if (!weir_dgram_send(dgram, datagram))
+		echo_counted(&echo->count[weir_dgram_worker(dgram)], datagram->len);
 }
 
 /* the worker that hangs */
@@ -82,10 +95,11 @@ static void echo_stop(void *ctx, unsigned int worker)
 }
 
 const struct weir_service_ops echo_ops = {
-	.data	= echo_data,
-	.drain	= echo_drain,
-	.start	= echo_start,
-	.stop	= echo_stop,
+	.data		= echo_data,
+	.drain		= echo_drain,
+	.start		= echo_start,
+	.stop		= echo_stop,
+	.datagram	= echo_datagram,
 };
 
 /* options and totals */

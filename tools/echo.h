@@ -30,7 +30,7 @@ struct echo {
 };
 
 /* Its ctx is a struct echo that outlives the service. */
-extern const struct weir_service_ops echo_ops;
+extern const struct weir_service_ops echo_ops;	/* of connections and of datagrams */
 
 /*
  * echo_stall_parse() - "W:BLOCK/PERIOD", such as 0:400/1000 (ms) or 0:400ms/1s

@@ -28,6 +28,7 @@
 
 #define LOAD_CONNECTIONS_MAX	65536
 #define LOAD_SIZE_MAX		(16U << 20)
+#define LOAD_DATAGRAM_MAX	65507
 #define LOAD_RATE_MAX		10000000
 #define LOAD_SOURCES_MAX	200
 #define LOAD_DURATION_MAX_NS	(24 * 3600 * 1000000000ULL)
@@ -36,7 +37,7 @@ enum load_error {
 	LOAD_ERR_CONNECT,	/* refused, no port, no descriptor, no address */
 	LOAD_ERR_READ,		/* failed, or the server closed too early */
 	LOAD_ERR_WRITE,
-	LOAD_ERR_TIMEOUT,	/* no connection or no answer in time */
+	LOAD_ERR_TIMEOUT,	/* no connection or no answer in time; UDP: lost */
 	LOAD_ERR_RESET,
 	LOAD_ERR_MISMATCH,	/* bytes came back that were not sent */
 	LOAD_ERR_MAX,
@@ -65,6 +66,7 @@ struct load_opts {
 	uint32_t sources;	/* bind to 127.0.0.2 and on; 0: let the kernel choose */
 	int cpu;		/* pin this thread; negative: do not */
 	bool churn;		/* a new connection for each request */
+	bool udp;		/* a connection is a socket, a message a datagram */
 	uint64_t rate;		/* requests due per second; 0: closed loop */
 	uint64_t duration_ns;	/* measured part, after the warm-up */
 	uint64_t warmup_ns;	/* issued before it and not measured */

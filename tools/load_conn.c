@@ -89,7 +89,7 @@ static int start_connect(struct engine *e, struct conn *c)
 	if (err)
 		return err;
 	e->res->syscalls += 3;
-	if (setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
+	if (!e->opts->udp && setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
 		return -errno;
 	if (connect(c->fd, addr, e->opts->addr_len) && errno != EINPROGRESS)
 		return -errno;
@@ -100,11 +100,12 @@ static int start_connect(struct engine *e, struct conn *c)
 
 void conn_open(struct engine *e, struct conn *c, uint64_t now)
 {
+	int type = e->opts->udp ? SOCK_DGRAM : SOCK_STREAM;
 	int err;
 
 	conn_move(c, &e->active, now);
 	e->res->syscalls++;
-	c->fd = socket(e->opts->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	c->fd = socket(e->opts->addr.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd < 0) {
 		conn_fail(e, c, LOAD_ERR_CONNECT, errno, now);
 		return;
@@ -172,11 +173,14 @@ static void answered(struct engine *e, struct conn *c, uint64_t now)
 {
 	stop_asking(e, c);
 	engine_answered(e, c, now);
-	if (e->opts->churn) {
+	if (e->opts->churn && !e->opts->udp) {
 		linger(e, c, now);
 		return;
 	}
-	c->state = CONN_IDLE;
+	if (e->opts->churn)
+		conn_close(e, c);
+	else
+		c->state = CONN_IDLE;
 	conn_move(c, &e->idle, now);
 }
 
@@ -184,6 +188,9 @@ static void answered(struct engine *e, struct conn *c, uint64_t now)
 static bool verify(struct engine *e, struct conn *c, size_t n)
 {
 	if (c->state != CONN_BUSY || n > c->sent_bytes - c->got_bytes)
+		return false;
+	/* A datagram comes as it was, or not at all. */
+	if (e->opts->udp && n != e->opts->size_bytes)
 		return false;
 	return !memcmp(e->scratch, e->pattern + c->pattern + c->got_bytes, n);
 }
@@ -210,7 +217,7 @@ static void pull(struct engine *e, struct conn *c, uint64_t now)
 				conn_fail(e, c, error_class(errno, LOAD_ERR_READ), errno, now);
 			return;
 		}
-		if (!n) {
+		if (!n && !e->opts->udp) {
 			end_of_file(e, c, now);
 			return;
 		}

@@ -64,6 +64,8 @@ const char *load_opts_check(const struct load_opts *opts)
 		return "connections: must be 1 to 65536";
 	if (!opts->size_bytes || opts->size_bytes > LOAD_SIZE_MAX)
 		return "size: must be 1 to 16777216 bytes";
+	if (opts->udp && opts->size_bytes > LOAD_DATAGRAM_MAX)
+		return "size: a datagram has at most 65507 bytes";
 	if (opts->sources > LOAD_SOURCES_MAX)
 		return "sources: must be 0 to 200";
 	if (opts->sources && !loopback4(opts))
@@ -131,10 +133,17 @@ static void print_errors(FILE *out, const struct load_result *res)
 	fputc('\n', out);
 }
 
+/* A datagram that has no answer in time has none. */
+static uint64_t lost(const struct load_opts *opts, const struct load_result *res)
+{
+	return opts->udp ? res->errors[LOAD_ERR_TIMEOUT] : 0;
+}
+
 void load_print(const struct load_opts *opts, const struct load_result *res, FILE *out)
 {
-	fprintf(out, "%-12s %s loop, %" PRIu32 " connections%s, %" PRIu32 " bytes\n", "load",
+	fprintf(out, "%-12s %s loop, %" PRIu32 " %s%s, %" PRIu32 " bytes\n", "load",
 		opts->rate ? "open" : "closed", opts->connections,
+		opts->udp ? "UDP sockets" : "connections",
 		opts->churn ? ", a new one for each request" : "", opts->size_bytes);
 	fprintf(out, "%-12s %" PRIu64 " in %.3f s, %.0f per second\n", "requests", res->requests,
 		(double)res->elapsed_ns / 1e9, per_second(res, res->requests));
@@ -142,6 +151,9 @@ void load_print(const struct load_opts *opts, const struct load_result *res, FIL
 	if (opts->rate)
 		print_latency(out, "service", &res->service);
 	print_errors(out, res);
+	if (opts->udp)
+		fprintf(out, "%-12s %" PRIu64 " of %" PRIu64 " datagrams\n", "lost",
+			lost(opts, res), res->issued);
 	if (res->abandoned)
 		fprintf(out, "%-12s %" PRIu64 " (stopped before they were answered)\n",
 			"abandoned", res->abandoned);
@@ -159,6 +171,7 @@ static void json_opts(const struct load_opts *opts, struct json *j)
 	json_string(j, "loop", opts->rate ? "open" : "closed");
 	json_u64(j, "connections", opts->connections);
 	json_bool(j, "churn", opts->churn);
+	json_bool(j, "udp", opts->udp);
 	json_u64(j, "size_bytes", opts->size_bytes);
 	json_u64(j, "rate", opts->rate);
 	json_u64(j, "duration_ns", opts->duration_ns);
@@ -196,6 +209,7 @@ void load_json(const struct load_opts *opts, const struct load_result *res, stru
 	json_u64(j, "syscalls", res->syscalls);
 	json_bool(j, "stopped", res->stopped);
 	json_errors(res, j);
+	json_u64(j, "lost", lost(opts, res));
 	json_string(j, "first_error", res->first_errno ? strerror(res->first_errno) : NULL);
 	hist_json(&res->latency, j, "latency");
 	hist_json(&res->service, j, "service");

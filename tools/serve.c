@@ -30,6 +30,7 @@ struct serve {
 	uint64_t napi_us;
 	bool no_bpf, acceptor, processes, no_batch, sqpoll, json_exit, verbose, takeover;
 	/* from here on: not options */
+	bool udp;
 	int cpus[WEIR_WORKERS_MAX];
 	gid_t gid;
 	struct weir_addr where;
@@ -68,7 +69,8 @@ static const struct opt serve_opts[] = {
 	{ "cpu", 0, OPT_TEXT, .offset = AT(cpu_list), .value = "LIST",
 	  .help = "pin workers in turn, such as 0,2-3" },
 	{ "conns", 0, OPT_COUNT, .offset = AT(conns), .value = "N", .min = 1, .max = 60000,
-	  .help = "connections per worker; default 1024" },
+	  .help = "connections, or messages waiting to be sent, per worker;\n"
+		  "                            default 1024" },
 	{ "no-batch", 0, OPT_FLAG, .offset = AT(no_batch),
 	  .help = "never wait for more than one completion" },
 	{ "sqpoll", 0, OPT_FLAG, .offset = AT(sqpoll),
@@ -157,9 +159,14 @@ static int check(struct serve *serve, int operands, char **argv)
 	int err;
 
 	if (operands != 1)
-		return usage_error(&cmd_serve, "one service to run: there is echo");
-	if (strcmp(argv[0], "echo"))
-		return usage_error(&cmd_serve, "%s: no such service; there is echo", argv[0]);
+		return usage_error(&cmd_serve, "one service to run: there are echo and udp-echo");
+	serve->udp = !strcmp(argv[0], "udp-echo");
+	if (!serve->udp && strcmp(argv[0], "echo"))
+		return usage_error(&cmd_serve, "%s: no such service; there are echo and udp-echo",
+				   argv[0]);
+	if (serve->udp && (serve->acceptor || serve->processes || serve->takeover))
+		return usage_error(&cmd_serve, "--%s: not for datagrams", serve->acceptor ?
+				   "acceptor" : serve->processes ? "processes" : "takeover");
 	if (serve->instance && !steer_name_ok(serve->instance))
 		return usage_error(&cmd_serve,
 				   "--instance: '%s' is not 1 to %d of A-Z a-z 0-9 _ -",
@@ -206,6 +213,7 @@ static int steer(struct serve *serve)
 		.workers = (unsigned int)serve->workers,
 		.group = serve->group ? &serve->gid : NULL,
 		.no_bpf = serve->no_bpf,
+		.udp = serve->udp,
 	};
 	int err;
 
@@ -258,7 +266,8 @@ static int open_failed(const struct serve *serve, int err)
  */
 static const char *named(const struct serve *serve)
 {
-	if (serve->acceptor || serve->processes || (!serve->instance && !serve->steer.bpf))
+	if (serve->acceptor || serve->processes || serve->udp ||
+	    (!serve->instance && !serve->steer.bpf))
 		return NULL;
 	return serve->instance ? serve->instance : INSTANCE;
 }
@@ -285,7 +294,8 @@ static int open_service(struct serve *serve)
 		.cpus = serve->cpu_list ? serve->cpus : NULL,
 		.workers = (uint32_t)serve->workers,
 		.conns_max = (uint32_t)serve->conns,
-		.flags = serve->acceptor ? WEIR_SERVICE_ACCEPTOR : 0,
+		.flags = (serve->acceptor ? WEIR_SERVICE_ACCEPTOR : 0) |
+			 (serve->udp ? WEIR_SERVICE_DGRAM : 0),
 		.listeners = serve->listener,
 		.takeover = serve->listeners,
 		.control = named(serve),
@@ -373,6 +383,11 @@ static const struct {
 	LOOP_STAT(zc_sends),
 	LOOP_STAT(zc_copied),
 	LOOP_STAT(zc_bytes),
+	STAT("dgrams_in", dgrams_in),
+	STAT("dgrams_out", dgrams_out),
+	STAT("dgrams_refused", dgrams_refused),
+	STAT("dgrams_failed", dgrams_failed),
+	STAT("dgrams_cut", dgrams_cut),
 };
 
 static void json_exit(const struct serve *serve, int aborted)
@@ -580,7 +595,7 @@ static int serve_run(const struct command *cmd, int argc, char **argv)
 
 const struct command cmd_serve = {
 	.name = "serve",
-	.operands = "echo",
+	.operands = "echo|udp-echo",
 	.summary = "run a service until it is told to stop",
 	.about =
 "Prints one line once it listens. The first SIGINT, SIGTERM or SIGHUP stops it\n"
@@ -595,6 +610,7 @@ const struct command cmd_serve = {
 "  weir serve echo --workers 4 --policy p2c\n"
 "  weir serve echo --port 0 --no-bpf --json-exit\n"
 "  weir serve echo --workers 4 --acceptor\n"
+"  weir serve udp-echo --workers 4\n"
 "  weir serve echo --workers 4 --processes\n"
 "  weir serve echo --workers 4 --stall 0:400/1000    # a worker that hangs\n"
 "  weir serve echo --instance web --takeover",

@@ -71,7 +71,8 @@ int steer_open(struct steer *steer, const struct steer_opts *opts)
 		.reason_bytes = sizeof(steer->reason),
 		.policy = opts->policy,
 		.workers = opts->workers,
-		.flags = (opts->group ? WEIR_BPF_GROUP : 0) | (opts->adopt ? WEIR_BPF_ADOPT : 0),
+		.flags = (opts->group ? WEIR_BPF_GROUP : 0) |
+			 (opts->adopt ? WEIR_BPF_ADOPT : 0) | (opts->udp ? WEIR_BPF_DGRAM : 0),
 		.lock = opts->lock,
 		.gid = opts->group ? *opts->group : 0,
 	};

@@ -24,6 +24,7 @@ struct steer_opts {
 	bool policy_said;	/* also to an instance that is gone on with */
 	bool adopt;		/* go on with what is pinned */
 	const int *lock;	/* of a predecessor, or NULL */
+	bool udp;		/* datagrams */
 	bool quiet;		/* no warnings in the log: the caller reports */
 };
 

@@ -5,9 +5,10 @@
  * The row of such a worker counts what it has taken from the kernel, as a worker
  * of connections counts what it has accepted: the kernel half counts what it gave,
  * and the difference waits. But datagrams get lost in a full socket, so when the
- * worker is about to block with a receive armed, and has therefore taken all there
- * was, it counts the rest as lost. What comes from then on waits again: a worker
- * that was stopped while parked is found out by the next datagram it does not take.
+ * worker is about to block with a receive armed while something seems to wait, it
+ * looks once more; what waited before that turn and did not come in it is counted
+ * as lost. So one that is idle is known to be, and one that was stopped while parked
+ * is found out by what it does not take.
  */
 #include <errno.h>
 #include <string.h>
@@ -90,17 +91,36 @@ void dgram_flush(struct worker *w)
 		dgram->ports[i].ops->flush(dgram->ports[i].port);
 }
 
+/* There was a turn. */
+static void nudged(struct weir_op *op)
+{
+}
+
 void dgram_parking(struct worker *w)
 {
 	struct weir_steering *steering = w->service->steering;
+	struct weir_dgram *dgram = &w->dgram;
 	uint64_t since_ns;
 	int waiting;
 
 	if (!w->dgram.running || w->pool->group.parked)
 		return;
 	waiting = steering->ops->waiting(steering, w->index, &since_ns);
-	if (waiting > 0)
-		w->meter.base += (uint32_t)waiting;
+	if (waiting <= 0) {
+		dgram->missed = 0;
+		return;
+	}
+	if (dgram->missed && dgram->missed_at == w->meter.stats.accepted) {
+		w->meter.base += min_u32(dgram->missed, (uint32_t)waiting);
+		dgram->missed = 0;
+		return;
+	}
+	dgram->missed = (uint32_t)waiting;
+	dgram->missed_at = w->meter.stats.accepted;
+	if (weir_op_busy(&dgram->nudge))
+		return;
+	weir_prep_nop(&dgram->nudge, nudged, w);
+	weir_submit(w->loop, &dgram->nudge);
 }
 
 /* for the user */

@@ -73,6 +73,9 @@ struct weir_dgram {
 	struct port ports[2];		/* the socket last: it takes what others do not */
 	uint32_t count;			/* ports that are open */
 	uint32_t running;		/* those that have not stopped */
+	uint32_t missed;		/* seemed to wait when it parked last */
+	uint64_t missed_at;		/* and had taken so many */
+	struct weir_op nudge;		/* one more turn before it blocks */
 	bool refused;			/* one had no room: ready() is owed */
 };
 

@@ -27,11 +27,11 @@ _weir() {
 _weir_words() {
 	case $1 in
 	serve)
-		echo 'echo --workers --addr --port --policy --backend --no-bpf --instance --takeover --group --cpu' \
+		echo 'echo udp-echo --workers --addr --port --policy --backend --no-bpf --instance --takeover --group --cpu' \
 			'--conns --acceptor --no-batch --sqpoll --napi --stall --json-exit --verbose --help' ;;
 	bench)
-		echo 'echo --connections --size --rate --duration --warmup --timeout --new-conn' \
-			'--requests --sources --seed --cpu --addr --port --serve --sqpoll --napi' \
+		echo 'echo udp-echo --connections --size --rate --duration --warmup --timeout' \
+			'--new-conn --requests --sources --seed --cpu --addr --port --serve --sqpoll --napi' \
 			'--server-cpu --spectrum --json --pretty --verbose --help' ;;
 	show)
 		echo 'workers flows events gate cfg cost instances --instance --watch --follow --interval' \
