@@ -12,7 +12,7 @@ slow_holds='all(s["verified"] and s["pause_ns"] > 300e6 and s["signals_on"] == s
 	for s in (d["slow"]["bulk"], d["slow"]["trickle"]))'
 
 echo "TAP version 13"
-echo "1..7"
+echo "1..8"
 "$weir" doctor -j > "$tmp/doctor" 2>> "$tmp/log"
 
 "$weir" demo --duration 4s -j > "$tmp/all" 2>> "$tmp/log"
@@ -22,6 +22,14 @@ json "$tmp/all" 'd["ok"] and all(p["errors"] == 0 and p["connections"] > 2500
 is "every client of the hung worker was served"
 json "$tmp/all" "$slow_holds"
 is "a slow client pauses both producers, memory is flat, every byte is right"
+if [ "$(id -u)" = 0 ]; then
+	json "$tmp/all" 'd["takeover"]["errors"] == 0 and d["takeover"]["status"] == 0 and
+		d["takeover"]["requests"] > 4000 and
+		d["takeover"]["accepted"] == d["takeover"]["recovered"]'
+	is "a service is replaced without an error, and recovered after a kill"
+else
+	skip "a service is replaced without an error, and recovered after a kill" "needs root"
+fi
 
 if json "$tmp/doctor" 'd["rung"] in ("flow", "full")' 2>/dev/null; then
 	json "$tmp/all" 'len(d["show"]["workers"]) == 4 and len(d["show"]["flows"]) == 8 and

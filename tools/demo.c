@@ -39,6 +39,7 @@ static const struct {
 } parts[] = {
 	{ "hung", demo_hung },
 	{ "slow", demo_slow },
+	{ "takeover", demo_takeover },
 	{ "show", demo_show },
 };
 
@@ -260,7 +261,7 @@ static int demo_run(const struct command *cmd, int argc, char **argv)
 		if (!strcmp(which, parts[i].name))
 			break;
 	if (i == ARRAY_SIZE(parts) && strcmp(which, "all"))
-		return usage_error(cmd, "%s: is not hung, slow, show or all", which);
+		return usage_error(cmd, "%s: is not hung, slow, takeover, show or all", which);
 	demo.duration_ns = args.duration;
 	demo.seed = args.seed;
 	demo.workers = (unsigned int)args.workers;
@@ -274,7 +275,7 @@ static int demo_run(const struct command *cmd, int argc, char **argv)
 
 const struct command cmd_demo = {
 	.name = "demo",
-	.operands = "[hung|slow|show|all]",
+	.operands = "[hung|slow|takeover|show|all]",
 	.summary = "show the main job with real TCP clients (about 30 seconds)",
 	.about =
 "hung  some workers, one of which hangs 400 ms of every second, and 800 new\n"
@@ -282,6 +283,8 @@ const struct command cmd_demo = {
 "      BPF where that is to be had, else by the kernel) and by BPF's p2c\n"
 "slow  a client that stops reading: the signal, the producer's pause, flat\n"
 "      memory, and every byte compared\n"
+"takeover  a service is replaced while clients send, without an error; then one is\n"
+"      killed, and the next goes on with its counters\n"
 "show  the same state through bpftool and through weir show\n"
 "Without the privilege for BPF it shows what is left, and says so.",
 	.examples =

@@ -22,7 +22,7 @@ struct demo {
 	unsigned int workers;	/* of demo_hung() */
 	char instance[WEIR_NAME_BYTES];
 	char reason[256];	/* of the first failure */
-	char summary[4][160];	/* a line for each part */
+	char summary[8][160];	/* a line for each part */
 	unsigned int lines;
 };
 
@@ -35,6 +35,7 @@ struct demo_service {
 
 int demo_hung(struct demo *demo);
 int demo_slow(struct demo *demo);
+int demo_takeover(struct demo *demo);
 int demo_show(struct demo *demo);
 
 /* demo_open() - a service on a free port of 127.0.0.1. Return: 0 or 1. */
