@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* privilege.c - limits up, then capabilities away: capabilities(7) */
+#include <dirent.h>
 #include <errno.h>
 #include <linux/capability.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common.h"
@@ -88,4 +93,89 @@ int privilege_drop(bool keep_bind)
 	if (dumpable == 1)
 		prctl(PR_SET_DUMPABLE, 1);
 	return 0;
+}
+
+#define DROP_NS		(5 * NS_PER_SEC)	/* for a thread to take its signal */
+
+static sem_t drop_done;
+
+/* Only system calls: in a thread that may be anywhere. */
+static void on_drop(int sig)
+{
+	static const struct __user_cap_data_struct none[CAP_WORDS];
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	int saved = errno;
+
+	syscall(SYS_capset, &head, none);
+	errno = saved;
+	sem_post(&drop_done);
+}
+
+static bool thread_of_kernel(const char *tid)
+{
+	char path[64], name[8] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%.20s/comm", tid);
+	file = fopen(path, "re");
+	if (!file)
+		return true;		/* gone */
+	if (!fgets(name, sizeof(name), file))
+		name[0] = '\0';
+	fclose(file);
+	return !strncmp(name, "iou-", 4);
+}
+
+static int drop_in(int tid, int sig)
+{
+	struct timespec until;
+
+	if (syscall(SYS_tgkill, getpid(), tid, sig))
+		return errno == ESRCH ? 0 : -errno;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += (time_t)(DROP_NS / NS_PER_SEC);
+	while (sem_timedwait(&drop_done, &until)) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
+}
+
+/* All threads that are listed now; returns how many, or -errno. */
+static int drop_pass(int sig)
+{
+	int count = 0, err = 0;
+	struct dirent *entry;
+	DIR *dir;
+
+	dir = opendir("/proc/self/task");
+	if (!dir)
+		return -errno;
+	while (!err && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.' || thread_of_kernel(entry->d_name))
+			continue;
+		err = drop_in(atoi(entry->d_name), sig);
+		count++;
+	}
+	closedir(dir);
+	return err ? err : count;
+}
+
+int privilege_drop_all(void)
+{
+	struct sigaction action = { .sa_handler = on_drop, .sa_flags = SA_RESTART }, old;
+	int dumpable = prctl(PR_GET_DUMPABLE);
+	int before = 0, count;
+
+	if (sem_init(&drop_done, 0, 0) || sigaction(SIGPROF, &action, &old))
+		return -errno;
+	/* One that was started meanwhile may have been by one that still had them. */
+	while ((count = drop_pass(SIGPROF)) > before)
+		before = count;
+	/* One that did not take it yet must find the handler when it does. */
+	if (count >= 0)
+		sigaction(SIGPROF, &old, NULL);
+	if (dumpable == 1)
+		prctl(PR_SET_DUMPABLE, 1);
+	return count < 0 ? count : 0;
 }

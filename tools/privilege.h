@@ -22,6 +22,18 @@ void privilege_raise_limits(void);
 int privilege_drop(bool keep_bind);
 
 /*
+ * privilege_drop_all() - give up what is left, in every thread there is
+ *
+ * For a service that has its listeners and rings. A thread can only drop its own:
+ * each is sent SIGPROF, which the workers leave open, with a handler that does it, and
+ * then the handler of before is back. Threads of the kernel's io_uring are left
+ * out: none of our code runs in them.
+ *
+ * Return: 0, or -errno: some thread may still have some.
+ */
+int privilege_drop_all(void);
+
+/*
  * privilege_has() - is a capability (CAP_*) in this thread's effective set?
  */
 bool privilege_has(unsigned int cap);

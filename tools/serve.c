@@ -472,6 +472,15 @@ static int await(struct serve *serve)
 	return WEIR_EXIT_OK;
 }
 
+/* What rings and ports took, once they are there. */
+static void drop_rest(void)
+{
+	int err = privilege_drop_all();
+
+	if (err)
+		fprintf(stderr, "weir: warning: capabilities stay: %s\n", weir_strerror(err));
+}
+
 /* processes */
 
 /* The service of one worker: it is number 0 of its own. */
@@ -490,6 +499,7 @@ static int child(void *ctx, struct process *self)
 	err = open_service(serve);
 	if (err)
 		return err;
+	drop_rest();
 	process_ready(self, serve->service);
 	return await(serve);
 }
@@ -563,6 +573,7 @@ static int run(struct serve *serve)
 		return err;
 	weir_takeover_close(serve->listeners);
 	serve->listeners = NULL;
+	drop_rest();
 	serve_line(serve->service, &serve->steer, (unsigned int)serve->workers, instance);
 	return await(serve);
 }
@@ -600,7 +611,7 @@ const struct command cmd_serve = {
 	.about =
 "Prints one line once it listens. The first SIGINT, SIGTERM or SIGHUP stops it\n"
 "gracefully: clients have 5 seconds to take what is queued; a second one stops\n"
-"it now. Capabilities are given up once the kernel half is loaded.\n"
+"it now. No capability is kept once it listens.\n"
 "\n"
 "What a crashed service of the same instance left in the kernel is gone on with,\n"
 "and so are listeners that weir hold or the service manager have kept.\n"
