@@ -181,6 +181,8 @@ static __always_inline __u64 judge(struct choice *c, __u32 of)
 	waiting = pending_look(pending, row->accepted, c->now);
 	age = progress_age(row, pending, waiting, c->now);
 	drain = admin->state == WEIR_ADMIN_DRAIN ? KEY_DRAIN : 0;
+	/* Else the state is kept in four bytes of a slot, which takes CAP_PERFMON. */
+	asm volatile("" : "+r"(drain));
 	if (age > c->stale_ns) {
 		skipped(pending, &worker, true, c->now);
 		return KEY_HUNG | drain | (age < KEY_RAMP ? age : KEY_RAMP - 1);
