@@ -77,7 +77,7 @@ rung() {
 	serve setpriv "--bounding-set=$2" -- --port 0 --workers 2 --instance "$one" || return 1
 	echo "$2: $line" >> "$tmp/log"
 	case $line in
-	*"rung: $1 ("* | *"rung: $1") client "$port" && stop ;;
+	*"rung: $1 ("* | *"rung: $1, "* | *"rung: $1") client "$port" && stop ;;
 	*) stop; return 1 ;;
 	esac
 }
