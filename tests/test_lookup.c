@@ -4,59 +4,15 @@
  *
  * All of 127.0.0.0/8 is this host's own, so no route is needed for IPv4.
  */
-#include "bpf_service.h"
+#include "vip.h"
 
-#include <arpa/inet.h>
 #include <liburing.h>
-
-#include <weir/serve.h>
-#include <weir/vip.h>
-
-#define NETS	8
-
-static struct weir_bpf_vip vip(const char *text)
-{
-	struct weir_bpf_vip vip;
-
-	if (weir_bpf_vip_parse(&vip, text))
-		abort();
-	return vip;
-}
-
-static int add(const struct service *s, const char *text)
-{
-	struct weir_bpf_vip net = vip(text);
-	char why[256] = "";
-
-	return weir_bpf_vip_add(s->name, &net, why, sizeof(why));
-}
 
 static int del(const struct service *s, const char *text)
 {
 	struct weir_bpf_vip net = vip(text);
 
 	return weir_bpf_vip_del(s->name, &net);
-}
-
-static int connect_at(const char *text, uint16_t port)
-{
-	struct timeval limit = { .tv_sec = WAIT_MS / 1000 };
-	struct sockaddr_storage addr;
-	socklen_t len;
-	int fd;
-
-	len = addr_fill(&addr, strchr(text, ':') ? AF_INET6 : AF_INET, port);
-	if (addr.ss_family == AF_INET)
-		inet_pton(AF_INET, text, &((struct sockaddr_in *)&addr)->sin_addr);
-	else
-		inet_pton(AF_INET6, text, &((struct sockaddr_in6 *)&addr)->sin6_addr);
-	fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	if (!connect(fd, (struct sockaddr *)&addr, len))
-		return fd;
-	close(fd);
-	return -errno;
 }
 
 /* Connect there; the worker that has it, or -errno. */
@@ -79,15 +35,6 @@ static void only(const struct service *s, unsigned int one)
 
 	for (i = 0; i < s->workers; i++)
 		row(s, i)->inflight = i == one ? 0 : 10;
-}
-
-static struct weir_vip_stats stats(const struct service *s)
-{
-	struct weir_vip_stats stats;
-
-	if (weir_bpf_vip_stats(s->name, &stats))
-		abort();
-	return stats;
 }
 
 static int count_one(void *ctx, const struct weir_bpf_vip *vip)
@@ -558,124 +505,6 @@ TEST_F(bpf, its_children_send_without_a_copy)
 	server = accept(fd, NULL, NULL);
 	ASSERT_LE(0, server);
 	EXPECT_EQ(-EOPNOTSUPP, send_zc(server));
-}
-
-/* with real workers */
-
-static void echo(struct weir_conn *conn, struct weir_lease *lease)
-{
-	if (!lease || weir_conn_send_lease(conn, lease, 0, weir_lease_len(lease)) < 0)
-		weir_conn_close(conn);
-}
-
-static bool ping(const char *text, uint16_t port)
-{
-	char byte = 'p';
-	int fd = connect_at(text, port);
-	bool ok = fd >= 0 && send(fd, &byte, 1, MSG_NOSIGNAL) == 1 && recv(fd, &byte, 1, 0) == 1;
-
-	close(fd);
-	return ok;
-}
-
-/* A service with BPF steering and two workers; the group's listener in self->s.fd[0]. */
-static int serve(struct service *s, const char *backend, struct weir_service **servicep)
-{
-	static const struct weir_service_ops ops = { .data = echo };
-	struct weir_loop_opts loop = { .sz = sizeof(loop), .backend = backend };
-	struct weir_bpf_opts opts = {
-		.sz = sizeof(opts), .name = s->name, .workers = 2, .vips_max = NETS,
-		.policy = WEIR_POLICY_P2C,
-	};
-	struct weir_service_opts service = {
-		.sz = sizeof(service), .ops = &ops, .loop = &loop, .workers = 2,
-		.conns_max = 64, .backlog = 64,
-	};
-	struct weir_addr addr;
-	int err;
-
-	snprintf(s->name, sizeof(s->name), "test-%d", runner);
-	err = weir_bpf_open(&s->bpf, &opts);
-	if (err)
-		return err;
-	s->st = weir_bpf_steering(s->bpf);
-	service.steering = s->st;
-	if (weir_addr_parse(&addr, "127.0.0.1:0"))
-		return -EINVAL;
-	service.addr = &addr;
-	err = weir_service_open(servicep, &service);
-	s->bpf = NULL;		/* the service's */
-	if (err)
-		return err;
-	weir_service_addr(*servicep, &addr);
-	s->port = ntohs(((struct sockaddr_in *)&addr.ss)->sin_port);
-	return add(s, "127.9.0.0/16:443");
-}
-
-FIXTURE(workers)
-{
-	struct service s;
-	struct weir_service *service;
-};
-
-FIXTURE_VARIANT(workers)
-{
-	const char *backend;
-};
-
-FIXTURE_VARIANT_ADD(workers, uring) { .backend = "uring" };
-FIXTURE_VARIANT_ADD(workers, epoll) { .backend = "epoll" };
-
-FIXTURE_SETUP(workers)
-{
-	const char *why = why_not();
-	int err;
-
-	if (why)
-		SKIP(return, "%s", why);
-	err = serve(&self->s, variant->backend, &self->service);
-	if (err == -ENOSYS || err == -EPERM)
-		SKIP(return, "backend %s is refused here", variant->backend);
-	ASSERT_EQ(0, err);
-}
-
-FIXTURE_TEARDOWN(workers)
-{
-	weir_service_close(self->service);
-}
-
-TEST_F(workers, a_service_answers_on_its_networks)
-{
-	struct weir_service_stats one;
-	unsigned int i, worker;
-
-	for (i = 0; i < 40; i++)
-		ASSERT_TRUE(ping("127.9.1.1", 443));
-	EXPECT_EQ(40, stats(&self->s).assigned);
-	weir_service_stop(self->service, 1000000000);
-	EXPECT_EQ(0, weir_service_wait(self->service));
-	for (worker = 0; worker < 2; worker++) {
-		ASSERT_EQ(0, weir_service_stats(self->service, worker, &one, sizeof(one)));
-		EXPECT_LT(0, one.accepted);
-	}
-	EXPECT_EQ(-ECONNREFUSED, connect_at("127.9.1.1", 443));
-}
-
-#ifndef SO_DETACH_REUSEPORT_BPF
-#define SO_DETACH_REUSEPORT_BPF	68
-#endif
-
-/* Without a program the kernel's hash spreads over the group, that one included. */
-TEST_F(workers, whoever_reaches_the_one_that_stands_for_the_group_is_served)
-{
-	int none = 0, i;
-
-	ASSERT_EQ(0, setsockopt(self->s.st->ops->spare(self->s.st), SOL_SOCKET,
-				SO_DETACH_REUSEPORT_BPF, &none, sizeof(none)));
-	for (i = 0; i < 60; i++) {
-		EXPECT_TRUE(ping("127.9.1.1", 443));
-		EXPECT_TRUE(ping("127.0.0.1", self->s.port));
-	}
 }
 
 TEST_HARNESS_MAIN

@@ -187,7 +187,8 @@ int weir_conn_open(struct weir_conn **connp, struct weir_loop *loop, struct weir
  *
  * Context: Owner thread.
  * Return: bytes taken, 0 to @len; -EPIPE if the connection is closing or its
- * peer is gone, and closed() will come.
+ * peer is gone, and closed() will come; -EBUSY while it is on its way to another
+ * worker, see weir_conn_hand_over().
  */
 WEIR_API WEIR_MUST_CHECK
 int weir_conn_send(struct weir_conn *conn, const void *buf, uint32_t len);
@@ -206,7 +207,7 @@ int weir_conn_send(struct weir_conn *conn, const void *buf, uint32_t len);
  *
  * Context: Owner thread.
  * Return: 0; 1 if the queue is now at or above the high mark: pause; -EINVAL
- * for bytes outside the lease; -EPIPE as weir_conn_send(); -ENOBUFS if the
+ * for bytes outside the lease; -EPIPE and -EBUSY as weir_conn_send(); -ENOBUFS if the
  * queue has no entry left (all queues over one pool share two for each of its
  * buffers; one in front is always free), then drain() is called.
  */

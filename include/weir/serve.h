@@ -45,6 +45,12 @@ struct weir_takeover;
  *	shedding have answered already
  * @close: the connection is over; @err is 0 or what ended it; NULL for none.
  *	Not called for the connections of a worker that died
+ * @moved: @err is 0: the connection has come from another worker, and this is its
+ *	new handle, with the ctx it had; told on the new worker's thread before
+ *	anything else, and open() and close() are not. Else: it stays where it was
+ *	though weir_conn_hand_over() had begun, because it was not idle any more
+ *	(-EBUSY), because the other worker is gone (-EOWNERDEAD), or what the kernel
+ *	said. NULL: nobody wants to know
  * @start: a worker has started, on its own thread; NULL for none. Return 0 or a
  *	negative errno value, which weir_service_open() returns then; a positive
  *	one is taken for -EINVAL
@@ -63,6 +69,7 @@ struct weir_service_ops {
 	void (*pressure)(struct weir_conn *conn, const struct weir_event *signal);
 	void (*trouble)(void *ctx, unsigned int worker, const struct weir_event *signal);
 	void (*close)(struct weir_conn *conn, int err);
+	void (*moved)(struct weir_conn *conn, int err);
 	int (*start)(void *ctx, unsigned int worker, struct weir_loop *loop);
 	void (*stop)(void *ctx, unsigned int worker);
 	void (*datagram)(struct weir_dgram *dgram, const struct weir_datagram *datagram);
@@ -75,12 +82,18 @@ struct weir_service_ops {
  *	the worker with the fewest; instead of a listener for each of them. @steering
  *	must be NULL then
  * @WEIR_SERVICE_DGRAM: UDP, see <weir/dgram.h>; without WEIR_SERVICE_ACCEPTOR
+ * @WEIR_SERVICE_HAND_OVER: a worker that is slow (weir_worker_row.speed) gives idle
+ *	connections to one that is not. For a service that holds nothing of a
+ *	worker between its callbacks on behalf of a connection: no lease, no
+ *	operation, no other connection
  * @WEIR_SERVICE_ALL: every flag this version knows; others are refused
  */
 enum weir_service_flags {
 	WEIR_SERVICE_ACCEPTOR	= 1 << 0,
 	WEIR_SERVICE_DGRAM	= 1 << 1,
-	WEIR_SERVICE_ALL	= WEIR_SERVICE_ACCEPTOR | WEIR_SERVICE_DGRAM,
+	WEIR_SERVICE_HAND_OVER	= 1 << 2,
+	WEIR_SERVICE_ALL	= WEIR_SERVICE_ACCEPTOR | WEIR_SERVICE_DGRAM |
+				  WEIR_SERVICE_HAND_OVER,
 };
 
 /**
@@ -169,6 +182,8 @@ struct weir_service_opts {
  *	more than 100 a second, or refused
  * @signals_late: signals that the tick of one second found, not the wake-up that
  *	was meant for them
+ * @given: live connections that went to another worker
+ * @taken: and that came from one
  * @buf_free: buffers nobody holds
  * @buf_count: buffers in all
  * @dgrams_in: datagrams handed to the user
@@ -190,6 +205,8 @@ struct weir_service_stats {
 	uint64_t signals_lost;
 	uint64_t signals_unshown;
 	uint64_t signals_late;
+	uint64_t given;
+	uint64_t taken;
 	uint64_t buf_free;
 	uint64_t buf_count;
 	uint64_t dgrams_in;
@@ -329,6 +346,30 @@ WEIR_API void *weir_conn_service_ctx(const struct weir_conn *conn);
  * Return: its number from 0.
  */
 WEIR_API unsigned int weir_conn_worker(const struct weir_conn *conn);
+
+/**
+ * weir_conn_hand_over() - give a live connection to another worker
+ * @conn: a connection of a service, of which the caller holds nothing else: no
+ *	lease, no operation on its file
+ * @worker: who is to have it
+ *
+ * Idle is a connection with nothing queued and nothing being sent, whose peer has
+ * not finished and that has no edge of pressure. Its receive is cancelled, and what
+ * had come is told to data() first; if that is answered it is not idle any more, and
+ * stays. Otherwise the socket goes to the other worker, and @conn with it: it may
+ * not be used from then on. That moment is not told here, moved() of the service is
+ * called over there. Until then the calls of net.h are allowed here: a close or
+ * abort is carried out here, and a send may be refused with -EBUSY.
+ *
+ * No byte is lost, doubled or out of order. Signals of the kernel that are on their
+ * way to the old worker meanwhile are lost.
+ *
+ * Context: The worker's thread.
+ * Return: 0; -EINVAL for no other worker; -EBUSY when it is not idle; -EAGAIN when
+ * the other worker has no room; -ESHUTDOWN when it has ended, or this one is ending.
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_conn_hand_over(struct weir_conn *conn, unsigned int worker);
 
 #ifdef __cplusplus
 }

@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 
+#include "io/backend.h"
 #include "net/conn.h"
 
 enum {
@@ -24,10 +25,11 @@ enum {
 /* receive */
 
 static void recv_done(struct weir_op *op);
+static void move_on(struct weir_conn *conn);
 
 static void recv_arm(struct weir_conn *conn)
 {
-	if (weir_op_busy(&conn->recv) || conn->eof || conn->state == CONN_CLOSE)
+	if (weir_op_busy(&conn->recv) || conn->eof || conn->moving || conn->state == CONN_CLOSE)
 		return;
 	/* A pause is the user's; a close must see the peer's end. */
 	if (conn->paused && conn->state == CONN_OPEN)
@@ -54,7 +56,9 @@ static void recv_done(struct weir_op *op)
 	} else if (res != -ECANCELED || conn->loop->closing) {
 		weir_conn_abort(conn, res);
 	}
-	if (!more)
+	if (!more && conn->moving)
+		move_on(conn);
+	else if (!more)
 		recv_arm(conn);
 }
 
@@ -113,6 +117,9 @@ static void ctl_done(struct weir_op *op)
 	case WEIR_OP_GETSOCKOPT:
 		cookie_read(conn, op->res);
 		break;
+	case WEIR_OP_INSTALL:
+		conn->hooks->moving(conn, op->res);
+		return;
 	case WEIR_OP_SHUTDOWN:
 		/* No longer connected: who reset it did so before we saw it. */
 		if (op->res < 0)
@@ -158,6 +165,8 @@ void conn_advance(struct weir_conn *conn)
 void weir_conn_close(struct weir_conn *conn)
 {
 	assert_owner(conn->loop);
+	if (conn->state == CONN_MOVE && !conn->wished)
+		conn->wished = CONN_DRAIN;
 	if (conn->state != CONN_OPEN)
 		return;
 	conn->state = CONN_DRAIN;
@@ -174,12 +183,78 @@ void weir_conn_close(struct weir_conn *conn)
 void weir_conn_abort(struct weir_conn *conn, int err)
 {
 	assert_owner(conn->loop);
-	if (conn->state == CONN_CLOSE)
+	if (conn->state == CONN_CLOSE || conn->wished == CONN_CLOSE)
 		return;
-	conn->state = CONN_CLOSE;
 	conn->err = err;
+	if (conn->state == CONN_MOVE) {
+		conn->wished = CONN_CLOSE;
+		return;
+	}
+	conn->state = CONN_CLOSE;
 	sendq_drop(conn);
 	conn_advance(conn);
+}
+
+/* moving to another loop */
+
+bool conn_idle(const struct weir_conn *conn)
+{
+	return conn->state == CONN_OPEN && !conn->moving && !conn->eof && sendq_empty(conn) &&
+	       !conn->want_drain && !weir_op_busy(&conn->send) && !weir_op_busy(&conn->ctl);
+}
+
+/* The receive has ended. What it told may have been answered: then it is not idle. */
+static void move_on(struct weir_conn *conn)
+{
+	conn->moving = false;
+	if (!conn_idle(conn)) {
+		recv_arm(conn);
+		conn->hooks->moving(conn, -EBUSY);
+		return;
+	}
+	conn->moving = true;
+	conn->state = CONN_MOVE;
+	conn->wished = CONN_OPEN;
+	weir_prep_install(&conn->ctl, conn->file, ctl_done, conn);
+	weir_submit(conn->loop, &conn->ctl);
+}
+
+int conn_move(struct weir_conn *conn)
+{
+	if (!conn_idle(conn))
+		return -EBUSY;
+	conn->moving = true;
+	if (weir_op_busy(&conn->recv))
+		weir_cancel(conn->loop, &conn->recv);
+	else
+		move_on(conn);
+	return 0;
+}
+
+void conn_left(struct weir_conn *conn)
+{
+	struct weir_loop *loop = conn->loop;
+
+	/* Closing a descriptor does not take it out while the other one is open. */
+	if (loop->backend->forget)
+		loop->backend->forget(loop, conn->file.index);
+	conn->state = CONN_CLOSE;
+	conn_advance(conn);
+}
+
+void conn_stay(struct weir_conn *conn)
+{
+	uint8_t wished = conn->wished;
+
+	conn->moving = false;
+	conn->state = CONN_OPEN;
+	conn->wished = CONN_OPEN;
+	if (wished == CONN_CLOSE)
+		weir_conn_abort(conn, conn->err);
+	else if (wished == CONN_DRAIN)
+		weir_conn_close(conn);
+	else
+		recv_arm(conn);
 }
 
 /* open */

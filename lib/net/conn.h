@@ -27,12 +27,16 @@
  *	weir_conn_send*(): it may not call the user
  * @unstalled: the send outstanding when conn->stalled was set has ended
  * @halted: the user has paused receiving; from inside weir_conn_pause()
+ * @moving: after conn_move(): nothing is in flight, and @fd, the keeper's, is a
+ *	descriptor of the socket: conn_left() or conn_stay() comes next. Negative: it
+ *	stays, and has gone on already
  */
 struct conn_hooks {
 	void (*release)(struct weir_conn *conn);
 	void (*edge)(struct weir_conn *conn, enum weir_water_edge edge);
 	void (*unstalled)(struct weir_conn *conn);
 	void (*halted)(struct weir_conn *conn);
+	void (*moving)(struct weir_conn *conn, int fd);
 };
 
 enum conn_state {
@@ -40,6 +44,7 @@ enum conn_state {
 	CONN_DRAIN,		/* close wished: the send queue goes out first */
 	CONN_LINGER,		/* writing is shut down: wait for the peer's end */
 	CONN_CLOSE,		/* ends now */
+	CONN_MOVE,		/* on its way to another loop: nothing is in flight */
 };
 
 struct weir_conn {
@@ -58,6 +63,8 @@ struct weir_conn {
 	bool want_drain;	/* a send was cut short */
 	bool tail_private;	/* the last entry is a buffer that we filled */
 	bool stalled;		/* the keeper's: see conn_hooks.unstalled */
+	bool moving;		/* the receive is to end and is not armed again */
+	uint8_t wished;		/* in CONN_MOVE: the state that was wished meanwhile */
 
 	/* The send queue: lib/net/sendq.c. No lease: it is empty. */
 	struct pool_seg head;
@@ -101,6 +108,23 @@ int conn_init(struct weir_conn *conn, struct weir_loop *loop, struct weir_file f
  * if it could not be read, and the connection may be closing already.
  */
 void conn_read_cookie(struct weir_conn *conn, void (*done)(struct weir_conn *conn));
+
+/* conn_idle() - is nothing queued or being sent, and the peer not done? */
+bool conn_idle(const struct weir_conn *conn);
+
+/*
+ * conn_move() - let go of the socket, so that another loop may have it
+ *
+ * The receive is cancelled; what had come is told to data() before that. Then
+ * @moving is called. Return: 0, or -EBUSY when it is not idle.
+ */
+int conn_move(struct weir_conn *conn);
+
+/* conn_left() - another loop has the socket: this one closes without a word to it */
+void conn_left(struct weir_conn *conn);
+
+/* conn_stay() - nobody has: go on, or do what was wished meanwhile */
+void conn_stay(struct weir_conn *conn);
 
 /* conn_advance() - take the next step of a close, if its time has come */
 void conn_advance(struct weir_conn *conn);

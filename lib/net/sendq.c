@@ -195,7 +195,7 @@ int weir_conn_send_lease(struct weir_conn *conn, struct weir_lease *lease, uint3
 	if (offset > lease->size || len > lease->size - offset)
 		return -EINVAL;
 	if (conn->state != CONN_OPEN)
-		return -EPIPE;
+		return conn->state == CONN_MOVE ? -EBUSY : -EPIPE;
 	if (!len)
 		return above_high(conn);
 	tail = tail_of(conn);
@@ -246,7 +246,7 @@ int weir_conn_send(struct weir_conn *conn, const void *buf, uint32_t len)
 
 	assert_owner(conn->loop);
 	if (conn->state != CONN_OPEN)
-		return -EPIPE;
+		return conn->state == CONN_MOVE ? -EBUSY : -EPIPE;
 	want = (uint32_t)min_u64(min_u32(len, INT32_MAX), weir_water_room(&conn->water));
 	while (taken < want) {
 		n = append(conn, bytes + taken, want - taken);

@@ -190,9 +190,11 @@ static void held_out(struct weir_op *op)
 {
 }
 
-/* With nothing in flight a loop would not wait. */
+/* With nothing in flight a loop would not wait for what others give it. */
 void acceptor_wait(struct worker *w)
 {
+	if (weir_op_busy(&w->hold_op))
+		return;
 	weir_prep_timeout(&w->hold_op, DEADLINE_NONE, held_out, w);
 	weir_submit(w->loop, &w->hold_op);
 }

@@ -59,7 +59,8 @@ static void cookie_known(struct weir_conn *conn)
 		signals_add(client->worker, client, conn->cookie);
 }
 
-static void client_start(struct worker *w, struct weir_file file)
+/* For who has a place. NULL: it was given back. */
+static struct client *client_get(struct worker *w, struct weir_file file)
 {
 	struct weir_service *service = w->service;
 	struct weir_conn_opts opts = service->conn_opts;
@@ -72,7 +73,8 @@ static void client_start(struct worker *w, struct weir_file file)
 		/* Not with a file that was just accepted and marks that were checked. */
 		service_log(service, WEIR_LOG_ERROR, "worker %u: connection: %s", w->index,
 			    weir_strerror(err));
-		return;
+		place_put(w);
+		return NULL;
 	}
 	w->client_free = client->next;
 	w->conns++;
@@ -83,6 +85,20 @@ static void client_start(struct worker *w, struct weir_file file)
 	client->edges = 0;
 	client->told = 0;
 	client->answered = false;
+	client->left = false;
+	client->asked = false;
+	client->to = NULL;
+	return client;
+}
+
+static void client_start(struct worker *w, struct weir_file file)
+{
+	struct weir_service *service = w->service;
+	struct client *client = client_get(w, file);
+	int err;
+
+	if (!client)
+		return;
 	if (signals_wanted(w))
 		conn_read_cookie(&client->conn, cookie_known);
 	err = service->ops.open ? service->ops.open(&client->conn) : 0;
@@ -91,6 +107,28 @@ static void client_start(struct worker *w, struct weir_file file)
 		w->meter.stats.refused++;
 		weir_conn_abort(&client->conn, err);
 	}
+}
+
+void client_arrived(struct worker *w, struct weir_file file, const struct arrival *arrival)
+{
+	struct weir_service *service = w->service;
+	struct client *client = client_get(w, file);
+
+	if (!client)
+		return;
+	client->conn.ctx = arrival->ctx;
+	client->conn.cookie = arrival->cookie;
+	if (acceptor_mode(service))
+		atomic_fetch_add(&w->load, 1);
+	w->meter.stats.taken++;
+	if (arrival->paused)
+		weir_conn_pause(&client->conn);
+	if (service->ops.moved)
+		service->ops.moved(&client->conn, 0);
+	if (signals_wanted(w) && client->conn.state == CONN_OPEN)
+		signals_arrive(w, client, arrival->cookie);
+	if (worker_stopping(w))
+		weir_conn_close(&client->conn);
 }
 
 void client_accepted(void *ctx, struct weir_file file)
@@ -105,7 +143,7 @@ void client_accepted(void *ctx, struct weir_file file)
 void client_take(struct worker *w, struct weir_file file)
 {
 	meter_accepted(w);
-	if (!worker_stopping(w) && w->client_free) {
+	if (!worker_stopping(w) && place_take(w)) {
 		client_start(w, file);
 		return;
 	}
@@ -126,6 +164,11 @@ void client_closed(struct weir_conn *conn, int err)
 	struct client *client = client_of(conn);
 	struct worker *w = client->worker;
 
+	if (client->left) {
+		list_del(&client->edge);
+		unread_forget(client);
+		return;
+	}
 	/* A graceful close that took longer than it may, as at the deadline. */
 	if (worker_stopping(w) && err == -ETIME)
 		w->aborted++;
@@ -145,9 +188,10 @@ static void client_release(struct weir_conn *conn)
 	client->next = w->client_free;
 	w->client_free = client;
 	w->conns--;
+	place_put(w);
 	if (acceptor_mode(w->service))
 		atomic_fetch_sub(&w->load, 1);
-	if (!worker_stopping(w) && w->held.count)
+	if (!worker_stopping(w) && w->held.count && place_take(w))
 		client_start(w, held_pop(&w->held));
 	else
 		worker_idle(w);
@@ -158,6 +202,7 @@ const struct conn_hooks client_hooks = {
 	.edge		= pressure_edge,
 	.unstalled	= pressure_unstalled,
 	.halted		= unread_halted,
+	.moving		= client_moving,
 };
 
 /* all of them */

@@ -170,6 +170,7 @@ static int open_workers(struct weir_service *service)
 	for (i = 0; i < service->opts.workers; i++) {
 		service->workers[i].service = service;
 		service->workers[i].gone = true;
+		handover_open(&service->workers[i]);
 	}
 	err = is_simulated(service) || service->opts.listeners ? 0 :
 	      address_free(service);

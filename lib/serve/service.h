@@ -41,6 +41,9 @@ struct client {
 	uint32_t unread_bytes;		/* at the last look */
 	bool used;
 	bool refused;
+	bool left;			/* another worker has it: its end here is not told */
+	bool asked;			/* by the user: he is told if it stays */
+	struct worker *to;		/* where it is about to go; a place is kept there */
 	bool answered;			/* the default answer has paused receiving */
 };
 
@@ -57,6 +60,29 @@ struct held {
 struct held_signal {
 	struct weir_event event;
 	uint64_t since_ns;
+};
+
+/* A live connection that another worker has let go of. */
+struct arrival {
+	int fd;
+	bool paused;
+	void *ctx;
+	uint64_t cookie;
+};
+
+enum {
+	ARRIVALS_MAX	= 64,	/* on their way to one worker at a time */
+};
+
+/* What comes to a worker; others see only this of it. */
+struct arrivals {
+	pthread_mutex_t lock;		/* of all but waiting */
+	uint32_t reserved;		/* will come, or be taken back */
+	uint32_t count;			/* are here */
+	bool closed;			/* none is promised any more */
+	bool lost;			/* nobody is there to take them */
+	atomic_uint waiting;		/* count, to be looked at without the lock */
+	struct arrival all[ARRIVALS_MAX];
 };
 
 struct handover;
@@ -147,6 +173,8 @@ struct worker {
 	struct unread unread;
 	uint64_t shown_ns;		/* when the second of these began: */
 	uint32_t shown;			/* own edges shown to others */
+	uint64_t given_ns;		/* when idle connections were given away last */
+	uint32_t given_at;		/* client that is looked at next */
 	uint64_t failed_ns;		/* when a failure to accept was logged last */
 	struct weir_op stop_op;		/* deadline of the stop */
 	uint64_t stop_ns;		/* DEADLINE_NONE: not stopping */
@@ -164,6 +192,8 @@ struct worker {
 	atomic_uint wakers;	/* threads inside worker_wake() */
 	atomic_bool gone;		/* there is no loop, or it is being freed */
 	atomic_bool dead;
+	atomic_uint places;		/* clients in use, and kept for who comes */
+	struct arrivals arrivals;
 	atomic_uint load;		/* clients given to it that have not closed */
 	struct weir_queue *inbox;	/* descriptors of those, plus 1 */
 };
@@ -244,6 +274,7 @@ int clients_open(struct worker *w);
 void clients_close(struct worker *w);
 void client_accepted(void *ctx, struct weir_file file);
 void client_take(struct worker *w, struct weir_file file);	/* it is this worker's */
+void client_arrived(struct worker *w, struct weir_file file, const struct arrival *arrival);
 void client_no_data(struct weir_conn *conn, struct weir_lease *lease);
 void client_closed(struct weir_conn *conn, int err);
 void clients_stop(struct worker *w);
@@ -259,6 +290,19 @@ void acceptor_tick(struct worker *w);	/* take what was given */
 bool acceptor_done(const struct worker *w);	/* nothing more will be given */
 void acceptor_ended(struct weir_service *service);
 void acceptor_lost(struct worker *w);	/* close what was given to a dead one */
+
+/* handover.c: live connections go from one worker to another */
+void handover_open(struct worker *w);
+void handover_close(struct worker *w);
+void handover_stop(struct worker *w);	/* nobody new is to come */
+void handover_lost(struct worker *w);	/* it dies, with those that were coming */
+void handover_tick(struct worker *w);
+bool handover_done(struct worker *w);	/* nobody will come any more */
+void client_moving(struct weir_conn *conn, int fd);
+
+/* A place among the clients, from any thread. */
+bool place_take(struct worker *w);
+void place_put(struct worker *w);
 
 static inline struct client *client_of(struct weir_conn *conn)
 {
@@ -291,6 +335,8 @@ void signals_stop(struct worker *w);
 bool signals_wanted(const struct worker *w);
 void signals_add(struct worker *w, struct client *client, uint64_t cookie);
 void signals_del(struct worker *w, struct client *client);
+void signals_leave(struct worker *w, struct client *client);	/* another worker has it */
+void signals_arrive(struct worker *w, struct client *client, uint64_t cookie);
 
 /* pressure.c: what the worker's own loop tells about them, and the answer */
 void pressure_open(struct worker *w);

@@ -103,6 +103,23 @@ void signals_add(struct worker *w, struct client *client, uint64_t cookie)
 		deliver_held(w, client);
 }
 
+void signals_arrive(struct worker *w, struct client *client, uint64_t cookie)
+{
+	if (!cookie)
+		return;
+	client->cookie = cookie;
+	cookies_put(&w->signals.cookies, cookie, client);
+	if (w->signals.held_count)
+		deliver_held(w, client);
+}
+
+void signals_leave(struct worker *w, struct client *client)
+{
+	if (client->cookie)
+		cookies_del(&w->signals.cookies, client->cookie);
+	client->cookie = 0;
+}
+
 void signals_del(struct worker *w, struct client *client)
 {
 	if (!client->cookie)

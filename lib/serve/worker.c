@@ -45,10 +45,10 @@ static void wakers_out(struct worker *w)
 
 /* stop */
 
-static bool busy(const struct worker *w)
+static bool busy(struct worker *w)
 {
 	return w->listener || w->spare || w->dgram.running || w->conns || w->held.count ||
-	       weir_op_busy(&w->held.close_op) || !acceptor_done(w);
+	       weir_op_busy(&w->held.close_op) || !acceptor_done(w) || !handover_done(w);
 }
 
 void worker_idle(struct worker *w)
@@ -139,6 +139,8 @@ static void stop_changed(struct worker *w, uint64_t stop_ns)
 	} else {
 		weir_listener_close(w->listener, listener_closed, w);
 		weir_listener_close(w->spare, spare_closed, w);
+		handover_stop(w);
+		acceptor_wait(w);
 		clients_stop(w);
 	}
 	stop_arm(w);
@@ -157,6 +159,8 @@ static void drain(struct worker *w)
 	listener_leave(w);
 	weir_listener_close(w->listener, listener_closed, w);
 	weir_listener_close(w->spare, spare_closed, w);
+	handover_stop(w);
+	acceptor_wait(w);
 	worker_idle(w);
 }
 
@@ -174,12 +178,15 @@ void worker_tick(struct worker *w)
 	else if (!w->draining && !worker_stopping(w) &&
 		 atomic_load_explicit(&w->service->draining, memory_order_relaxed))
 		drain(w);
+	handover_tick(w);
 	if (w->inbox) {
 		bool last = acceptor_done(w);
 
 		acceptor_tick(w);
 		if (last)
 			worker_idle(w);
+	} else {
+		worker_idle(w);
 	}
 	dgram_flush(w);
 }
@@ -367,6 +374,7 @@ void worker_close(struct worker *w)
 	signals_close(w);
 	dgram_close(w);
 	acceptor_close(w);
+	handover_close(w);
 	clients_close(w);
 }
 
@@ -413,6 +421,7 @@ static void worker_died(void *arg)
 	leave_group(w);
 	wakers_out(w);
 	acceptor_lost(w);
+	handover_lost(w);
 	if (!w->index)
 		acceptor_ended(w->service);
 	loop_abandon(w->loop);
