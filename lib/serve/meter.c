@@ -161,7 +161,9 @@ void meter_tick(struct worker *w)
 {
 	uint64_t now_ns = w->loop->sys->now(w->loop);
 
-	window_tick(w, now_ns);
+	/* A simulated loop turns without a wait before its first one. */
+	if (w->meter.turn_events)
+		window_tick(w, now_ns);
 	/* A busy worker never parks; it is to be seen all the same. */
 	if (now_ns - w->meter.published_ns >= PUBLISH_NS) {
 		row_update(w);
