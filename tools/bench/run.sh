@@ -12,7 +12,7 @@ obj=${1:-${O:-build}}
 [ $# -eq 0 ] || shift
 tools=$obj/tools
 out=$obj/bench
-strict=n bad=0
+strict=n bad=0 steering=n
 for arg; do
 	[ "$arg" != --strict ] || strict=y
 done
@@ -43,6 +43,7 @@ elif [ -z "$rung" ] || [ "$rung" = none ]; then
 else
 	echo "weir-bpf runs at the rung $rung: see weir doctor"
 	set -- --bpf "$@"
+	steering=y
 fi
 
 # What fails here must not keep the later parts from being measured.
@@ -61,6 +62,11 @@ echo
 "$tools/bench/recv_bench" > "$out/recv.txt" || bad=1
 cat "$out/recv.txt"
 echo
+if [ $steering = y ]; then
+	"$tools/bench/steer_bench" $ops_strict --json "$out/steer.json" > "$out/steer.txt" || bad=1
+	cat "$out/steer.txt"
+	echo
+fi
 "$tools/bench/echo_bench" --weir "$tools/weir" --peers "$tools/bench" --out "$out" "$@" || bad=1
 
 # modes <listeners|acceptor> [OPTION]: connections per second, and the processor time of a request
