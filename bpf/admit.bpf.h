@@ -16,6 +16,7 @@
 #define MILLI			1000ULL
 #define SECOND_NS		1000000000ULL
 #define FILL_MAX_S		(1ULL << 20)
+#define DEBT_MAX		(1ULL << 20)	/* thousandths */
 
 #define ETHERTYPE_IP		0x0800
 #define ETHERTYPE_IPV6		0x86dd
@@ -111,51 +112,57 @@ static __always_inline struct weir_bucket *bucket_get(const struct source *sourc
 
 /*
  * Thousandths that @rate a second yields in @ns, and in *@used the time that
- * they took: what is less than one is left for the next time.
+ * they took: what is less than one is left for the next time, unless it is lost
+ * among a thousand.
  */
 static __always_inline __u64 earned(__u64 ns, __u32 rate, __u64 *used)
 {
 	__u64 milli;
 
+	*used = ns;
 	if (ns >> 32) {
 		ns /= SECOND_NS;
-		*used = ns * SECOND_NS;
 		return (ns < FILL_MAX_S ? ns : FILL_MAX_S) * rate * MILLI;
 	}
 	milli = ns * rate / (SECOND_NS / MILLI);
-	*used = milli * (SECOND_NS / MILLI) / rate;
+	if (milli < MILLI)
+		*used = milli * (SECOND_NS / MILLI) / rate;
 	return milli;
 }
 
-/* Who moves filled_ns adds what that time yields, so that no CPU adds it twice. */
-static __always_inline void bucket_fill(struct weir_bucket *bucket, __u32 rate, __u64 full,
-					__u64 now)
+/*
+ * What there is to be added. Who moves filled_ns adds what that time yields, so
+ * that no CPU adds it twice.
+ */
+static __always_inline __u64 bucket_earned(struct weir_bucket *bucket, __u32 rate, __u64 full,
+					   __u64 now)
 {
 	__u64 filled_ns = bucket->filled_ns;
+	__s64 room = full - bucket->tokens_milli;
 	__u64 used, milli;
-	__s64 room;
 
+	if (room > (__s64)(full + DEBT_MAX))	/* a hand's, not what CPUs race for */
+		bucket->tokens_milli = 0;
 	if ((__s64)(now - filled_ns) <= 0) {
 		if (filled_ns - now > SECOND_NS)	/* no clock of ours said this */
 			bucket->filled_ns = now;
-		return;
+		return 0;
 	}
 	milli = earned(now - filled_ns, rate, &used);
-	room = full - bucket->tokens_milli;
 	if (!milli || __sync_val_compare_and_swap(&bucket->filled_ns, filled_ns,
 						  filled_ns + used) != filled_ns)
-		return;
-	if (room < (__s64)milli)
-		milli = room;
-	__sync_fetch_and_add(&bucket->tokens_milli, milli);
+		return 0;
+	return room < (__s64)milli ? room : milli;
 }
 
 /* Take one connection's worth: false when there is none. */
-static __always_inline bool bucket_take(struct weir_bucket *bucket)
+static __always_inline bool bucket_take(struct weir_bucket *bucket, __u32 rate, __u64 full,
+					__u64 now)
 {
-	__s64 before = __sync_fetch_and_add(&bucket->tokens_milli, -MILLI);
+	__u64 more = bucket_earned(bucket, rate, full, now);
+	__s64 before = __sync_fetch_and_add(&bucket->tokens_milli, more - MILLI);
 
-	if (before >= (__s64)MILLI)
+	if ((__s64)(before + more) >= (__s64)MILLI)
 		return true;
 	__sync_fetch_and_add(&bucket->tokens_milli, MILLI);
 	__sync_fetch_and_add(&bucket->refused, 1);
@@ -172,10 +179,8 @@ static __always_inline bool prefix_admits(struct sk_reuseport_md *md, const stru
 
 	if (source_read(md, cfg, &source)) {
 		bucket = bucket_get(&source, full, now);
-		if (bucket) {
-			bucket_fill(bucket, rate, full, now);
-			return bucket_take(bucket);
-		}
+		if (bucket)
+			return bucket_take(bucket, rate, full, now);
 	}
 	gate->prefix_failed++;
 	return true;
@@ -196,9 +201,9 @@ static __always_inline bool admit(struct sk_reuseport_md *md, const struct weir_
 	if (permille > SHED_LIMIT_PERMILLE)
 		permille = SHED_LIMIT_PERMILLE;
 	/* Set by a supervisor that is there no more. */
-	if (until_ns && (__s64)(c->now - until_ns) > 0)
+	if (until_ns && (__s64)(choice_now(c) - until_ns) > 0)
 		permille = 0;
-	over = rate && !prefix_admits(md, cfg, gate, rate, c->now);
+	over = rate && !prefix_admits(md, cfg, gate, rate, choice_now(c));
 	shed = !over && permille && random_below(c, 1000) < permille;
 	/* No branch: clang would choose the address, which takes CAP_PERFMON. */
 	gate->asked++;

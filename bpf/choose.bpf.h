@@ -51,12 +51,12 @@ struct {
  * verifier of 6.1 refuses two that share one.
  */
 struct choice {
-	__u64 now;
+	__u64 now;		/* 0: nobody has asked yet */
 	__u64 stale_ns;
 	__u64 ramp_ns;
 	__u64 workers;		/* rows to look at; there may be fewer */
 	__u64 weighted;
-	__u64 random;
+	__u64 random;		/* 0: likewise */
 	__u64 start;		/* where a scan begins, so that ties spread */
 	__u64 best_key;
 	__u64 best;
@@ -70,12 +70,18 @@ static __always_inline void choice_init(struct choice *c, const struct weir_cfg 
 	__u64 ramp_ns = cfg->ramp_ns;
 	__u32 workers = cfg->workers;
 
-	c->now = bpf_ktime_get_ns();
 	c->stale_ns = cfg->stale_ns;
 	c->ramp_ns = ramp_ns < RAMP_MAX_NS ? ramp_ns : RAMP_MAX_NS;
 	c->workers = workers && workers < WEIR_WORKERS_MAX ? workers : WEIR_WORKERS_MAX;
 	c->weighted = cfg->policy == WEIR_POLICY_WEIGHTED;
-	c->random = bpf_get_prandom_u32();
+}
+
+/* The clock and the random number cost what some policies can do without. */
+static __always_inline __u64 choice_now(struct choice *c)
+{
+	if (!c->now)
+		c->now = bpf_ktime_get_ns();
+	return c->now;
 }
 
 static __always_inline __u32 below(__u32 random, __u32 n)
@@ -85,6 +91,8 @@ static __always_inline __u32 below(__u32 random, __u32 n)
 
 static __always_inline __u32 random_below(struct choice *c, __u32 n)
 {
+	if (!c->random)
+		c->random = bpf_get_prandom_u32();
 	c->random = c->random * 6364136223846793005ULL + 1442695040888963407ULL;
 	return below(c->random >> 32, n);
 }
@@ -170,6 +178,7 @@ static __always_inline __u64 judge(struct choice *c, __u32 of)
 	struct weir_admin *admin = bpf_map_lookup_elem(&weir_admin, &worker);
 	__u64 waiting, age, drain;
 
+	choice_now(c);
 	if (!row || !pending || !admin)
 		return KEY_OUT;
 	if (c->tried[0] == of + 1ULL || c->tried[1] == of + 1ULL || c->tried[2] == of + 1ULL)

@@ -113,7 +113,7 @@ int weir_steer(struct sk_reuseport_md *md)
 	count->fallback += fallback;
 	if (child) {
 		count->migrated++;
-		moved(md, child, cfg, worker, c.now);
+		moved(md, child, cfg, worker, choice_now(&c));
 	}
 	return SK_PASS;
 }
