@@ -10,6 +10,8 @@
  * What was given to a worker is counted as established, as connections are, and
  * the worker counts what it has taken: so choose.bpf.h tells a hung one.
  */
+#include <bpf/bpf_endian.h>
+
 #include "choose.bpf.h"
 #include "admit.bpf.h"
 
@@ -110,19 +112,16 @@ static __always_inline __u32 named(struct sk_reuseport_md *md, const struct weir
 	__u32 offset = cfg->quic_offset;
 	__u32 bytes = cfg->quic_bytes;
 	__u8 byte ON_STACK = 0;
-	__u32 worker = 0;
-	__u32 epoch, i;
+	__u32 word ON_STACK = 0;
+	__u32 worker, epoch;
 
 	if (!bytes || bytes > QUIC_BYTES_MAX || offset > QUIC_OFFSET_MAX ||
 	    bpf_skb_load_bytes(md, UDP_BYTES, &byte, 1) || byte & QUIC_LONG)
 		return WEIR_WORKER_NONE;
-	for (i = 0; i < QUIC_BYTES_MAX; i++) {
-		if (i >= bytes)
-			break;
-		if (bpf_skb_load_bytes(md, UDP_BYTES + offset + i, &byte, 1))
-			return WEIR_WORKER_NONE;
-		worker = worker << 8 | byte;
-	}
+	/* Four bytes that end where the number does: what comes first lies in the header. */
+	if (bpf_skb_load_bytes(md, UDP_BYTES + offset + bytes - QUIC_BYTES_MAX, &word, 4))
+		return WEIR_WORKER_NONE;
+	worker = bpf_ntohl(word) & ~0U >> (32 - 8 * bytes);
 	if (standing_of(worker, &epoch) == GONE || try_select(md, worker))
 		return WEIR_WORKER_NONE;
 	return worker;
