@@ -58,7 +58,7 @@ static uint16_t listening(int fd)
 
 static uint16_t start(struct takeover *t, pid_t *pid, const char *option, const char *value)
 {
-	char *argv[] = {
+	char *const argv[] = {
 		"weir", "serve", "echo", "--instance", t->demo->instance, (char *)option,
 		(char *)value, "--workers", WORKERS, NULL,
 	};
