@@ -38,15 +38,18 @@ static int event_share(struct weir_bpf *bpf, struct event_bpf *event)
 	return bpf_map__set_max_entries(event->maps.weir_events, bpf->opts.workers);
 }
 
+/* All at once: the kernel waits for running programs after each update of such a map. */
 int rings_publish(struct weir_bpf *bpf)
 {
 	int events_fd = bpf_map__fd(bpf->event->maps.weir_events);
-	uint32_t i;
-	int err = 0;
+	uint32_t keys[WEIR_WORKERS_MAX], count = bpf->opts.workers, i;
+	int fds[WEIR_WORKERS_MAX];
 
-	for (i = 0; i < bpf->opts.workers && !err; i++)
-		err = bpf_map_update_elem(events_fd, &i, &bpf->members[i].ring.fd, BPF_ANY);
-	return err;
+	for (i = 0; i < count; i++) {
+		keys[i] = i;
+		fds[i] = bpf->members[i].ring.fd;
+	}
+	return bpf_map_update_batch(events_fd, keys, fds, &count, NULL);
 }
 
 /* An owner that lives keeps its rings until it has left: bpf_seal(). */

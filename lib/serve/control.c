@@ -28,7 +28,7 @@
 #define DRAIN_DEFAULT_NS	(60 * NSEC_PER_SEC)
 #define LINGER_NS		(5 * NSEC_PER_SEC)
 #define YIELD_WAIT_MS		60000	/* for a successor that has asked: it loads */
-#define CLOSE_WAIT_NS		NSEC_PER_SEC	/* for workers to close their listeners */
+#define CLOSE_WAIT_NS		(250 * NSEC_PER_MSEC)	/* for workers to close listeners */
 
 struct control {
 	struct weir_service *service;
@@ -91,7 +91,11 @@ static unsigned int wait_closed(struct weir_service *service)
 	unsigned int left;
 
 	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_sec += CLOSE_WAIT_NS / NSEC_PER_SEC;
+	end.tv_nsec += CLOSE_WAIT_NS;
+	if (end.tv_nsec >= (long)NSEC_PER_SEC) {
+		end.tv_sec++;
+		end.tv_nsec -= (long)NSEC_PER_SEC;
+	}
 	pthread_mutex_lock(&service->lock);
 	while (service->listening && !pthread_cond_timedwait(&service->reported, &service->lock,
 							     &end))
