@@ -43,6 +43,19 @@ else
 		"BPF is refused here or not built in: see weir doctor"
 fi
 
+if json "$tmp/doctor" 'd["rung"] in ("flow", "full")' 2>/dev/null; then
+	json "$tmp/all" 'all(r["errors"] == 0 and r["resets"] == 0 and r["rescue_failed"] == 0
+		and r["connections"] > 1000 for r in d["rescue"]["runs"]) and
+		d["rescue"]["runs"][2]["latency_ns"]["p99_ns"] < 400e6 and
+		d["shed"]["runs"][0]["refused"] == 0 and d["shed"]["runs"][1]["refused"] > 0 and
+		d["shed"]["runs"][1]["shed_windows"] > 0'
+	is "queues are moved without a reset, and clients are refused only when all are slow"
+else
+	: > "$tmp/log"
+	skip "queues are moved without a reset, and clients are refused only when all are slow" \
+		"BPF is refused here or not built in: see weir doctor"
+fi
+
 name="without privileges it shows what is left and says so"
 if [ "$(id -u)" = 0 ] && command -v setpriv > /dev/null; then
 	chmod 755 "$tmp"

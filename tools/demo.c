@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* demo.c - weir demo: the main job, with real TCP clients, in half a minute */
+/* demo.c - weir demo: the main job, with real TCP clients, in a minute */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -23,9 +23,9 @@ struct demo_args {
 static const struct opt demo_opts[] = {
 	{ "duration", 'd', OPT_TIME, .offset = AT(duration), .value = "TIME",
 	  .min = NS_PER_SEC, .max = 600 * NS_PER_SEC,
-	  .help = "of each run with the hung worker; default 8s" },
+	  .help = "of each run of hung; of rescue and shed half of it; default 8s" },
 	{ "workers", 'w', OPT_COUNT, .offset = AT(workers), .value = "N", .min = 2,
-	  .max = DEMO_WORKERS_MAX, .help = "of hung, 2 to 16; default 4" },
+	  .max = DEMO_WORKERS_MAX, .help = "of hung and rescue, 2 to 16; default 4" },
 	{ "seed", 0, OPT_COUNT, .offset = AT(seed), .value = "N", .max = UINT64_MAX,
 	  .help = "of the arrivals and the bytes that are sent; default 1" },
 	{ "json", 'j', OPT_FLAG, .offset = AT(json), .help = "results as JSON" },
@@ -38,6 +38,8 @@ static const struct {
 	int (*run)(struct demo *demo);
 } parts[] = {
 	{ "hung", demo_hung },
+	{ "rescue", demo_rescue },
+	{ "shed", demo_shed },
 	{ "slow", demo_slow },
 	{ "takeover", demo_takeover },
 	{ "show", demo_show },
@@ -261,7 +263,7 @@ static int demo_run(const struct command *cmd, int argc, char **argv)
 		if (!strcmp(which, parts[i].name))
 			break;
 	if (i == ARRAY_SIZE(parts) && strcmp(which, "all"))
-		return usage_error(cmd, "%s: is not hung, slow, takeover, show or all", which);
+		return usage_error(cmd, "%s: is not a part of the demo", which);
 	demo.duration_ns = args.duration;
 	demo.seed = args.seed;
 	demo.workers = (unsigned int)args.workers;
@@ -275,12 +277,14 @@ static int demo_run(const struct command *cmd, int argc, char **argv)
 
 const struct command cmd_demo = {
 	.name = "demo",
-	.operands = "[hung|slow|takeover|show|all]",
-	.summary = "show the main job with real TCP clients (about 30 seconds)",
+	.operands = "[hung|rescue|shed|slow|takeover|show|all]",
+	.summary = "show the main job with real TCP clients (about a minute)",
 	.about =
 "hung  some workers, one of which hangs 400 ms of every second, and 800 new\n"
 "      connections a second: latency by a blind hash of the four-tuple (made by\n"
 "      BPF where that is to be had, else by the kernel) and by BPF's p2c\n"
+"rescue  the same worker, and what waits for it: left to wait, or moved to others\n"
+"shed  more clients than can be served: all let in, or a share refused\n"
 "slow  a client that stops reading: the signal, the producer's pause, flat\n"
 "      memory, and every byte compared\n"
 "takeover  a service is replaced while clients send, without an error; then one is\n"

@@ -19,7 +19,7 @@ struct demo {
 	struct json *json;	/* or NULL */
 	uint64_t duration_ns;	/* of each run of the hung worker */
 	uint64_t seed;
-	unsigned int workers;	/* of demo_hung() */
+	unsigned int workers;	/* of demo_hung() and demo_rescue() */
 	char instance[WEIR_NAME_BYTES];
 	char reason[256];	/* of the first failure */
 	char summary[8][160];	/* a line for each part */
@@ -34,6 +34,8 @@ struct demo_service {
 };
 
 int demo_hung(struct demo *demo);
+int demo_rescue(struct demo *demo);
+int demo_shed(struct demo *demo);
 int demo_slow(struct demo *demo);
 int demo_takeover(struct demo *demo);
 int demo_show(struct demo *demo);

@@ -28,7 +28,7 @@ _weir_words() {
 	case $1 in
 	serve)
 		echo 'echo udp-echo --workers --addr --port --policy --backend --no-bpf --instance --takeover --group --cpu' \
-			'--conns --acceptor --no-batch --sqpoll --napi --stall --json-exit --verbose --help' ;;
+			'--conns --acceptor --processes --no-batch --sqpoll --napi --stall --json-exit --verbose --help' ;;
 	bench)
 		echo 'echo udp-echo --connections --size --rate --duration --warmup --timeout' \
 			'--new-conn --requests --sources --seed --cpu --addr --port --serve --sqpoll --napi' \
@@ -43,7 +43,7 @@ _weir_words() {
 	doctor)
 		echo '--for --quiet --json --pretty --help' ;;
 	demo)
-		echo 'hung slow takeover show all --duration --workers --seed --json --pretty --help' ;;
+		echo 'hung rescue shed slow takeover show all --duration --workers --seed --json --pretty --help' ;;
 	version)
 		echo '--verbose --json --pretty --help' ;;
 	help)
