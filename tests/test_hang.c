@@ -104,7 +104,6 @@ FIXTURE_VARIANT_ADD(hang, epoll_fifo) { .backend = "epoll", .hang = HANG_FIFO };
 FIXTURE_SETUP(hang)
 {
 	const char *why = why_not();
-	int fd;
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -117,9 +116,9 @@ FIXTURE_SETUP(hang)
 	if (variant->hang == HANG_FIFO)
 		ASSERT_EQ(0, mkfifo(scene.path, 0600));
 	if (variant->hang == HANG_LOCK) {
-		self->lock = fd = open(scene.path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-		ASSERT_LE(0, fd);
-		ASSERT_EQ(0, flock(fd, LOCK_EX));
+		self->lock = open(scene.path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+		ASSERT_LE(0, self->lock);
+		ASSERT_EQ(0, flock(self->lock, LOCK_EX));
 	}
 }
 
@@ -129,7 +128,7 @@ static void hang_begin(void)
 	atomic_store(&scene.hanging, true);
 }
 
-static void hang_end(FIXTURE_DATA(hang) *self)
+static void hang_end(struct _test_data_hang *self)
 {
 	int fd;
 
@@ -152,7 +151,7 @@ FIXTURE_TEARDOWN(hang)
 		close(self->lock);
 }
 
-static int open_service(FIXTURE_DATA(hang) *self, const char *backend, unsigned int workers,
+static int open_service(struct _test_data_hang *self, const char *backend, unsigned int workers,
 			enum weir_policy policy, uint32_t flags)
 {
 	struct weir_bpf_opts bpf = {
@@ -184,7 +183,7 @@ static int open_service(FIXTURE_DATA(hang) *self, const char *backend, unsigned 
 	return 0;
 }
 
-static int client_send(FIXTURE_DATA(hang) *self, char c)
+static int client_send(struct _test_data_hang *self, char c)
 {
 	int fd = connect_to(&self->s);
 
@@ -205,7 +204,7 @@ static int answered(int fd, int ms)
 }
 
 /* One that is hanging now, and the client that is to blame. */
-static int make_hang(FIXTURE_DATA(hang) *self)
+static int make_hang(struct _test_data_hang *self)
 {
 	uint64_t end = now_ns() + WAIT_MS * 1000000ULL;
 	int fd;
@@ -217,7 +216,7 @@ static int make_hang(FIXTURE_DATA(hang) *self)
 	return atomic_load(&scene.worker) == NOBODY ? -1 : fd;
 }
 
-static struct weir_supervisor_stats supervised(FIXTURE_DATA(hang) *self)
+static struct weir_supervisor_stats supervised(struct _test_data_hang *self)
 {
 	struct weir_supervisor_stats stats;
 
@@ -234,7 +233,7 @@ static struct weir_supervisor_stats supervised(FIXTURE_DATA(hang) *self)
 		ASSERT_TRUE(cond);						\
 	} while (0)
 
-static uint64_t accepted(FIXTURE_DATA(hang) *self, unsigned int worker)
+static uint64_t accepted(struct _test_data_hang *self, unsigned int worker)
 {
 	struct weir_service_stats stats;
 

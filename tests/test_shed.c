@@ -43,7 +43,7 @@ FIXTURE_TEARDOWN(law)
 }
 
 /* One window more; the share after it. */
-static uint32_t window(FIXTURE_DATA(law) *self)
+static uint32_t window(struct _test_data_law *self)
 {
 	self->now_ns += WINDOW;
 	controller_tick(&self->controller, &self->cfg, self->sights, WORKERS, self->now_ns);
@@ -143,7 +143,7 @@ TEST_F(law, any_configuration_keeps_within_a_thousand)
 
 /* what a row says */
 
-static struct sight judge(FIXTURE_DATA(law) *self, int waiting, uint64_t since_ns)
+static struct sight judge(struct _test_data_law *self, int waiting, uint64_t since_ns)
 {
 	struct sight sight;
 

@@ -50,9 +50,9 @@ struct weir_supervisor {
 	atomic_uint_least64_t counts[sizeof(struct weir_supervisor_stats) / 8];
 };
 
+#define AT(field)		(offsetof(struct weir_supervisor_stats, field) / 8)
 #define COUNT(sup, field, n)							\
-	atomic_fetch_add_explicit(&(sup)->counts[				\
-		offsetof(struct weir_supervisor_stats, field) / 8], n, memory_order_relaxed)
+	atomic_fetch_add_explicit(&(sup)->counts[AT(field)], n, memory_order_relaxed)
 
 static uint64_t clock_ns(void)
 {
