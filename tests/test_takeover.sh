@@ -66,7 +66,7 @@ stop_next() {
 }
 
 echo "TAP version 13"
-echo "1..13"
+echo "1..15"
 
 succeed --no-bpf
 is "without BPF: the old service drains and ends with status 0"
@@ -170,8 +170,28 @@ start deaf --no-bpf --port 0 --instance "$name" && server=$started &&
 	assert c.recv(5) == b"hello"
 	assert os.stat(f"/run/weir/{name}.sock").st_mode & 0o777 == 0o600
 	END
-rc=$?
-kill -TERM "$server" && wait "$server" && [ $rc = 0 ]
 is "garbage at the control socket is refused, and a successor that leaves changes nothing"
+if command -v setpriv > /dev/null; then
+	chmod 755 "$tmp"
+	cp "$weir" "$tmp/weir" && chmod 755 "$tmp/weir"
+	! setpriv --reuid=65534 --regid=65534 --clear-groups "$tmp/weir" serve echo --takeover \
+		--no-bpf --instance "$name" > "$tmp/out" 2> "$tmp/err" &&
+		grep -q 'cannot take it over: .*denied' "$tmp/err" && kill -TERM "$server" && wait "$server"
+	rc=$?
+	cat "$tmp/err" >> "$tmp/log"
+	[ $rc = 0 ]
+	is "nobody else may ask, and the service ends as it is told to"
+else
+	kill -TERM "$server"
+	skip "nobody else may ask, and the service ends as it is told to" "needs setpriv"
+fi
 server=''
+
+start many --no-bpf --port 0 --workers 70 --conns 4 --instance "$name" && server=$started &&
+	start next --takeover --no-bpf --conns 4 --instance "$name" && helper=$started &&
+	expr "$line" : '.*: 70 workers' >> "$tmp/log" && wait "$server"
+rc=$?
+server=''
+stop_next && [ $rc = 0 ]
+is "more listeners than one message carries are taken over"
 exit $bad
