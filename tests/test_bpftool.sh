@@ -25,7 +25,7 @@ fi
 : > "$tmp/log"
 
 echo "TAP version 13"
-echo "1..13"
+echo "1..14"
 
 mkfifo "$tmp/fifo"
 "$weir" serve echo --port 0 --instance "$instance" --workers $workers > "$tmp/fifo" 2> "$tmp/err" &
@@ -213,7 +213,26 @@ is "cost has the programs that bpftool shows"
 
 kill -KILL "$helper"
 wait "$helper" 2> /dev/null
+mkfifo "$tmp/udp"
+"$weir" serve udp-echo --port 0 --instance "$instance-u" > "$tmp/udp" 2>> "$tmp/log" &
+helper=$!
+exec 5< "$tmp/udp"
+IFS= read -r line <&5
+INSTANCE_U=$dir-u compare '
+doc = open(sys.argv[1] + "/Documentation/bpftool.rst").read()
+quote = 2 * chr(96)
+names = os.listdir(env["INSTANCE_U"])
+assert "weir_dgram" in names and "weir_datagram" in names, names
+for name in names:
+    assert quote + name + quote in doc, name + " is not documented"
+m = t("map", "show", "pinned", env["INSTANCE_U"] + "/weir_dgram")
+assert (m["type"], m["bytes_key"], m["bytes_value"]) == ("lru_hash", 40, 24), m
+'
+rc=$?
+kill -TERM "$helper" && wait "$helper" && [ $rc = 0 ]
+is "a service of datagrams has its own pins, documented as well"
 helper=''
+
 kill -TERM $server && cat <&3 > /dev/null && wait $server
 rc=$?
 server=''

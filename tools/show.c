@@ -240,8 +240,9 @@ const struct command cmd_show = {
 	.summary = "look at running services",
 	.about =
 "Reads the maps pinned under /sys/fs/bpf/weir; needs the right to read them and\n"
-"nothing else, but for cost: that takes CAP_SYS_ADMIN. TURN_MS is the age of the worker's current turn: it grows while a\n"
-"worker is RUN and hangs, and while it is PARKED and idle.",
+"nothing else, but for cost: that takes CAP_SYS_ADMIN. TURN_MS is the age of the\n"
+"worker's current turn: it grows while a worker is RUN and hangs, and while it is\n"
+"PARKED and idle. Delays are upper edges of buckets that double.",
 	.examples =
 "  weir show instances\n"
 "  weir show workers --watch 0.5\n"

@@ -28,7 +28,9 @@ _Static_assert(ARRAY_SIZE(gate_counters) * sizeof(__u64) == sizeof(struct weir_g
 
 static uint64_t gate_value(const struct weir_gate *gate, size_t i)
 {
-	return *(const __u64 *)((const char *)gate + gate_counters[i].offset);
+	const void *at = (const char *)gate + gate_counters[i].offset;
+
+	return *(const __u64 *)at;
 }
 
 static int gate_table(struct weir_bpf_view *view, FILE *out)

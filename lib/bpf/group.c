@@ -181,6 +181,15 @@ static bool is_stranger(const struct weir_bpf *bpf, const struct place *place,
 	       !is_ours(bpf, (uint64_t)half[1] << 32 | half[0], place->family == AF_INET6);
 }
 
+/* NLMSG_NEXT(), through void: the kernel aligns what it sends. */
+static const struct nlmsghdr *answer_next(const struct nlmsghdr *head, unsigned int *len)
+{
+	unsigned int bytes = NLMSG_ALIGN(head->nlmsg_len);
+
+	*len -= bytes;
+	return (const void *)((const char *)head + bytes);
+}
+
 /* One buffer of answers: 1 when there is a stranger, 0 for more, -ENODATA at the end. */
 static int answers_look(const struct weir_bpf *bpf, const struct place *place, const char *buf,
 			unsigned int len)
@@ -188,7 +197,7 @@ static int answers_look(const struct weir_bpf *bpf, const struct place *place, c
 	const struct nlmsghdr *head = (const void *)buf;
 	const struct nlmsgerr *error;
 
-	for (; NLMSG_OK(head, len); head = NLMSG_NEXT(head, len)) {
+	for (; NLMSG_OK(head, len); head = answer_next(head, &len)) {
 		if (head->nlmsg_type == NLMSG_DONE)
 			return -ENODATA;
 		if (head->nlmsg_type == NLMSG_ERROR) {
