@@ -68,7 +68,7 @@ bench() {
 }
 
 each_help() {
-	for cmd in serve hold bench show steer clean doctor demo; do
+	for cmd in serve hold bench show steer lat clean doctor demo; do
 		if ! "$weir" $cmd --help > "$tmp/out" 2>> "$tmp/log" || ! grep -q '^usage: ' "$tmp/out" ||
 		   ! grep -q '^examples:' "$tmp/out" || ! "$weir" help $cmd | cmp -s - "$tmp/out"; then
 			echo "weir $cmd --help" >> "$tmp/log"
@@ -79,7 +79,7 @@ each_help() {
 
 each_option() {
 	missing=0 seen=0
-	for cmd in serve hold bench show steer clean doctor demo version; do
+	for cmd in serve hold bench show steer lat clean doctor demo version; do
 		page=$srctree/Documentation/man/weir-$cmd.1
 		[ $cmd != version ] || page=$srctree/Documentation/man/weir.1
 		"$weir" $cmd --help | sed -n 's/^  .., --\([a-z-]*\).*/\1/p; s/^      --\([a-z-]*\).*/\1/p' > "$tmp/options"

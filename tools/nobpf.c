@@ -161,3 +161,19 @@ uint64_t weir_bpf_observe_lost(const struct weir_bpf_observer *observer)
 {
 	return 0;
 }
+
+int weir_bpf_lat_open(struct weir_bpf_lat **latp, uint32_t pid, char *reason, size_t bytes)
+{
+	if (reason)
+		snprintf(reason, bytes, "%s", WHY);
+	return -EOPNOTSUPP;
+}
+
+int weir_bpf_lat_read(struct weir_bpf_lat *lat, unsigned int op, struct weir_lat *out)
+{
+	return -EOPNOTSUPP;
+}
+
+void weir_bpf_lat_close(struct weir_bpf_lat *lat)
+{
+}

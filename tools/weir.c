@@ -10,7 +10,7 @@
 #include "common.h"
 
 static const struct command *const commands[] = {
-	&cmd_serve, &cmd_hold, &cmd_bench, &cmd_show, &cmd_steer, &cmd_clean, &cmd_doctor, &cmd_demo,
+	&cmd_serve, &cmd_hold, &cmd_bench, &cmd_show, &cmd_steer, &cmd_lat, &cmd_clean, &cmd_doctor, &cmd_demo,
 	&cmd_version,
 };
 

@@ -29,6 +29,7 @@ struct weir_bpf;
 struct weir_bpf_view;
 struct weir_bpf_control;
 struct weir_bpf_observer;
+struct weir_bpf_lat;
 
 #define WEIR_BPF_PATH_BYTES	256
 #define WEIR_BPF_WHY_BYTES	256
@@ -552,6 +553,41 @@ WEIR_API unsigned int weir_bpf_observe_take(struct weir_bpf_observer *observer,
  * Return: the count.
  */
 WEIR_API uint64_t weir_bpf_observe_lost(const struct weir_bpf_observer *observer);
+
+/**
+ * weir_bpf_lat_open() - begin to measure how long io_uring operations take
+ * @latp: where it goes
+ * @pid: of one process, as this process's pid namespace numbers it; 0: of all
+ * @reason: where the reason of a failure is written, as one line; may be NULL
+ * @bytes: size of @reason
+ *
+ * Belongs to no instance and pins nothing.
+ *
+ * Context: Any thread. Sets libbpf's print hook for the length of the call.
+ * Return: 0; -EPERM without CAP_BPF and CAP_PERFMON; -EOPNOTSUPP where the kernel
+ * has no such tracepoints; -ENOMEM; or what the kernel answered.
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_bpf_lat_open(struct weir_bpf_lat **latp, uint32_t pid, char *reason, size_t bytes);
+
+/**
+ * weir_bpf_lat_read() - what was measured so far of one opcode
+ * @lat: the measurement
+ * @op: enum io_uring_op
+ * @out: filled in, summed over the CPUs
+ *
+ * Context: Any one thread.
+ * Return: 0; -ENOENT beyond the last opcode; or -errno.
+ */
+WEIR_API int weir_bpf_lat_read(struct weir_bpf_lat *lat, unsigned int op, struct weir_lat *out);
+
+/**
+ * weir_bpf_lat_close() - stop measuring
+ * @lat: the measurement; NULL is allowed
+ *
+ * Context: Any thread.
+ */
+WEIR_API void weir_bpf_lat_close(struct weir_bpf_lat *lat);
 
 /**
  * weir_bpf_probes() - try every kernel feature that this library uses

@@ -423,6 +423,23 @@ struct weir_overflow {
 
 WEIR_ASSERT_SIZE(struct weir_overflow, 32);
 
+#define WEIR_LAT_OPS	128	/* io_uring opcodes */
+
+/*
+ * One io_uring opcode on one CPU (map weir_lat of `weir lat`, which belongs to no
+ * instance). Bucket 0 counts what took 0 ns, bucket i what took [2^(i-1), 2^i) ns,
+ * the last one all above.
+ */
+struct weir_lat {
+	__u64 count;
+	__u64 total_ns;
+	__u64 max_ns;
+	__u64 pad;
+	__u64 buckets[WEIR_HIST_BUCKETS];
+};
+
+WEIR_ASSERT_SIZE(struct weir_lat, 288);
+
 /* Counters of the telemetry on one CPU (map weir_stats, one entry). */
 struct weir_stats {
 	__u64 flow_opened;

@@ -7,7 +7,7 @@ _weir() {
 	local verb=${COMP_WORDS[1]-} words=''
 
 	if ((COMP_CWORD == 1)); then
-		words='serve hold bench show steer clean doctor demo version help --help --version'
+		words='serve hold bench show steer lat clean doctor demo version help --help --version'
 	else
 		case $prev in
 		--policy) words='hash cpu least p2c weighted' ;;
@@ -16,7 +16,7 @@ _weir() {
 		--group) words=$(getent group | cut -d: -f1) ;;
 		-i | --instance) words=$(_weir_instances) ;;
 		-a | --addr | --port | --cpu | --conns | --stall | -w | --workers | -c | --connections | \
-			-s | --size | -R | --rate | -d | --duration | --warmup | --timeout | --requests | \
+			-P | --pid | -s | --size | -R | --rate | -d | --duration | --warmup | --timeout | --requests | \
 			--sources | --seed | --napi | --server-cpu | --interval) return ;;
 		*) words=$(_weir_words "$verb") ;;
 		esac
@@ -47,7 +47,7 @@ _weir_words() {
 	version)
 		echo '--verbose --json --pretty --help' ;;
 	help)
-		echo 'serve hold bench show steer clean doctor demo version' ;;
+		echo 'serve hold bench show steer lat clean doctor demo version' ;;
 	esac
 }
 
