@@ -67,8 +67,8 @@ struct command {
 	int (*run)(const struct command *cmd, int argc, char **argv);
 };
 
-extern const struct command cmd_serve, cmd_hold, cmd_bench, cmd_show, cmd_steer, cmd_lat, cmd_clean, cmd_doctor,
-	cmd_demo, cmd_version;
+extern const struct command cmd_serve, cmd_hold, cmd_bench, cmd_show, cmd_steer, cmd_lat,
+	cmd_clean, cmd_doctor, cmd_demo, cmd_version;
 
 /* Results of opts_parse() that are not a count of operands. */
 enum opts_result {

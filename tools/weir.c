@@ -10,8 +10,8 @@
 #include "common.h"
 
 static const struct command *const commands[] = {
-	&cmd_serve, &cmd_hold, &cmd_bench, &cmd_show, &cmd_steer, &cmd_lat, &cmd_clean, &cmd_doctor, &cmd_demo,
-	&cmd_version,
+	&cmd_serve, &cmd_hold, &cmd_bench, &cmd_show, &cmd_steer, &cmd_lat,
+	&cmd_clean, &cmd_doctor, &cmd_demo, &cmd_version,
 };
 
 static void print_commands(FILE *out)
