@@ -12,7 +12,7 @@ slow_holds='all(s["verified"] and s["pause_ns"] > 300e6 and s["signals_on"] == s
 	for s in (d["slow"]["bulk"], d["slow"]["trickle"]))'
 
 echo "TAP version 13"
-echo "1..8"
+echo "1..9"
 "$weir" doctor -j > "$tmp/doctor" 2>> "$tmp/log"
 
 "$weir" demo --duration 4s -j > "$tmp/all" 2>> "$tmp/log"
