@@ -111,17 +111,16 @@ static __always_inline __u32 named(struct sk_reuseport_md *md, const struct weir
 {
 	__u32 offset = cfg->quic_offset;
 	__u32 bytes = cfg->quic_bytes;
-	__u8 byte ON_STACK = 0;
-	__u32 word ON_STACK = 0;
+	__u64 first = 0, word = 0;
 	__u32 worker, epoch;
 
 	if (!bytes || bytes > QUIC_BYTES_MAX || offset > QUIC_OFFSET_MAX ||
-	    bpf_skb_load_bytes(md, UDP_BYTES, &byte, 1) || byte & QUIC_LONG)
+	    bpf_skb_load_bytes(md, UDP_BYTES, &first, 1) || *(__u8 *)&first >= QUIC_LONG)
 		return WEIR_WORKER_NONE;
 	/* Four bytes that end where the number does: what comes first lies in the header. */
 	if (bpf_skb_load_bytes(md, UDP_BYTES + offset + bytes - QUIC_BYTES_MAX, &word, 4))
 		return WEIR_WORKER_NONE;
-	worker = bpf_ntohl(word) & ~0U >> (32 - 8 * bytes);
+	worker = bpf_ntohl(*(__u32 *)&word) & ~0U >> (32 - 8 * bytes);
 	if (standing_of(worker, &epoch) == GONE || try_select(md, worker))
 		return WEIR_WORKER_NONE;
 	return worker;

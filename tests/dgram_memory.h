@@ -27,7 +27,8 @@ static inline void memory_deliver(struct weir_op *op)
 	weir_dgram_received(memory->dgram, &datagram);
 }
 
-static inline int memory_open(struct weir_dgram_carrier *carrier, struct weir_dgram *dgram, void **portp)
+static inline int memory_open(struct weir_dgram_carrier *carrier, struct weir_dgram *dgram,
+			      void **portp)
 {
 	struct memory *memory = container_of(carrier, struct memory, carrier);
 

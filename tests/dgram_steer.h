@@ -48,7 +48,7 @@ static inline void worker_leave(struct service *s, unsigned int worker)
 }
 
 static inline int dgram_open(struct service *s, unsigned int workers, enum weir_policy policy,
-		      int family, uint32_t flows_max)
+			     int family, uint32_t flows_max)
 {
 	struct weir_bpf_opts opts = {
 		.sz = sizeof(opts), .name = s->name, .policy = policy, .workers = workers,
@@ -60,8 +60,10 @@ static inline int dgram_open(struct service *s, unsigned int workers, enum weir_
 
 	snprintf(s->name, sizeof(s->name), "test-%d", runner);
 	err = weir_bpf_open(&s->bpf, &opts);
-	if (err)
+	if (err) {
+		printf("# %s\n", s->reason);
 		return err;
+	}
 	s->st = weir_bpf_steering(s->bpf);
 	s->workers = workers;
 	s->family = family;
@@ -71,9 +73,7 @@ static inline int dgram_open(struct service *s, unsigned int workers, enum weir_
 }
 
 #define OPEN(s, workers, policy, family, flows)				\
-	ASSERT_EQ(0, dgram_open(s, workers, policy, family, flows)) {	\
-		TH_LOG("%s", (s)->reason);				\
-	}
+	ASSERT_EQ(0, dgram_open(s, workers, policy, family, flows))
 
 /* The counters of all processors together. */
 static inline int gate_read(const struct service *s, struct weir_gate *sum)
@@ -147,7 +147,8 @@ static inline int sender_open(const struct service *s)
  * Which worker a datagram landed at, as it sees it: loopback delivers within send().
  * -1: none. It takes it, unless @leave, which only looks.
  */
-static inline int deliver(const struct service *s, int fd, const void *bytes, size_t len, bool leave)
+static inline int deliver(const struct service *s, int fd, const void *bytes, size_t len,
+			  bool leave)
 {
 	char back[1500];
 	unsigned int i;
@@ -171,8 +172,8 @@ static inline int ask(const struct service *s, int fd)
 }
 
 /* A short header with the worker's number at @at. */
-static inline int ask_quic(const struct service *s, int fd, unsigned int at, unsigned int bytes,
-		    uint32_t worker, unsigned char first)
+static inline int ask_quic(const struct service *s, int fd, unsigned int at,
+			   unsigned int bytes, uint32_t worker, unsigned char first)
 {
 	unsigned char packet[64] = { first };
 	unsigned int i;

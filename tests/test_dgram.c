@@ -450,6 +450,7 @@ TEST_F(dgram, serves_on_sockets_of_the_caller)
 		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
 	int fd, client, stream;
+	char back[4];
 
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	stream = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -466,7 +467,7 @@ TEST_F(dgram, serves_on_sockets_of_the_caller)
 	EXPECT_EQ(0, world_end(&scene->world, SECOND_NS));
 	/* It was duplicated: it is the caller's as before, and queues. */
 	EXPECT_EQ(1, send(client, "y", 1, 0));
-	EXPECT_EQ(1, recv(fd, (char[4]){ 0 }, 4, 0));
+	EXPECT_EQ(1, recv(fd, back, sizeof(back), 0));
 	close(client);
 	close(stream);
 	close(fd);

@@ -51,7 +51,10 @@ struct message {
 	uint32_t piece;			/* where the one is */
 	uint32_t left;			/* datagrams still to be sent one by one */
 	bool full;			/* the last one was shorter */
-	_Alignas(struct cmsghdr) unsigned char control[CMSG_SPACE(sizeof(uint16_t))];
+	union {
+		struct cmsghdr head;	/* for its alignment */
+		unsigned char bytes[CMSG_SPACE(sizeof(uint16_t))];
+	} control;
 };
 
 struct udp {
@@ -177,25 +180,29 @@ static void send_one_by_one(struct message *message)
 	one_submit(message);
 }
 
+/* The kernel does not cut it: for want of checksums none, else none of its size. */
+static bool not_cut(const struct message *message, int res)
+{
+	return message->datagrams > 1 && (res == -EINVAL || res == -EMSGSIZE || res == -EIO);
+}
+
 static void message_sent(struct weir_op *op)
 {
 	struct message *message = op->ctx;
+	uint32_t segment = message->segment;
 	struct udp *udp = message->udp;
 
-	if (op->res >= 0) {
-		weir_dgram_count(udp->dgram, message->datagrams, 0, 0);
-	} else if (message->datagrams > 1 && (op->res == -EINVAL || op->res == -EMSGSIZE ||
-					      op->res == -EIO)) {
-		/* No checksums: none is ever cut. Else it is the size. */
-		udp->merge_bytes = min_u32(udp->merge_bytes,
-					   op->res == -EIO ? 0 : message->segment - 1);
+	if (not_cut(message, op->res)) {
+		udp->merge_bytes = min_u32(udp->merge_bytes, op->res == -EIO ? 0 : segment - 1);
 		send_one_by_one(message);
 		return;
-	} else {
-		weir_dgram_count(udp->dgram, 0, message->datagrams, 0);
-		if (udp->aborted)
-			udp->worker->aborted += message->datagrams;
 	}
+	if (op->res >= 0)
+		weir_dgram_count(udp->dgram, message->datagrams, 0, 0);
+	else
+		weir_dgram_count(udp->dgram, 0, message->datagrams, 0);
+	if (op->res < 0 && udp->aborted)
+		udp->worker->aborted += message->datagrams;
 	message_end(message);
 }
 
@@ -220,7 +227,7 @@ static void filling_submit(struct udp *udp)
 		.msg_namelen	= message->peer.len,
 		.msg_iov	= message->iov,
 		.msg_iovlen	= message->pieces,
-		.msg_control	= cut ? message->control : NULL,
+		.msg_control	= cut ? &message->control : NULL,
 	};
 	if (cut)
 		err = weir_msg_put_segment(&message->msg, sizeof(message->control),
