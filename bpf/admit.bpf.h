@@ -15,6 +15,7 @@
 #define SHED_LIMIT_PERMILLE	990	/* some get in, whatever the maps say */
 #define MILLI			1000ULL
 #define SECOND_NS		1000000000ULL
+#define FILL_STEP_NS		(1ULL << 20)	/* not more often while there is some */
 #define FILL_MAX_S		(1ULL << 20)
 #define DEBT_MAX		(1ULL << 20)	/* thousandths */
 
@@ -148,6 +149,8 @@ static __always_inline __u64 bucket_earned(struct weir_bucket *bucket, __u32 rat
 			bucket->filled_ns = now;
 		return 0;
 	}
+	if (now - filled_ns < FILL_STEP_NS && room <= (__s64)(full - MILLI))
+		return 0;
 	milli = earned(now - filled_ns, rate, &used);
 	if (!milli || __sync_val_compare_and_swap(&bucket->filled_ns, filled_ns,
 						  filled_ns + used) != filled_ns)

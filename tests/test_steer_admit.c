@@ -276,14 +276,23 @@ struct ifreq6 {
 	int index;
 };
 
+/* Nobody is asked on loopback whether an address is free, but a worker of the kernel must run. */
 static int lo_add6(const char *text)
 {
 	struct ifreq6 req = { .prefix_bits = 128, .index = (int)if_nametoindex("lo") };
 	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), err;
+	struct sockaddr_in6 addr = { .sin6_family = AF_INET6 };
+	uint64_t end = now_ns() + WAIT_MS * 1000000ULL;
 
 	if (fd < 0 || inet_pton(AF_INET6, text, &req.addr) != 1)
 		return -EINVAL;
+	addr.sin6_addr = req.addr;
 	err = ioctl(fd, SIOCSIFADDR, &req) ? -errno : 0;
+	while (!err && bind(fd, (struct sockaddr *)&addr, sizeof(addr))) {
+		if (errno != EADDRNOTAVAIL || now_ns() > end)
+			err = -errno;
+		sched_yield();
+	}
 	close(fd);
 	return err;
 }
