@@ -10,14 +10,10 @@
 #ifndef BPF_ADMIT_BPF_H
 #define BPF_ADMIT_BPF_H
 
+#include "bucket.bpf.h"
 #include "choose.bpf.h"
 
 #define SHED_LIMIT_PERMILLE	990	/* some get in, whatever the maps say */
-#define MILLI			1000ULL
-#define SECOND_NS		1000000000ULL
-#define FILL_STEP_NS		(1ULL << 20)	/* not more often while there is some */
-#define FILL_MAX_S		(1ULL << 20)
-#define DEBT_MAX		(1ULL << 20)	/* thousandths */
 
 #define ETHERTYPE_IP		0x0800
 #define ETHERTYPE_IPV6		0x86dd
@@ -26,13 +22,6 @@
 #define TCP_FLAGS		13
 #define TCP_SYN			0x02
 #define TCP_ACK			0x10
-
-/* A word whose first four bytes in memory are @x, and the others zero. */
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-#define FIRST_HALF(x)		((__u64)(x) << 32)
-#else
-#define FIRST_HALF(x)		((__u64)(x))
-#endif
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -48,28 +37,11 @@ struct {
 	__type(value, struct weir_bucket);
 } weir_prefix SEC(".maps");
 
-/*
- * struct weir_prefix in words of eight bytes: without CAP_PERFMON the verifier of
- * 6.1 refuses two members of four bytes in one stack slot.
- */
-struct source {
-	__u64 ip[2];
-	__u64 bits;
-};
-
-_Static_assert(sizeof(struct source) == sizeof(struct weir_prefix), "one key");
-
 static __always_inline struct weir_gate *gate_get(void)
 {
 	__u32 zero ON_STACK = 0;
 
 	return bpf_map_lookup_elem(&weir_gate, &zero);
-}
-
-/* The first @bits of a word in network order, 0 to 64 of them. */
-static __always_inline __u64 mask_of(__u32 bits)
-{
-	return bits >= 64 ? ~0ULL : __builtin_bswap64(~(~0ULL >> bits));
 }
 
 /* The source network of a packet: false when it has none. */
@@ -109,67 +81,6 @@ static __always_inline struct weir_bucket *bucket_get(const struct source *sourc
 		return bucket;
 	bpf_map_update_elem(&weir_prefix, source, &fresh, BPF_NOEXIST);
 	return bpf_map_lookup_elem(&weir_prefix, source);
-}
-
-/*
- * Thousandths that @rate a second yields in @ns, and in *@used the time that
- * they took: what is less than one is left for the next time, unless it is lost
- * among a thousand.
- */
-static __always_inline __u64 earned(__u64 ns, __u32 rate, __u64 *used)
-{
-	__u64 milli;
-
-	*used = ns;
-	if (ns >> 32) {
-		ns /= SECOND_NS;
-		return (ns < FILL_MAX_S ? ns : FILL_MAX_S) * rate * MILLI;
-	}
-	milli = ns * rate / (SECOND_NS / MILLI);
-	if (milli < MILLI)
-		*used = milli * (SECOND_NS / MILLI) / rate;
-	return milli;
-}
-
-/*
- * What there is to be added. Who moves filled_ns adds what that time yields, so
- * that no CPU adds it twice.
- */
-static __always_inline __u64 bucket_earned(struct weir_bucket *bucket, __u32 rate, __u64 full,
-					   __u64 now)
-{
-	__u64 filled_ns = bucket->filled_ns;
-	__s64 room = full - bucket->tokens_milli;
-	__u64 used, milli;
-
-	if (room > (__s64)(full + DEBT_MAX))	/* a hand's, not what CPUs race for */
-		bucket->tokens_milli = 0;
-	if ((__s64)(now - filled_ns) <= 0) {
-		if (filled_ns - now > SECOND_NS)	/* no clock of ours said this */
-			bucket->filled_ns = now;
-		return 0;
-	}
-	if (now - filled_ns < FILL_STEP_NS && room <= (__s64)(full - MILLI))
-		return 0;
-	milli = earned(now - filled_ns, rate, &used);
-	if (!milli || __sync_val_compare_and_swap(&bucket->filled_ns, filled_ns,
-						  filled_ns + used) != filled_ns)
-		return 0;
-	return room < (__s64)milli ? room : milli;
-}
-
-/* Take one connection's worth: false when there is none. */
-static __always_inline bool bucket_take(struct weir_bucket *bucket, __u32 rate, __u64 full,
-					__u64 now)
-{
-	__u64 more = bucket_earned(bucket, rate, full, now);
-	__s64 before = __sync_fetch_and_add(&bucket->tokens_milli, more - MILLI);
-
-	if ((__s64)(before + more) >= (__s64)MILLI)
-		return true;
-	__sync_fetch_and_add(&bucket->tokens_milli, MILLI);
-	__sync_fetch_and_add(&bucket->refused, 1);
-	return false;
 }
 
 static __always_inline bool prefix_admits(struct sk_reuseport_md *md, const struct weir_cfg *cfg,

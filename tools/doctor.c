@@ -112,6 +112,9 @@ static const struct {
 	{ "bpf.bpffs", "as root: mount -t bpf none /sys/fs/bpf" },
 	{ "bpf.cgroup2", "as root: mount -t cgroup2 none /sys/fs/cgroup" },
 	{ "bpf.btf", "a kernel with CONFIG_DEBUG_INFO_BTF" },
+	{ "bpf.dispatcher", "a kernel with BPF trampolines; else weir serve --xdp is alone on its "
+			    "interface" },
+	{ "bpf.xsk", "a kernel with CONFIG_XDP_SOCKETS, and CAP_NET_RAW" },
 };
 
 /* To show is to read: without a single pin that may be read it is in vain. */

@@ -305,6 +305,75 @@ struct weir_dgram_flow {
 
 WEIR_ASSERT_SIZE(struct weir_dgram_flow, 24);
 
+/* How an XDP program is attached. */
+enum weir_xdp_mode {
+	WEIR_XDP_NATIVE = 1,	/* in the driver */
+	WEIR_XDP_GENERIC = 2,	/* by the kernel, for any interface */
+};
+
+/* And by whom. */
+enum weir_xdp_by {
+	WEIR_XDP_BY_LINK = 1,		/* alone on the interface, by a link of ours */
+	WEIR_XDP_BY_DISPATCHER = 2,	/* beside others, by libxdp's dispatcher */
+};
+
+/* Configuration of the XDP program (map weir_xdp_cfg, one entry, mmapable). */
+struct weir_xdp_cfg {
+	__u32 ifindex;
+	enum weir_xdp_mode mode;
+	enum weir_xdp_by by;
+	__u32 queue_first;	/* worker w has queue queue_first + w */
+	__u32 syn_rate;		/* SYNs a second from one prefix; 0: no limit */
+	__u32 syn_burst;	/* how many at once */
+	__u32 dgram_rate;	/* datagrams, likewise */
+	__u32 dgram_burst;
+	char ifname[16];
+};
+
+WEIR_ASSERT_SIZE(struct weir_xdp_cfg, 48);
+
+/* Key of map weir_xdp_port: what is the service's. Address 0 is any. */
+struct weir_xdp_port {
+	__u32 ip[4];		/* network order; IPv4 in [0] */
+	__u16 port;		/* host order */
+	__u8 proto;		/* 6: SYNs are budgeted; 17: datagrams are taken */
+	__u8 family;		/* enum weir_family */
+	__u32 pad;
+};
+
+WEIR_ASSERT_SIZE(struct weir_xdp_port, 24);
+
+/* One worker as the XDP program sees it (map weir_xdp_row). */
+struct weir_xdp_row {
+	__u64 frames;		/* given to its socket */
+	__u64 skipped;		/* left to the kernel: not serving, or hung */
+	__u64 no_socket;	/* left to the kernel: no socket on this queue */
+	__u64 loop_seen_ns;	/* of its row, when a frame came */
+	__u64 since_ns;		/* since when it is unchanged */
+	__u64 probed;		/* got frames though it looked hung */
+	__u64 pad[2];
+} WEIR_CACHE_ALIGNED;
+
+WEIR_ASSERT_SIZE(struct weir_xdp_row, 64);
+
+/* Counters of the XDP program on one CPU (map weir_xdp_stats, one entry). */
+struct weir_xdp_stats {
+	__u64 frames;		/* seen */
+	__u64 taken;		/* given to a worker's socket */
+	__u64 passed;		/* left to the kernel, whatever for */
+	__u64 malformed;	/* of those: lengths that cannot be */
+	__u64 fragments;
+	__u64 tagged;		/* with a VLAN tag */
+	__u64 no_worker;	/* datagrams of ours that no worker could be given */
+	__u64 syns;		/* for the service */
+	__u64 syns_refused;	/* dropped: their prefix had its share */
+	__u64 dgrams;
+	__u64 dgrams_refused;
+	__u64 prefix_failed;	/* no bucket to be had: let in */
+};
+
+WEIR_ASSERT_SIZE(struct weir_xdp_stats, 96);
+
 /*
  * Delays of one worker (map weir_hist, mmapable, written by that worker alone).
  * Bucket 0 counts what is below 1 us, bucket i what is in [2^(i-1), 2^i) us.

@@ -8,9 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include <weir/xsk.h>
-
-#include "bpf/instance.h"
+#include "bpf/xdp.h"
 
 #define WHY	"built without libxdp (CONFIG_XDP=n)"
 
@@ -50,4 +48,78 @@ int weir_xsk_fd(const struct weir_xsk *xsk)
 void weir_xsk_stats(const struct weir_xsk *xsk, struct weir_xsk_stats *stats, size_t sz)
 {
 	memset(stats, 0, sz);
+}
+
+int weir_xdp_open(struct weir_xdp **xdpp, struct weir_bpf *bpf, const struct weir_xdp_opts *given)
+{
+	struct weir_xdp_opts opts;
+	struct reason reason;
+	int err;
+
+	err = opts_copy(&opts, sizeof(opts), given);
+	if (err)
+		return err;
+	reason.text = opts.reason;
+	reason.bytes = opts.reason_bytes;
+	return reason_set(&reason, -EOPNOTSUPP, WHY);
+}
+
+void weir_xdp_close(struct weir_xdp *xdp)
+{
+}
+
+int weir_xdp_port_add(struct weir_xdp *xdp, const struct weir_addr *addr, int proto)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_xdp_port_del(struct weir_xdp *xdp, const struct weir_addr *addr, int proto)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_xdp_join(struct weir_xdp *xdp, unsigned int worker, const struct weir_xsk *xsk)
+{
+	return -EOPNOTSUPP;
+}
+
+struct weir_xdp_cfg *weir_xdp_cfg(struct weir_xdp *xdp)
+{
+	return NULL;
+}
+
+int weir_xdp_status(const struct weir_xdp *xdp, struct weir_xdp_status *status)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_xdp_stats(const struct weir_xdp *xdp, struct weir_xdp_stats *stats)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_xdp_row(const struct weir_xdp *xdp, unsigned int worker, struct weir_xdp_row *row)
+{
+	return -EOPNOTSUPP;
+}
+
+static int no_probe(char *why)
+{
+	strcpy(why, WHY);
+	return -EOPNOTSUPP;
+}
+
+int dispatcher_probe(char why[static WEIR_BPF_WHY_BYTES])
+{
+	return no_probe(why);
+}
+
+int xdp_probe(char *why)
+{
+	return no_probe(why);
+}
+
+int xsk_probe(char *why)
+{
+	return no_probe(why);
 }

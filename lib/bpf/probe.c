@@ -16,7 +16,7 @@
 #include "flow.skel.h"
 #include "steer.skel.h"
 
-#include "bpf/instance.h"
+#include "bpf/xdp.h"
 
 static int probe_bpffs(char *why)
 {
@@ -130,6 +130,9 @@ static const struct {
 	{ "bpf.queues",	 "queue lengths of flows",		probe_queues },
 	{ "bpf.state",	 "second way to end a flow",		probe_state },
 	{ "bpf.diag",	 "age sweep that spares idle connections", probe_diag },
+	{ "bpf.xdp",	 "datagrams past the kernel's stack",	xdp_probe },
+	{ "bpf.xsk",	 "AF_XDP sockets",			xsk_probe },
+	{ "bpf.dispatcher", "XDP programs beside others",	dispatcher_probe },
 };
 
 int weir_bpf_probes(int (*fn)(void *ctx, const struct weir_bpf_probe *probe), void *ctx)

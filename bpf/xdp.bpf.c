@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * xdp.bpf.c - datagrams of the service to its workers' AF_XDP sockets
+ *
+ * Runs on every frame of one interface. What is not a datagram or a SYN for the
+ * service passes unchanged, and so does whatever looks odd: the kernel's stack
+ * knows better. The kernel gives a frame only to a socket of the queue that it came
+ * in on, so each queue has one worker, and the interface spreads flows over queues.
+ * A worker that does not serve, or hangs, gets none: its datagrams pass too, and the
+ * stack gives them to another one's socket.
+ *
+ * Before that, a budget of SYNs and of datagrams for each source network, as in
+ * admit.bpf.h but before the stack has spent anything on them: what is beyond is
+ * dropped without an answer. Off while the rates are 0.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/udp.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <weir/wire.h>
+
+#include "bucket.bpf.h"
+#include "meta.bpf.h"
+
+#define ON_STACK	__attribute__((aligned(8)))	/* in a slot of its own */
+#define PROTO_TCP	6
+#define PROTO_UDP	17
+#define TCP_BYTES	20
+#define TCP_FLAGS_WORD	6
+#define TCP_SYN		0x02
+#define TCP_ACK		0x10
+#define IP_FRAGMENT	0x3fff	/* more fragments, or an offset */
+
+/* The instance's own; 1 stands for "set by the loader". */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_worker_row);
+} weir_worker SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_cfg);
+} weir_cfg SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} weir_xsks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_xdp_row);
+} weir_xdp_row SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_xdp_cfg);
+} weir_xdp_cfg SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__type(key, struct weir_xdp_port);
+	__type(value, __u32);
+} weir_xdp_port SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_xdp_stats);
+} weir_xdp_stats SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct weir_prefix);
+	__type(value, struct weir_bucket);
+} weir_xdp_syn SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct weir_prefix);
+	__type(value, struct weir_bucket);
+} weir_xdp_dgram SEC(".maps");
+
+enum kind {
+	OTHER,
+	MALFORMED,
+	FRAGMENT,
+	TAGGED,
+	SYN,
+	DATAGRAM,
+};
+
+/* What a frame is. Members fill stack slots: see struct source. */
+struct packet {
+	__u64 from[2];
+	__u64 to[2];
+	__u64 family;
+	__u64 proto;
+	__u64 port;
+	__u64 l4_at;		/* the transport header, from the frame's start */
+	__u64 l4_bytes;		/* and what it and its data have */
+};
+
+/* struct weir_xdp_port, likewise. */
+struct port_key {
+	__u64 ip[2];
+	__u64 what;
+};
+
+_Static_assert(sizeof(struct port_key) == sizeof(struct weir_xdp_port), "one key");
+
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define PORT_WHAT(port, proto, family)	((port) << 48 | (proto) << 40 | (family) << 32)
+#else
+#define PORT_WHAT(port, proto, family)	((port) | (proto) << 16 | (family) << 24)
+#endif
+
+static __always_inline enum kind read_ipv4(struct xdp_md *md, struct packet *p, __u64 bytes)
+{
+	struct iphdr *ip = (void *)(long)md->data + ETH_HLEN;
+	__u64 head, total;
+
+	if ((void *)(ip + 1) > (void *)(long)md->data_end)
+		return MALFORMED;
+	head = ip->ihl * 4;
+	total = bpf_ntohs(ip->tot_len);
+	if (ip->version != 4 || head < sizeof(*ip) || total < head || total > bytes - ETH_HLEN)
+		return MALFORMED;
+	if (ip->frag_off & bpf_htons(IP_FRAGMENT))
+		return FRAGMENT;
+	p->from[0] = FIRST_HALF(ip->saddr);
+	p->to[0] = FIRST_HALF(ip->daddr);
+	p->family = WEIR_FAMILY_INET;
+	p->proto = ip->protocol;
+	p->l4_at = ETH_HLEN + head;
+	p->l4_bytes = total - head;
+	return OTHER;
+}
+
+static __always_inline enum kind read_ipv6(struct xdp_md *md, struct packet *p, __u64 bytes)
+{
+	struct ipv6hdr *ip = (void *)(long)md->data + ETH_HLEN;
+	__u64 payload;
+
+	if ((void *)(ip + 1) > (void *)(long)md->data_end)
+		return MALFORMED;
+	payload = bpf_ntohs(ip->payload_len);
+	if (ip->version != 6 || payload > bytes - ETH_HLEN - sizeof(*ip))
+		return MALFORMED;
+	__builtin_memcpy(p->from, &ip->saddr, 16);
+	__builtin_memcpy(p->to, &ip->daddr, 16);
+	p->family = WEIR_FAMILY_INET6;
+	p->proto = ip->nexthdr;		/* extension headers pass */
+	p->l4_at = ETH_HLEN + sizeof(*ip);
+	p->l4_bytes = payload;
+	return OTHER;
+}
+
+/*
+ * By copying: without CAP_PERFMON a pointer into a frame moves by constants alone,
+ * and the header before may have options.
+ */
+static __always_inline enum kind read_udp(struct xdp_md *md, struct packet *p)
+{
+	struct udphdr udp ON_STACK;
+
+	if (p->l4_bytes < sizeof(udp) || bpf_xdp_load_bytes(md, p->l4_at, &udp, sizeof(udp)))
+		return MALFORMED;
+	if (bpf_ntohs(udp.len) < sizeof(udp) || bpf_ntohs(udp.len) > p->l4_bytes)
+		return MALFORMED;
+	p->port = bpf_ntohs(udp.dest);
+	return DATAGRAM;
+}
+
+static __always_inline enum kind read_tcp(struct xdp_md *md, struct packet *p)
+{
+	__be16 tcp[8] ON_STACK;		/* ports, sequence numbers, flags, window */
+
+	if (p->l4_bytes < TCP_BYTES || bpf_xdp_load_bytes(md, p->l4_at, tcp, sizeof(tcp)))
+		return MALFORMED;
+	if ((bpf_ntohs(tcp[TCP_FLAGS_WORD]) & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+		return OTHER;
+	p->port = bpf_ntohs(tcp[1]);
+	return SYN;
+}
+
+static __always_inline enum kind read_frame(struct xdp_md *md, struct packet *p)
+{
+	struct ethhdr *eth = (void *)(long)md->data;
+	__u64 bytes = bpf_xdp_get_buff_len(md);
+	enum kind kind;
+
+	if ((void *)(eth + 1) > (void *)(long)md->data_end)
+		return MALFORMED;
+	if (eth->h_proto == bpf_htons(ETH_P_8021Q) || eth->h_proto == bpf_htons(ETH_P_8021AD))
+		return TAGGED;
+	/* To many: the stack makes copies for all who listen. */
+	if (eth->h_dest[0] & 1)
+		return OTHER;
+	if (eth->h_proto == bpf_htons(ETH_P_IP))
+		kind = read_ipv4(md, p, bytes);
+	else if (eth->h_proto == bpf_htons(ETH_P_IPV6))
+		kind = read_ipv6(md, p, bytes);
+	else
+		return OTHER;
+	if (kind == OTHER && p->proto == PROTO_UDP)
+		return read_udp(md, p);
+	if (kind == OTHER && p->proto == PROTO_TCP)
+		return read_tcp(md, p);
+	return kind;
+}
+
+static __always_inline bool is_ours(const struct packet *p)
+{
+	struct port_key key = {
+		.ip = { p->to[0], p->to[1] },
+		.what = PORT_WHAT(p->port, p->proto, p->family),
+	};
+
+	if (bpf_map_lookup_elem(&weir_xdp_port, &key))
+		return true;
+	key.ip[0] = 0;
+	key.ip[1] = 0;
+	return bpf_map_lookup_elem(&weir_xdp_port, &key);
+}
+
+/* the gate */
+
+static __always_inline void source_of(const struct packet *p, const struct weir_cfg *cfg,
+				      struct source *source)
+{
+	__u32 bits;
+
+	if (p->family == WEIR_FAMILY_INET) {
+		bits = cfg->prefix_bits4 < 32 ? cfg->prefix_bits4 : 32;
+		source->bits = FIRST_HALF(bits);
+		source->ip[0] = p->from[0] & mask_of(bits);
+		source->ip[1] = 0;
+		return;
+	}
+	bits = cfg->prefix_bits6 < 128 ? cfg->prefix_bits6 : 128;
+	source->bits = FIRST_HALF(128 + bits);
+	source->ip[0] = p->from[0] & mask_of(bits);
+	source->ip[1] = p->from[1] & mask_of(bits > 64 ? bits - 64 : 0);
+}
+
+static __always_inline bool gate_admits(void *map, const struct packet *p,
+					const struct weir_cfg *cfg, __u32 rate, __u32 burst,
+					struct weir_xdp_stats *stats)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u64 full = (burst ? burst : 1) * MILLI;
+	struct weir_bucket fresh = { .filled_ns = now, .tokens_milli = full };
+	struct weir_bucket *bucket;
+	struct source source;
+
+	source_of(p, cfg, &source);
+	bucket = bpf_map_lookup_elem(map, &source);
+	if (!bucket) {
+		bpf_map_update_elem(map, &source, &fresh, BPF_NOEXIST);
+		bucket = bpf_map_lookup_elem(map, &source);
+	}
+	if (!bucket) {
+		stats->prefix_failed++;
+		return true;
+	}
+	return bucket_take(bucket, rate, full, now);
+}
+
+/* the worker */
+
+/*
+ * A worker that got a frame begins a turn, and says so in loop_ns. One whose
+ * loop_ns has not moved for stale_ns, although frames came, may have taken the first
+ * of them within the turn it was in, and slept since: it gets stale_ns more. After
+ * that it hangs, until it moves.
+ */
+static __always_inline bool is_usable(const struct weir_worker_row *row,
+				      struct weir_xdp_row *mine, __u64 stale_ns)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u64 loop_ns = row->loop_ns;
+
+	if (row->state != WEIR_RUN && row->state != WEIR_PARKED)
+		return false;
+	if (loop_ns != mine->loop_seen_ns || !mine->since_ns) {
+		mine->loop_seen_ns = loop_ns;
+		mine->since_ns = now;
+		mine->probed = 0;
+		return true;
+	}
+	if ((__s64)(now - mine->since_ns) <= (__s64)stale_ns)
+		return true;
+	if (mine->probed)
+		return false;
+	mine->probed = 1;
+	mine->since_ns = now;
+	return true;
+}
+
+static __always_inline int steer(struct xdp_md *md, const struct weir_xdp_cfg *own,
+				 const struct weir_cfg *cfg, struct weir_xdp_stats *stats)
+{
+	__u32 worker ON_STACK = md->rx_queue_index - own->queue_first;
+	struct weir_worker_row *row = bpf_map_lookup_elem(&weir_worker, &worker);
+	struct weir_xdp_row *mine = bpf_map_lookup_elem(&weir_xdp_row, &worker);
+
+	if (!row || !mine)
+		goto pass;
+	if (!bpf_map_lookup_elem(&weir_xsks, &worker)) {
+		mine->no_socket++;
+		goto pass;
+	}
+	if (!is_usable(row, mine, cfg->stale_ns)) {
+		mine->skipped++;
+		goto pass;
+	}
+	mine->frames++;
+	stats->taken++;
+	return bpf_redirect_map(&weir_xsks, worker, XDP_PASS);
+
+pass:
+	stats->no_worker++;
+	stats->passed++;
+	return XDP_PASS;
+}
+
+static __always_inline int pass(struct weir_xdp_stats *stats, enum kind kind)
+{
+	stats->passed++;
+	stats->malformed += kind == MALFORMED;
+	stats->fragments += kind == FRAGMENT;
+	stats->tagged += kind == TAGGED;
+	return XDP_PASS;
+}
+
+SEC("xdp")
+int weir_xdp(struct xdp_md *md)
+{
+	__u32 zero ON_STACK = 0;
+	struct weir_xdp_stats *stats = bpf_map_lookup_elem(&weir_xdp_stats, &zero);
+	struct weir_xdp_cfg *own = bpf_map_lookup_elem(&weir_xdp_cfg, &zero);
+	struct weir_cfg *cfg = bpf_map_lookup_elem(&weir_cfg, &zero);
+	struct packet p = {};
+	enum kind kind;
+	__u32 rate;
+
+	if (!stats || !own || !cfg)
+		return XDP_PASS;
+	stats->frames++;
+	kind = read_frame(md, &p);
+	if ((kind != SYN && kind != DATAGRAM) || !is_ours(&p))
+		return pass(stats, kind);
+	if (kind == SYN) {
+		stats->syns++;
+		rate = own->syn_rate;
+		if (!rate || gate_admits(&weir_xdp_syn, &p, cfg, rate, own->syn_burst, stats))
+			return pass(stats, kind);
+		stats->syns_refused++;
+		return XDP_DROP;
+	}
+	stats->dgrams++;
+	rate = own->dgram_rate;
+	if (rate && !gate_admits(&weir_xdp_dgram, &p, cfg, rate, own->dgram_burst, stats)) {
+		stats->dgrams_refused++;
+		return XDP_DROP;
+	}
+	return steer(md, own, cfg, stats);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * xdp.c - open and close the XDP program of an instance
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/if.h>
+
+#include "steer.skel.h"
+#include "xdp.skel.h"
+
+#include "bpf/xdp.h"
+
+_Static_assert(sizeof(((struct weir_xdp_cfg *)0)->ifname) == IFNAMSIZ, "a name fits");
+
+static int link_find(struct weir_xdp *xdp, const char *ifname, const struct reason *reason)
+{
+	struct ifreq ifr = { 0 };
+	int err = 0, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (strlen(ifname) >= sizeof(ifr.ifr_name))
+		err = -ENODEV;
+	else
+		strcpy(ifr.ifr_name, ifname);
+	if (!err && ioctl(fd, SIOCGIFINDEX, &ifr))
+		err = -errno;
+	close(fd);
+	if (err)
+		return reason_set(reason, err, "%.32s: %s", ifname, strerror(-err));
+	strcpy(xdp->ifname, ifname);
+	xdp->ifindex = ifr.ifr_ifindex;
+	return 0;
+}
+
+/* The instance's maps, and ours as long as it has workers. */
+static int maps_size(struct weir_xdp *xdp)
+{
+	struct weir_bpf *bpf = xdp->bpf;
+	struct xdp_bpf *skel = xdp->skel;
+	int err;
+
+	err = bpf_map__reuse_fd(skel->maps.weir_worker, bpf_map__fd(bpf->steer->maps.weir_worker));
+	if (!err)
+		err = bpf_map__reuse_fd(skel->maps.weir_cfg,
+					bpf_map__fd(bpf->steer->maps.weir_cfg));
+	if (!err)
+		err = bpf_map__set_max_entries(skel->maps.weir_xsks, bpf->opts.workers);
+	if (!err)
+		err = bpf_map__set_max_entries(skel->maps.weir_xdp_row, bpf->opts.workers);
+	return err;
+}
+
+static size_t map_bytes(const struct bpf_map *map)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t bytes = (size_t)bpf_map__max_entries(map) * ((bpf_map__value_size(map) + 7) & ~7U);
+
+	return (bytes + page - 1) & ~(page - 1);
+}
+
+static int map_memory(void **memp, const struct bpf_map *map)
+{
+	void *mem = mmap(NULL, map_bytes(map), PROT_READ | PROT_WRITE, MAP_SHARED,
+			 bpf_map__fd(map), 0);
+
+	if (mem == MAP_FAILED)
+		return -errno;
+	*memp = mem;
+	return 0;
+}
+
+static int maps_map(struct weir_xdp *xdp, uint32_t queue_first)
+{
+	int err = map_memory((void **)&xdp->cfg, xdp->skel->maps.weir_xdp_cfg);
+
+	if (!err)
+		err = map_memory((void **)&xdp->rows, xdp->skel->maps.weir_xdp_row);
+	if (err)
+		return err;
+	xdp->cfg->ifindex = (uint32_t)xdp->ifindex;
+	xdp->cfg->mode = xdp->mode;
+	xdp->cfg->by = xdp->by;
+	xdp->cfg->queue_first = queue_first;
+	memcpy(xdp->cfg->ifname, xdp->ifname, sizeof(xdp->cfg->ifname));
+	return 0;
+}
+
+/* All that is not the instance's, or libbpf's own. */
+static bool is_pinned(const struct bpf_map *map)
+{
+	const char *name = bpf_map__name(map);
+
+	return !bpf_map__is_internal(map) && strcmp(name, "weir_worker") &&
+	       strcmp(name, "weir_cfg");
+}
+
+static void unpin(struct weir_xdp *xdp)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, xdp->skel->obj) {
+		if (is_pinned(map))
+			unlinkat(xdp->bpf->pins_fd, bpf_map__name(map), 0);
+	}
+	unlinkat(xdp->bpf->pins_fd, "weir_xdp", 0);
+}
+
+/* Those of an owner before, whose program is gone, are replaced. */
+static int pin(struct weir_xdp *xdp, const struct reason *reason)
+{
+	struct bpf_map *map;
+	int err;
+
+	unpin(xdp);
+	err = pin_fd(xdp->bpf, bpf_program__fd(xdp->skel->progs.weir_xdp), "weir_xdp", reason);
+	bpf_object__for_each_map(map, xdp->skel->obj) {
+		if (!err && is_pinned(map))
+			err = pin_fd(xdp->bpf, bpf_map__fd(map), bpf_map__name(map), reason);
+	}
+	return err;
+}
+
+int weir_xdp_open(struct weir_xdp **xdpp, struct weir_bpf *bpf, const struct weir_xdp_opts *given)
+{
+	struct weir_xdp_opts opts;
+	struct reason reason;
+	struct weir_xdp *xdp;
+	int err;
+
+	err = opts_copy(&opts, sizeof(opts), given);
+	if (err)
+		return err;
+	reason.text = opts.reason;
+	reason.bytes = opts.reason_bytes;
+	if (!bpf || !opts.ifname || opts.want > WEIR_XDP_WANT_GENERIC)
+		return reason_set(&reason, -EINVAL, "XDP needs an instance and an interface");
+	xdp = calloc(1, sizeof(*xdp));
+	if (!xdp)
+		return -ENOMEM;
+	xdp->bpf = bpf;
+	xdp->link_fd = -1;
+	xdp->want = opts.want;
+	err = link_find(xdp, opts.ifname, &reason);
+	if (!err) {
+		xdp->skel = xdp_bpf__open();
+		err = xdp->skel ? maps_size(xdp) : -errno;
+	}
+	if (!err)
+		err = xdp_attach(xdp, &reason);
+	if (!err)
+		err = maps_map(xdp, opts.queue_first);
+	if (!err)
+		err = pin(xdp, &reason);
+	if (err) {
+		weir_xdp_close(xdp);
+		return err;
+	}
+	*xdpp = xdp;
+	return 0;
+}
+
+void weir_xdp_close(struct weir_xdp *xdp)
+{
+	if (!xdp)
+		return;
+	xdp_quiet_begin();
+	xdp_detach(xdp);
+	xdp_quiet_end();
+	if (xdp->rows)
+		munmap(xdp->rows, map_bytes(xdp->skel->maps.weir_xdp_row));
+	if (xdp->cfg) {
+		munmap(xdp->cfg, map_bytes(xdp->skel->maps.weir_xdp_cfg));
+		unpin(xdp);
+	}
+	xdp_bpf__destroy(xdp->skel);
+	free(xdp);
+}
+
+static int port_key(const struct weir_addr *addr, int proto, struct weir_xdp_port *key)
+{
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&addr->ss;
+	const struct sockaddr_in *in = (const struct sockaddr_in *)&addr->ss;
+
+	memset(key, 0, sizeof(*key));
+	if (proto != IPPROTO_UDP && proto != IPPROTO_TCP)
+		return -EINVAL;
+	key->proto = (uint8_t)proto;
+	if (addr->ss.ss_family == AF_INET) {
+		key->family = WEIR_FAMILY_INET;
+		key->port = ntohs(in->sin_port);
+		key->ip[0] = in->sin_addr.s_addr;
+	} else if (addr->ss.ss_family == AF_INET6) {
+		key->family = WEIR_FAMILY_INET6;
+		key->port = ntohs(in6->sin6_port);
+		memcpy(key->ip, &in6->sin6_addr, sizeof(key->ip));
+	} else {
+		return -EAFNOSUPPORT;
+	}
+	return key->port ? 0 : -EINVAL;
+}
+
+int weir_xdp_port_add(struct weir_xdp *xdp, const struct weir_addr *addr, int proto)
+{
+	struct weir_xdp_port key;
+	uint32_t one = 1;
+	int err = port_key(addr, proto, &key);
+
+	if (err)
+		return err;
+	err = bpf_map_update_elem(bpf_map__fd(xdp->skel->maps.weir_xdp_port), &key, &one, BPF_ANY);
+	return err == -E2BIG ? -ENOSPC : err;
+}
+
+int weir_xdp_port_del(struct weir_xdp *xdp, const struct weir_addr *addr, int proto)
+{
+	struct weir_xdp_port key;
+	int err = port_key(addr, proto, &key);
+
+	return err ?: bpf_map_delete_elem(bpf_map__fd(xdp->skel->maps.weir_xdp_port), &key);
+}
+
+int weir_xdp_join(struct weir_xdp *xdp, unsigned int worker, const struct weir_xsk *xsk)
+{
+	int fd = weir_xsk_fd(xsk);
+	uint32_t key = worker;
+
+	if (worker >= xdp->bpf->opts.workers)
+		return -EINVAL;
+	return bpf_map_update_elem(bpf_map__fd(xdp->skel->maps.weir_xsks), &key, &fd, BPF_ANY);
+}
+
+struct weir_xdp_cfg *weir_xdp_cfg(struct weir_xdp *xdp)
+{
+	return xdp->cfg;
+}
+
+int weir_xdp_status(const struct weir_xdp *xdp, struct weir_xdp_status *status)
+{
+	struct weir_xdp_status full = {
+		.sz = sizeof(full), .mode = xdp->mode, .by = xdp->by,
+		.ifindex = (uint32_t)xdp->ifindex,
+	};
+	struct bpf_prog_info info = {};
+	uint32_t len = sizeof(info);
+	size_t sz = status->sz;
+
+	if (sz < offsetof(struct weir_xdp_status, why))
+		return -EINVAL;
+	if (!bpf_obj_get_info_by_fd(bpf_program__fd(xdp->skel->progs.weir_xdp), &info, &len))
+		full.prog_id = info.id;
+	strcpy(full.why, xdp->why);
+	memcpy(status, &full, sz < sizeof(full) ? sz : sizeof(full));
+	status->sz = sz;
+	return 0;
+}
+
+int weir_xdp_stats(const struct weir_xdp *xdp, struct weir_xdp_stats *stats)
+{
+	size_t count = sizeof(*stats) / sizeof(uint64_t), i;
+	int cpu, err, cpus = libbpf_num_possible_cpus();
+	struct weir_xdp_stats *each;
+	uint32_t zero = 0;
+
+	if (cpus < 0)
+		return cpus;
+	each = calloc((size_t)cpus, sizeof(*each));
+	if (!each)
+		return -ENOMEM;
+	err = bpf_map_lookup_elem(bpf_map__fd(xdp->skel->maps.weir_xdp_stats), &zero, each);
+	memset(stats, 0, sizeof(*stats));
+	for (cpu = 0; !err && cpu < cpus; cpu++) {
+		for (i = 0; i < count; i++)
+			((uint64_t *)stats)[i] += ((const uint64_t *)&each[cpu])[i];
+	}
+	free(each);
+	return err;
+}
+
+int weir_xdp_row(const struct weir_xdp *xdp, unsigned int worker, struct weir_xdp_row *row)
+{
+	if (worker >= xdp->bpf->opts.workers)
+		return -EINVAL;
+	*row = xdp->rows[worker];
+	return 0;
+}
