@@ -152,7 +152,9 @@ int sim_stream_recv(struct sim *sim, struct sim_obj *obj, struct msghdr *msg, ui
 	rights = rights_here(sim, obj);
 	len = min_u32(len, readable(sim, obj));
 	n = sim_cut(sim, len);
-	sim_ring_peek(sim, obj, msg, n);
+	/* tcp(7): with MSG_TRUNC bytes are counted, not handed over. */
+	if (!(flags & MSG_TRUNC) || obj->local.family == AF_UNIX)
+		sim_ring_peek(sim, obj, msg, n);
 	if (!peek && rights != SIM_NONE)
 		obj->rights = sim->rights[rights].next;
 	if (!peek)
