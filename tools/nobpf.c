@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <weir/bpf.h>
+#include <weir/vip.h>
 
 #define WHY	"built without BPF (CONFIG_BPF=n)"
 
@@ -176,4 +177,36 @@ int weir_bpf_lat_read(struct weir_bpf_lat *lat, unsigned int op, struct weir_lat
 
 void weir_bpf_lat_close(struct weir_bpf_lat *lat)
 {
+}
+
+int weir_bpf_vip_parse(struct weir_bpf_vip *vip, const char *text)
+{
+	return -EOPNOTSUPP;
+}
+
+void weir_bpf_vip_format(const struct weir_bpf_vip *vip, char text[WEIR_BPF_VIP_TEXT])
+{
+	text[0] = '\0';
+}
+
+int weir_bpf_vip_add(const char *name, const struct weir_bpf_vip *vip, char *reason,
+		     size_t reason_bytes)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_bpf_vip_del(const char *name, const struct weir_bpf_vip *vip)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_bpf_vip_list(const char *name, int (*fn)(void *ctx, const struct weir_bpf_vip *vip),
+		      void *ctx)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_bpf_vip_stats(const char *name, struct weir_vip_stats *stats)
+{
+	return -EOPNOTSUPP;
 }

@@ -14,6 +14,7 @@
 #include "privilege.h"
 #include "processes.h"
 #include "serve.h"
+#include "steer_vip.h"
 #include "takeover.h"
 
 #define POLICY_NOT_SAID	UINT_MAX
@@ -25,10 +26,10 @@
 
 struct serve {
 	uint64_t workers, port, conns;
-	const char *addr, *instance, *group, *cpu_list, *stall;
+	const char *addr, *instance, *group, *cpu_list, *stall, *vip;
 	unsigned int policy, backend;
 	uint64_t napi_us;
-	bool no_bpf, acceptor, processes, no_batch, sqpoll, json_exit, verbose, takeover;
+	bool no_bpf, acceptor, processes, hand_over, no_batch, sqpoll, json_exit, verbose, takeover;
 	/* from here on: not options */
 	bool udp;
 	int cpus[WEIR_WORKERS_MAX];
@@ -60,12 +61,17 @@ static const struct opt serve_opts[] = {
 	  .help = "worker 0 accepts for all: each client to the one with the fewest" },
 	{ "processes", 0, OPT_FLAG, .offset = AT(processes),
 	  .help = "a process for each worker; one that dies is started again" },
+	{ "hand-over", 0, OPT_FLAG, .offset = AT(hand_over),
+	  .help = "a slow worker gives idle connections to one that is not" },
 	{ "instance", 'i', OPT_TEXT, .offset = AT(instance), .value = "NAME",
 	  .help = "name under /sys/fs/bpf/weir; default weir" },
 	{ "group", 0, OPT_TEXT, .offset = AT(group), .value = "NAME",
 	  .help = "who may read the instance beside its owner; default nobody" },
 	{ "takeover", 0, OPT_FLAG, .offset = AT(takeover),
 	  .help = "succeed the running service of that instance, without a gap" },
+	{ "vip", 0, OPT_TEXT, .offset = AT(vip), .value = "LIST",
+	  .help = "answer there, too, such as 10.0.0.0/24:80-89,[fd00::/64]:443;\n"
+		  "                            - for none yet, see weir steer vip" },
 	{ "cpu", 0, OPT_TEXT, .offset = AT(cpu_list), .value = "LIST",
 	  .help = "pin workers in turn, such as 0,2-3" },
 	{ "conns", 0, OPT_COUNT, .offset = AT(conns), .value = "N", .min = 1, .max = 60000,
@@ -190,6 +196,14 @@ static int check(struct serve *serve, int operands, char **argv)
 		return usage_error(&cmd_serve, "--cpu: '%s' %s", serve->cpu_list,
 				   err == -ENODEV ? CPU_NOT_ALLOWED :
 				   "is not a list such as 0,2-3");
+	if (serve->hand_over && (serve->processes || serve->udp))
+		return usage_error(&cmd_serve, "--hand-over: needs connections, and workers in one "
+				   "process");
+	if (serve->vip && (serve->no_bpf || serve->acceptor || serve->udp))
+		return usage_error(&cmd_serve, "--vip: needs BPF, and listeners of TCP");
+	if (serve->vip && strcmp(serve->vip, "-") && vips_check(serve->vip))
+		return usage_error(&cmd_serve, "--vip: '%s' is not a network and ports such as "
+				   "10.0.0.0/24:80-89", vips_check(serve->vip));
 	if (serve->stall && echo_stall_parse(serve->stall, &serve->echo->stall))
 		return usage_error(&cmd_serve,
 				   "--stall: '%s' is not W:MS/PERIOD, such as 0:400/1000",
@@ -213,6 +227,7 @@ static int steer(struct serve *serve)
 		.workers = (unsigned int)serve->workers,
 		.group = serve->group ? &serve->gid : NULL,
 		.no_bpf = serve->no_bpf,
+		.vips_max = serve->vip ? VIPS_MAX : 0,
 		.udp = serve->udp,
 	};
 	int err;
@@ -233,7 +248,12 @@ static int steer(struct serve *serve)
 	if (!serve->no_bpf && !serve->steer.bpf)
 		fprintf(stderr, "weir: warning: the kernel's hash steers, "
 			"and there are no flows: %s\n", serve->steer.reason);
-	return 0;
+	if (!serve->vip || !strcmp(serve->vip, "-"))
+		return 0;
+	err = vips_add(opts.instance, serve->vip);
+	if (err)
+		steer_close(&serve->steer);
+	return err;
 }
 
 static int open_failed(const struct serve *serve, int err)
@@ -295,7 +315,8 @@ static int open_service(struct serve *serve)
 		.workers = (uint32_t)serve->workers,
 		.conns_max = (uint32_t)serve->conns,
 		.flags = (serve->acceptor ? WEIR_SERVICE_ACCEPTOR : 0) |
-			 (serve->udp ? WEIR_SERVICE_DGRAM : 0),
+			 (serve->udp ? WEIR_SERVICE_DGRAM : 0) |
+			 (serve->hand_over ? WEIR_SERVICE_HAND_OVER : 0),
 		.listeners = serve->listener,
 		.takeover = serve->listeners,
 		.control = named(serve),

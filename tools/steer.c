@@ -74,6 +74,7 @@ int steer_open(struct steer *steer, const struct steer_opts *opts)
 		.flags = (opts->group ? WEIR_BPF_GROUP : 0) |
 			 (opts->adopt ? WEIR_BPF_ADOPT : 0) | (opts->udp ? WEIR_BPF_DGRAM : 0),
 		.lock = opts->lock,
+		.vips_max = opts->vips_max,
 		.gid = opts->group ? *opts->group : 0,
 	};
 	int err;
@@ -105,7 +106,7 @@ int steer_open(struct steer *steer, const struct steer_opts *opts)
 		cut_detail(steer->reason);
 	/* A missing privilege or mount is a rung; a name taken or a trap is not. */
 	if (err == -EADDRINUSE || err == -EEXIST || err == -EINVAL || err == -EXDEV ||
-	    err == -EBADMSG || err == -EPROTO)
+	    err == -EBADMSG || err == -EPROTO || opts->vips_max)
 		return err;
 	return open_hash(steer, opts);
 }

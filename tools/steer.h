@@ -25,6 +25,7 @@ struct steer_opts {
 	bool adopt;		/* go on with what is pinned */
 	const int *lock;	/* of a predecessor, or NULL */
 	bool udp;		/* datagrams */
+	uint32_t vips_max;	/* 0: no sk_lookup */
 	bool quiet;		/* no warnings in the log: the caller reports */
 };
 

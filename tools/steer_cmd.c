@@ -9,6 +9,7 @@
 #include "show.h"
 #include "steer.h"
 #include "steer_cmd.h"
+#include "steer_vip.h"
 
 struct steer_fields {
 	bool json, pretty;
@@ -330,6 +331,7 @@ static const struct steer_verb verbs[] = {
 	{ "resume", "INSTANCE WORKER", 1, 1, resume_run },
 	{ "get", "INSTANCE [MEMBER]", 0, 1, get_run },
 	{ "set", "INSTANCE MEMBER VALUE...", 2, 2 * WEIR_BPF_CHANGES_MAX, set_run },
+	{ "vip", "INSTANCE list, or add or del and NET:PORTS...", 1, VIPS_MAX, vip_run },
 };
 
 static int steer_run(const struct command *cmd, int argc, char **argv)
@@ -346,7 +348,7 @@ static int steer_run(const struct command *cmd, int argc, char **argv)
 		if (!strcmp(argv[0], verbs[i].name))
 			call.verb = &verbs[i];
 	if (!call.verb)
-		return usage_error(cmd, "%s %s, weight, drain, resume, get or set",
+		return usage_error(cmd, "%s %s, weight, drain, resume, get, set or vip",
 				   n ? argv[0] : "what to do:",
 				   n ? "is not policy" : "policy");
 	call.args = argv + 2;
@@ -364,7 +366,7 @@ static int steer_run(const struct command *cmd, int argc, char **argv)
 
 const struct command cmd_steer = {
 	.name = "steer",
-	.operands = "policy|weight|drain|resume|get|set INSTANCE ...",
+	.operands = "policy|weight|drain|resume|get|set|vip INSTANCE ...",
 	.summary = "change what a running service does with new connections",
 	.about =
 "  policy INSTANCE hash|cpu|least|p2c|weighted\n"
@@ -373,6 +375,9 @@ const struct command cmd_steer = {
 "  resume INSTANCE WORKER        it does again\n"
 "  get INSTANCE [MEMBER]         the configuration, or one member of it\n"
 "  set INSTANCE MEMBER VALUE...  change members, all or none\n"
+"  vip INSTANCE list             networks and ports that it answers on\n"
+"  vip INSTANCE add NET:PORTS... it does there, too: 10.0.0.0/24:80-89, [fd00::/64]:443\n"
+"  vip INSTANCE del NET:PORTS... it no longer does\n"
 "\n"
 "A change holds from the next connection on; nothing is attached anew. A number\n"
 "has the unit that ends the member's name; a time may be given as 20ms. Needs the\n"
@@ -380,7 +385,8 @@ const struct command cmd_steer = {
 	.examples =
 "  weir steer policy weir least\n"
 "  weir steer drain weir 2\n"
-"  weir steer set weir stale_ns 40ms rescue_ns 50ms -j",
+"  weir steer set weir stale_ns 40ms rescue_ns 50ms -j\n"
+"  weir steer vip weir add 10.0.0.0/24:80-89",
 	.opts = steer_opts,
 	.run = steer_run,
 };

@@ -177,7 +177,7 @@ static int instance_claims(void *ctx, const struct weir_bpf_instance *instance)
 	if (!instance->alive || instance->meta.netns_cookie != claim->netns_cookie ||
 	    !strcmp(instance->name, claim->name))
 		return 0;
-	fd = dir_at(claim->root_fd, instance->name);
+	fd = pins_at(claim->root_fd, instance->name);
 	if (fd < 0)
 		return 0;	/* it has gone meanwhile */
 	err = vip_set_open(&set, fd, false);
@@ -328,7 +328,7 @@ static int dir_change(struct claim *claim, bool add)
 	if (flock(claim->root_fd, LOCK_EX))
 		return reason_set(claim->reason, -errno, "cannot lock weir's directory: %s",
 				  strerror(errno));
-	claim->dir_fd = dir_at(claim->root_fd, claim->name);
+	claim->dir_fd = pins_at(claim->root_fd, claim->name);
 	err = claim->dir_fd < 0 ? claim->dir_fd : pin_meta(claim->dir_fd, &meta);
 	if (err) {
 		reason_set(claim->reason, err, "cannot open instance %s: %s", claim->name,

@@ -27,7 +27,8 @@ _weir() {
 _weir_words() {
 	case $1 in
 	serve)
-		echo 'echo udp-echo --workers --addr --port --policy --backend --no-bpf --instance --takeover --group --cpu' \
+		echo 'echo udp-echo --workers --addr --port --policy --backend --no-bpf --instance --takeover --group' \
+			'--vip --hand-over --cpu' \
 			'--conns --acceptor --processes --no-batch --sqpoll --napi --stall --json-exit --verbose --help' ;;
 	bench)
 		echo 'echo udp-echo --connections --size --rate --duration --warmup --timeout' \
@@ -54,7 +55,7 @@ _weir_words() {
 # weir steer VERB INSTANCE [WORKER | MEMBER | POLICY]
 _weir_steer() {
 	case $COMP_CWORD in
-	2) echo 'policy weight drain resume get set --json --pretty --help' ;;
+	2) echo 'policy weight drain resume get set vip --json --pretty --help' ;;
 	3) _weir_instances ;;
 	*)
 		case ${COMP_WORDS[2]} in
@@ -62,6 +63,11 @@ _weir_steer() {
 		weight | drain | resume)
 			((COMP_CWORD > 4)) || weir show workers -i "${COMP_WORDS[3]}" 2>/dev/null |
 				awk 'NR > 1 { print $1 }' ;;
+		vip)
+			case $COMP_CWORD-${COMP_WORDS[4]} in
+			4-*) echo 'list add del' ;;
+			*-del) weir steer vip "${COMP_WORDS[3]}" list 2>/dev/null ;;
+			esac ;;
 		get | set) weir steer get "${COMP_WORDS[3]}" 2>/dev/null | awk '{ print $1 }' ;;
 		esac
 		echo '--json --pretty --help' ;;

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* steer_vip.c - networks and ports that a service answers on: weir steer vip, serve --vip */
+#include <errno.h>
+#include <string.h>
+#include <weir/vip.h>
+
+#include "common.h"
+#include "steer_vip.h"
+
+/* The next one of a list by commas; false at its end, or when it is too long. */
+static bool next_vip(const char **list, char text[static WEIR_BPF_VIP_TEXT])
+{
+	size_t len = strcspn(*list, ",");
+
+	if (!**list || len >= WEIR_BPF_VIP_TEXT)
+		return false;
+	memcpy(text, *list, len);
+	text[len] = '\0';
+	*list += len + (*list + len)[0] / ',';
+	return true;
+}
+
+const char *vips_check(const char *list)
+{
+	static char text[WEIR_BPF_VIP_TEXT];
+	struct weir_bpf_vip vip;
+
+	if (!*list || list[strlen(list) - 1] == ',')
+		return list;
+	while (next_vip(&list, text))
+		if (weir_bpf_vip_parse(&vip, text))
+			return text;
+	return *list ? list : NULL;
+}
+
+int vips_add(const char *instance, const char *list)
+{
+	char text[WEIR_BPF_VIP_TEXT], why[256] = "";
+	struct weir_bpf_vip vip;
+	int err;
+
+	while (next_vip(&list, text)) {
+		err = weir_bpf_vip_parse(&vip, text);
+		if (!err)
+			err = weir_bpf_vip_add(instance, &vip, why, sizeof(why));
+		if (err && err != -EEXIST)
+			return fail("--vip %s: %s", text, why[0] ? why : weir_strerror(err));
+	}
+	return 0;
+}
+
+/* weir steer vip */
+
+static int print_one(void *ctx, const struct weir_bpf_vip *vip)
+{
+	char text[WEIR_BPF_VIP_TEXT];
+
+	weir_bpf_vip_format(vip, text);
+	if (ctx)
+		json_string(ctx, NULL, text);
+	else
+		printf("%s\n", text);
+	return 0;
+}
+
+static int no_lookup(const struct steer_call *call)
+{
+	return fail("instance %s: it was started without weir serve --vip", call->instance);
+}
+
+static int list_print(const struct steer_call *call)
+{
+	struct weir_vip_stats stats;
+	struct json j;
+	int err;
+
+	err = weir_bpf_vip_stats(call->instance, &stats);
+	if (err == -EOPNOTSUPP)
+		return no_lookup(call);
+	if (!err && !call->json && !call->pretty)
+		err = weir_bpf_vip_list(call->instance, print_one, NULL);
+	if (err)
+		return steer_failed(call, err);
+	if (!call->json && !call->pretty)
+		return WEIR_EXIT_OK;
+	json_init(&j, stdout, call->pretty);
+	json_object(&j, NULL);
+	json_string(&j, "instance", call->instance);
+	json_array(&j, "vips");
+	err = weir_bpf_vip_list(call->instance, print_one, &j);
+	json_end_array(&j);
+	json_u64(&j, "assigned", stats.assigned);
+	json_u64(&j, "taken", stats.taken);
+	json_u64(&j, "absent", stats.absent);
+	json_u64(&j, "failed", stats.failed);
+	json_end_object(&j);
+	if (!err)
+		err = json_fini(&j);
+	return err ? steer_failed(call, err) : WEIR_EXIT_OK;
+}
+
+static int change_one(const struct steer_call *call, const char *text, bool add)
+{
+	struct weir_bpf_vip vip;
+	char why[256] = "";
+	int err;
+
+	if (weir_bpf_vip_parse(&vip, text))
+		return steer_usage(call, "'%s' is not a network and ports such as 10.0.0.0/24:80-89",
+				   text);
+	if (add)
+		err = weir_bpf_vip_add(call->instance, &vip, why, sizeof(why));
+	else
+		err = weir_bpf_vip_del(call->instance, &vip);
+	if (!err)
+		return WEIR_EXIT_OK;
+	if (err == -EOPNOTSUPP)
+		return no_lookup(call);
+	if (!add && err == -ENOENT)
+		return fail("instance %s: it does not answer on %s as such; run: weir steer vip %s "
+			    "list", call->instance, text, call->instance);
+	if (why[0] && err != -ENOENT && err != -EACCES && err != -EPERM)
+		return fail("%s: %s", text, why);
+	return steer_failed(call, err);
+}
+
+int vip_run(const struct steer_call *call)
+{
+	bool add = !strcmp(call->args[0], "add");
+	int i, status;
+
+	if (!strcmp(call->args[0], "list") && call->count == 1)
+		return list_print(call);
+	if ((!add && strcmp(call->args[0], "del")) || call->count == 1)
+		return steer_usage(call, "wants %s", call->verb->operands);
+	for (i = 1; i < call->count; i++) {
+		status = change_one(call, call->args[i], add);
+		if (status != WEIR_EXIT_OK)
+			return status;
+	}
+	return call->json || call->pretty ? list_print(call) : WEIR_EXIT_OK;
+}
