@@ -146,9 +146,9 @@ TEST_F(admit, share_is_shed)
 	EXPECT_GT(700 + 73, in);
 	gate = gate_read(self->gate);
 	EXPECT_EQ(1100, gate.asked);
-	EXPECT_EQ(1000 - in, gate.shed);
+	EXPECT_EQ((uint64_t)(1000 - in), gate.shed);
 	EXPECT_EQ(0, gate.shed_prefix);
-	EXPECT_EQ(100 + in, picked(&self->s));
+	EXPECT_EQ((uint64_t)(100 + in), picked(&self->s));
 }
 
 TEST_F(admit, shed_client_is_refused_at_once)
@@ -415,9 +415,9 @@ TEST_F(admit, syncookies_are_decided_once)
 	in = let_in(&self->s, CLIENT(1, 1), 400);
 	gate = gate_read(self->gate);
 	EXPECT_EQ(400, gate.asked);
-	EXPECT_EQ(400 - in, gate.shed);
+	EXPECT_EQ((uint64_t)(400 - in), gate.shed);
 	EXPECT_LT(150, in);
-	EXPECT_EQ(2 * in, picked(&self->s));
+	EXPECT_EQ((uint64_t)(2 * in), picked(&self->s));
 }
 
 struct syn {
