@@ -196,7 +196,7 @@ enum { ARMS = ARRAY_SIZE(arms), ARM_P2C = 3, ARM_BUDGET = 5, RATES = 2 };
 
 static const unsigned int rates[RATES] = { 8000, 800 };
 
-/* Sums up to now; and how many picks it took to get @ns. */
+/* Sums up to now. */
 static int steer_cost(void *ctx, const struct weir_bpf_prog *prog)
 {
 	if (strcmp(prog->name, "weir_steer"))
@@ -450,14 +450,18 @@ static void parse(int argc, char **argv)
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (opt) {
-		case 'o': only = optarg; break;
-		case 'r': rounds = (unsigned int)strtoul(optarg, NULL, 10); break;
-		case 's': seconds = strtod(optarg, NULL); break;
-		case 'j': json_path = optarg; break;
-		case 'S': strict = true; break;
-		default: die("usage: see the head of steer_bench.c", -EINVAL);
-		}
+		if (opt == 'o')
+			only = optarg;
+		else if (opt == 'r')
+			rounds = (unsigned int)strtoul(optarg, NULL, 10);
+		else if (opt == 's')
+			seconds = strtod(optarg, NULL);
+		else if (opt == 'j')
+			json_path = optarg;
+		else if (opt == 'S')
+			strict = true;
+		else
+			die("usage: see the head of steer_bench.c", -EINVAL);
 	}
 	if (!rounds || rounds > ROUNDS_MAX || !(seconds > 0) || seconds > 60 ||
 	    (only && strcmp(only, "pick") && strcmp(only, "uniform")))
