@@ -32,26 +32,34 @@ static unsigned int us_of(const char *ms)
 	return (unsigned int)(strtod(ms, NULL) * 1000 + 0.5);
 }
 
+static unsigned long number_of(const char *text, const char *name, unsigned long otherwise)
+{
+	size_t len = strlen(name);
+
+	return strncmp(text, name, len) ? otherwise : strtoul(text + len, NULL, 0);
+}
+
 static void ss_token(struct ss *ss, const char *token)
 {
-	const char *value = strchr(token, ':');
+	const char *slash = strchr(token, '/');
 
-	if (!value++)
-		return;
-	sscanf(token, "sk:%lx", &ss->cookie);
-	sscanf(token, "bytes_acked:%lu", &ss->acked);
-	sscanf(token, "bytes_received:%lu", &ss->received);
-	sscanf(token, "cwnd:%u", &ss->cwnd);
-	sscanf(token, "mss:%u", &ss->mss);
-	sscanf(token, "unacked:%u", &ss->unacked);
-	sscanf(token, "sacked:%u", &ss->sacked);
-	sscanf(token, "lost:%u", &ss->lost);
-	sscanf(token, "retrans:%u/%u", &ss->retrans_now, &ss->retrans);
-	sscanf(token, "backoff:%u", &ss->backoff);
+	if (!strncmp(token, "sk:", 3))
+		ss->cookie = strtoul(token + 3, NULL, 16);
+	ss->acked = number_of(token, "bytes_acked:", ss->acked);
+	ss->received = number_of(token, "bytes_received:", ss->received);
+	ss->cwnd = number_of(token, "cwnd:", ss->cwnd);
+	ss->mss = number_of(token, "mss:", ss->mss);
+	ss->unacked = number_of(token, "unacked:", ss->unacked);
+	ss->sacked = number_of(token, "sacked:", ss->sacked);
+	ss->lost = number_of(token, "lost:", ss->lost);
+	ss->retrans_now = number_of(token, "retrans:", ss->retrans_now);
+	ss->backoff = number_of(token, "backoff:", ss->backoff);
+	if (!strncmp(token, "retrans:", 8) && slash)
+		ss->retrans = strtoul(slash + 1, NULL, 10);
 	if (!strncmp(token, "rtt:", 4))
-		ss->srtt_us = us_of(value);
+		ss->srtt_us = us_of(token + 4);
 	if (!strncmp(token, "minrtt:", 7))
-		ss->rtt_min_us = us_of(value);
+		ss->rtt_min_us = us_of(token + 7);
 }
 
 /* The server's end of the one connection of a service. */
