@@ -106,8 +106,8 @@ static int change_one(const struct steer_call *call, const char *text, bool add)
 	int err;
 
 	if (weir_bpf_vip_parse(&vip, text))
-		return steer_usage(call, "'%s' is not a network and ports such as 10.0.0.0/24:80-89",
-				   text);
+		return steer_usage(call, "'%s' is not a network and ports such as "
+				   "10.0.0.0/24:80-89", text);
 	if (add)
 		err = weir_bpf_vip_add(call->instance, &vip, why, sizeof(why));
 	else

@@ -209,17 +209,6 @@ int rep_open(struct weir_bpf *bpf, bool v6, int like)
 	return 0;
 }
 
-/* A successor may have put his own there. */
-static bool rep_there(const struct weir_bpf *bpf, uint32_t place, int fd)
-{
-	int map_fd = bpf_map__fd(bpf->lookup->maps.weir_rep);
-	uint64_t cookie, there;
-	socklen_t len = sizeof(cookie);
-
-	return !getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) &&
-	       !bpf_map_lookup_elem(map_fd, &place, &there) && there == cookie;
-}
-
 /* Nobody serves any more: a client is to be refused, not to wait. */
 void rep_close(struct weir_bpf *bpf)
 {
@@ -233,7 +222,6 @@ void rep_close(struct weir_bpf *bpf)
 		place = v6 ? WEIR_REP_TCP6 : WEIR_REP_TCP4;
 		/* A worker that accepts here may keep the socket for a while. */
 		if (!bpf->yielded)
-			if (rep_there(bpf, place, fd))
 			bpf_map_delete_elem(bpf_map__fd(bpf->lookup->maps.weir_rep), &place);
 		close(fd);
 	}
