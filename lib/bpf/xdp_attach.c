@@ -102,7 +102,7 @@ static int link_attach(struct weir_xdp *xdp, const struct reason *reason)
 	return 0;
 }
 
-static int alone(struct weir_xdp *xdp, const struct reason *reason)
+static int attach_alone(struct weir_xdp *xdp, const struct reason *reason)
 {
 	char name[BPF_OBJ_NAME_LEN];
 	const char *said;
@@ -196,7 +196,7 @@ static int chain_attach(struct weir_xdp *xdp)
 	return err;
 }
 
-static int chained(struct weir_xdp *xdp, const struct reason *reason)
+static int attach_chained(struct weir_xdp *xdp, const struct reason *reason)
 {
 	char name[BPF_OBJ_NAME_LEN];
 	int err, id = prog_there(xdp, name);
@@ -218,7 +218,8 @@ static int chained(struct weir_xdp *xdp, const struct reason *reason)
 
 int xdp_attach(struct weir_xdp *xdp, const struct reason *reason)
 {
-	return dispatcher_probe(xdp->why) ? alone(xdp, reason) : chained(xdp, reason);
+	return dispatcher_probe(xdp->why) ? attach_alone(xdp, reason) :
+						attach_chained(xdp, reason);
 }
 
 void xdp_detach(struct weir_xdp *xdp)
