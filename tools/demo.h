@@ -14,6 +14,8 @@
 
 #define DEMO_WORKERS_MAX	16
 
+#define NEVER_NS	(3600 * NS_PER_SEC)	/* weir_cfg.rescue_ns: no rescue */
+
 struct demo {
 	FILE *out;		/* for people; nowhere when JSON is wanted */
 	struct json *json;	/* or NULL */

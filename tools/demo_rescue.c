@@ -18,7 +18,6 @@
 #define RATE		800
 #define BLOCK_NS	(400 * NS_PER_MS)
 #define PERIOD_NS	NS_PER_SEC
-#define NEVER_NS	(3600 * NS_PER_SEC)
 
 static const struct {
 	const char *name;
