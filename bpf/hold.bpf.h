@@ -32,8 +32,7 @@ struct {
 /* Set an option and return what it was; 0: it could not be set. */
 static __always_inline __u32 exchange(struct bpf_sock_ops *ops, int level, int name, __u32 value)
 {
-	__u32 was ON_STACK = 0;
-	__u32 now ON_STACK = value;
+	__u32 was ON_STACK = 0, now ON_STACK = value;
 
 	if (bpf_getsockopt(ops, level, name, &was, sizeof(was)) ||
 	    bpf_setsockopt(ops, level, name, &now, sizeof(now)))

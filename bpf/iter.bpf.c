@@ -50,7 +50,8 @@ static __always_inline void heading(struct seq_file *seq)
 {
 	BPF_SEQ_PRINTF(seq, "%20s %6s %-12s %10s %10s %6s %12s %12s ", "COOKIE", "WORKER", "STATE",
 		       "SRTT_US", "MIN_US", "CWND", "RECEIVED", "ACKED");
-	BPF_SEQ_PRINTF(seq, "%8s %10s %10s %5s LOCAL REMOTE\n", "RETRANS", "SENDQ", "RECVQ", "EDGES");
+	BPF_SEQ_PRINTF(seq, "%8s %10s %10s %5s LOCAL REMOTE\n", "RETRANS", "SENDQ", "RECVQ",
+		       "EDGES");
 }
 
 SEC("iter/bpf_map_elem")

@@ -100,8 +100,8 @@ int weir_overflown(__u64 *args)
 	struct io_ring_ctx *ring = (void *)args[0];
 	struct weir_overflow *over;
 	struct task_struct *task;
-	__u32 worker ON_STACK;
 	__u64 now;
+	__u32 worker ON_STACK;
 
 	if (!cfg || cfg->workers > WEIR_WORKERS_MAX)
 		return 0;

@@ -18,7 +18,9 @@
 static int iter_attach(struct weir_bpf *bpf)
 {
 	union bpf_iter_link_info over = { .map.map_fd = bpf->flow_fd };
-	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &over, .link_info_len = sizeof(over));
+	struct bpf_iter_attach_opts opts = {
+		.sz = sizeof(opts), .link_info = &over, .link_info_len = sizeof(over),
+	};
 	struct iter_bpf *iter = iter_bpf__open_and_load();
 
 	if (!iter)

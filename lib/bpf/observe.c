@@ -193,8 +193,10 @@ unsigned int weir_bpf_observe_take(struct weir_bpf_observer *observer, struct we
 
 	for (i = 0; i < count; i++) {
 		/* Raised between the beginning of the ring and the look at the count. */
-		if (!observer->taken && (int32_t)(out[i].seq - observer->first) <= 0)
-			observer->first = observer->last = out[i].seq - 1;
+		if (!observer->taken && (int32_t)(out[i].seq - observer->first) <= 0) {
+			observer->first = out[i].seq - 1;
+			observer->last = observer->first;
+		}
 		if ((int32_t)(out[i].seq - observer->last) > 0)
 			observer->last = out[i].seq;
 		observer->taken++;
