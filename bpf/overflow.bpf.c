@@ -101,7 +101,7 @@ int weir_overflown(__u64 *args)
 	struct weir_overflow *over;
 	struct task_struct *task;
 	__u64 now;
-	__u32 worker ON_STACK;
+	__u32 worker ON_STACK = WEIR_WORKER_NONE;
 
 	if (!cfg || cfg->workers > WEIR_WORKERS_MAX)
 		return 0;
