@@ -95,13 +95,13 @@ static __always_inline void overflow_raise(__u32 worker, __u64 count, __u64 now)
 SEC("tp_btf/io_uring_cqe_overflow")
 int weir_overflown(__u64 *args)
 {
+	__u32 worker ON_STACK = WEIR_WORKER_NONE;
 	struct weir_cfg *cfg = weir_cfg_get();
 	struct search search = { .found = WEIR_WORKER_NONE };
 	struct io_ring_ctx *ring = (void *)args[0];
 	struct weir_overflow *over;
 	struct task_struct *task;
 	__u64 now;
-	__u32 worker ON_STACK = WEIR_WORKER_NONE;
 
 	if (!cfg || cfg->workers > WEIR_WORKERS_MAX)
 		return 0;
