@@ -565,4 +565,57 @@ TEST_F(bpf, what_a_full_socket_lost_does_not_look_like_a_hang)
 	close(fd);
 }
 
+/* By a raw socket, as from anywhere: nobody's port, and a checksum that is wrong. */
+static int send_spoilt(uint16_t port)
+{
+	unsigned char bytes[28 + 200] = { 0x45, [8] = 64, [9] = IPPROTO_UDP };
+	uint16_t udp[4] = { htons(9), htons(port), htons(8 + 200), 0x1234 };
+	uint32_t lo = htonl(INADDR_LOOPBACK);
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = lo };
+	int sent, fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+
+	memcpy(bytes + 12, &lo, 4);
+	memcpy(bytes + 16, &lo, 4);
+	memcpy(bytes + 20, udp, sizeof(udp));
+	sent = fd < 0 ? -1 : (int)sendto(fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&to,
+					 sizeof(to));
+	close(fd);
+	return sent == sizeof(bytes) ? 0 : -1;
+}
+
+/* The kernel gives it to a worker, drops it on the way out, and wakes nobody. */
+TEST_F(bpf, a_wrong_checksum_does_not_look_like_a_hang)
+{
+	struct service *s = &self->s;
+	struct weir_supervisor_stats stats;
+	struct weir_bpf_worker worker;
+	uint64_t since_ns, end, given = 0;
+	struct live live;
+	unsigned int i;
+
+	ASSERT_EQ(0, live_open(&live, s, 2)) {
+		TH_LOG("%s", s->reason);
+	}
+	ASSERT_NE(NULL, weir_service_supervisor(live.service));
+	for (i = 0; i < 20; i++)
+		ASSERT_EQ(0, send_spoilt(s->port));
+	end = now_ns() + 300000000ULL;
+	while (now_ns() < end)
+		usleep(1000);
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, worker_read(s, i, &worker));
+		given += worker.pending.established;
+		EXPECT_EQ(0, live.st->ops->waiting(live.st, i, &since_ns));
+		EXPECT_EQ(WEIR_PARKED, (int)live.st->ops->row(live.st, i)->state);
+	}
+	EXPECT_EQ(20, given);
+	weir_supervisor_stats(weir_service_supervisor(live.service), &stats, sizeof(stats));
+	EXPECT_EQ(0, stats.stale);
+	EXPECT_EQ(0, stats.slow);
+	EXPECT_EQ(0, stats.shed_windows);
+	weir_service_stop(live.service, 1000000000ULL);
+	EXPECT_EQ(0, weir_service_wait(live.service));
+	weir_service_close(live.service);
+}
+
 TEST_HARNESS_MAIN

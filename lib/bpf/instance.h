@@ -220,6 +220,14 @@ int event_raise(struct weir_bpf *bpf, const struct weir_event *event);
 int dgram_load(struct weir_bpf *bpf, const struct reason *reason);
 void dgram_unload(struct weir_bpf *bpf);
 int dgram_prog_fd(const struct weir_bpf *bpf);
+
+/*
+ * What a parked worker was given but cannot take is no more than a count: the kernel
+ * drops a datagram with a wrong checksum on its way out of the socket, and wakes nobody
+ * for it. True: nothing is there, and the counts now say so.
+ */
+bool dgram_settle(struct weir_bpf *bpf, unsigned int worker, uint64_t established,
+		  uint64_t accepted);
 /* overflow.c: completion queues that overflow, as signals; nothing where it cannot be had */
 void overflow_load(struct weir_bpf *bpf);
 void overflow_unload(struct weir_bpf *bpf);

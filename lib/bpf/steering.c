@@ -332,6 +332,10 @@ static int bpf_waiting(struct weir_steering *st, unsigned int worker, uint64_t *
 	*since_ns = __atomic_load_n(&pending->accepted_seen, __ATOMIC_RELAXED) == accepted ?
 		    __atomic_load_n(&pending->since_ns, __ATOMIC_RELAXED) :
 		    __atomic_load_n(&bpf->rows[worker].loop_ns, __ATOMIC_RELAXED);
+	/* Well before it would be taken for hung. */
+	if (bpf->dgram && clock_ns() - *since_ns > bpf->cfg->stale_ns / 2 &&
+	    dgram_settle(bpf, worker, established, accepted))
+		return 0;
 	return (int)(waiting < INT32_MAX ? waiting : INT32_MAX);
 }
 
