@@ -17,14 +17,15 @@
 
 static int iter_attach(struct weir_bpf *bpf)
 {
+	/* All of it is zeroed: libbpf refuses what lies between its members. */
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts);
 	union bpf_iter_link_info over = { .map.map_fd = bpf->flow_fd };
-	struct bpf_iter_attach_opts opts = {
-		.sz = sizeof(opts), .link_info = &over, .link_info_len = sizeof(over),
-	};
 	struct iter_bpf *iter = iter_bpf__open_and_load();
 
 	if (!iter)
 		return -errno;
+	opts.link_info = &over;
+	opts.link_info_len = sizeof(over);
 	iter->links.weir_iter_flows = bpf_program__attach_iter(iter->progs.weir_iter_flows, &opts);
 	if (!iter->links.weir_iter_flows) {
 		iter_bpf__destroy(iter);
