@@ -66,7 +66,7 @@ stop_next() {
 }
 
 echo "TAP version 13"
-echo "1..15"
+echo "1..16"
 
 succeed --no-bpf
 is "without BPF: the old service drains and ends with status 0"
@@ -186,6 +186,38 @@ else
 	skip "nobody else may ask, and the service ends as it is told to" "needs setpriv"
 fi
 server=''
+
+# What it waits for on the listener, first in line, must not take the wake-ups.
+start hung --no-bpf --port 0 --stall 0:8000/9000 --instance "$name" && server=$started &&
+	python3 - "$port" >> "$tmp/log" 2>&1 <<-'END' &&
+	import socket, sys
+	while True:			# until it hangs
+	    with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5) as c:
+	        c.settimeout(1)
+	        c.send(b"x")
+	        try:
+	            c.recv(1)
+	        except TimeoutError:
+	            break
+	END
+	start next --takeover --no-bpf --instance "$name" && helper=$started &&
+	python3 - "$port" >> "$tmp/log" 2>&1 <<-'END' &&
+	import socket, sys, time
+	begun = time.monotonic()
+	for _ in range(20):
+	    with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5) as c:
+	        c.settimeout(10)
+	        c.send(b"x")
+	        assert c.recv(1) == b"x"
+	print("after a hung one: %.3f s" % (time.monotonic() - begun))
+	sys.exit(time.monotonic() - begun > 3)
+	END
+	grep -q '1 workers do not come' "$tmp/hung.err"
+is "nobody waits for a predecessor that hangs"
+kill -KILL "$server"
+wait "$server" 2>/dev/null
+server=''
+stop_next
 
 start many --no-bpf --port 0 --workers 70 --conns 4 --instance "$name" && server=$started &&
 	start next --takeover --no-bpf --conns 4 --instance "$name" && helper=$started &&

@@ -5,11 +5,16 @@
  * The accept is armed again whenever it ends, whatever ended it: a listener
  * that was shut down and listens again (a rescue) ends it with -EINVAL. Only
  * when it fails twice with no connection in between does it pause.
+ *
+ * io_uring waits for a client exclusively: of several who accept on one socket the
+ * first in line is woken, and he alone. Where that may be a predecessor that hangs,
+ * a poll, which is always woken, tells when to try again.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,7 +41,10 @@ struct weir_listener {
 	uint32_t failures;	/* in a row */
 	bool closing;
 	bool gone;		/* the close has ended */
+	bool shared;
+	bool nudged;		/* the accept was cancelled to try again */
 	struct weir_op accept;
+	struct weir_op watch;	/* of a shared one */
 	struct weir_op retry;
 	struct weir_op close;
 };
@@ -293,7 +301,8 @@ static void accept_ended(struct weir_listener *listener, int res)
 {
 	if (listener->closing)
 		return;
-	if (res >= 0 || client_failed(res)) {
+	if (res >= 0 || client_failed(res) ||
+	    (res == -ECANCELED && listener->nudged && !listener->loop->closing)) {
 		accept_arm(listener);
 		return;
 	}
@@ -328,11 +337,33 @@ static void accept_done(struct weir_op *op)
 		accept_ended(listener, res);
 }
 
+/* Somebody waits: an accept that is armed anew looks before it waits. */
+static void watch_done(struct weir_op *op)
+{
+	struct weir_listener *listener = op->ctx;
+
+	if (listener->closing || op->res < 0)
+		return;
+	listener->nudged = true;
+	weir_cancel(listener->loop, &listener->accept);
+}
+
 static void accept_arm(struct weir_listener *listener)
 {
+	listener->nudged = false;
 	weir_prep_accept(&listener->accept, listener->file, listener->burst, accept_done,
 			 listener);
 	weir_submit(listener->loop, &listener->accept);
+	if (!listener->shared || weir_op_busy(&listener->watch))
+		return;
+	weir_prep_poll(&listener->watch, listener->file, POLLIN, watch_done, listener);
+	weir_submit(listener->loop, &listener->watch);
+}
+
+void listener_share(struct weir_listener *listener)
+{
+	/* The other backend's waits are all woken. */
+	listener->shared = !strcmp(weir_loop_backend(listener->loop), "uring");
 }
 
 void weir_listener_start(struct weir_listener *listener)

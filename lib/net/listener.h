@@ -9,6 +9,12 @@
 
 #include "base/base.h"
 
+/*
+ * listener_share() - before the start: another process may have an accept in flight
+ * there, and not come back to it
+ */
+void listener_share(struct weir_listener *listener);
+
 /* listener_forget() - free a listener whose loop was abandoned; NULL for none */
 void listener_forget(struct weir_listener *listener, const struct weir_alloc *alloc);
 

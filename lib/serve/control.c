@@ -105,7 +105,7 @@ static unsigned int wait_closed(struct weir_service *service)
 	return left;
 }
 
-static int yield(struct control *control, bool pins)
+static int yield(struct control *control, bool pins, unsigned int *leftp)
 {
 	struct weir_service *service = control->service;
 	struct weir_steering *st = service->steering;
@@ -124,6 +124,7 @@ static int yield(struct control *control, bool pins)
 		worker_wake(&service->workers[i]);
 	}
 	left = wait_closed(service);
+	*leftp = left;
 	if (left)
 		service_log(service, WEIR_LOG_WARN, "control: %u workers do not come to close "
 			    "their listeners", left);
@@ -141,6 +142,7 @@ static void await_yield(struct control *control, int fd)
 		{ .fd = fd, .events = POLLIN },
 		{ .fd = control->service->control_wake, .events = POLLIN },
 	};
+	unsigned int left = 0;
 	struct parcel parcel;
 	int err;
 
@@ -148,8 +150,8 @@ static void await_yield(struct control *control, int fd)
 		return;
 	if (parcel_want(fd, PARCEL_YIELD, &parcel))
 		return;
-	err = yield(control, parcel.count);
-	parcel_send(fd, PARCEL_YIELDED, 0, err, NULL, 0);
+	err = yield(control, parcel.count, &left);
+	parcel_send(fd, PARCEL_YIELDED, left, err, NULL, 0);
 }
 
 static void converse(struct control *control)

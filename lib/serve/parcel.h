@@ -18,7 +18,7 @@ enum parcel_kind {
 	PARCEL_LISTENERS,	/* count: with this one and those to come */
 	PARCEL_LOCK,		/* after them; count: 1 with the lock, else 0 */
 	PARCEL_YIELD,		/* to a service: it is mine now; count: 1 the pins, too */
-	PARCEL_YIELDED,
+	PARCEL_YIELDED,		/* count: workers that still listen, since they hang */
 	PARCEL_KEEP,		/* to a holder: listeners follow */
 	PARCEL_HOLD,		/* to a service: there is a holder */
 	PARCEL_BYE,		/* to a holder: nothing is to be kept */

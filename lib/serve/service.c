@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "net/listener.h"
 #include "serve/service.h"
 
 enum {
@@ -158,6 +159,19 @@ static int address_free(const struct weir_service *service)
 
 /* open */
 
+static int commit(struct weir_service *service)
+{
+	bool pins = service->steering->ops->adopted(service->steering);
+	unsigned int hung = 0;
+	uint32_t i;
+	int err;
+
+	err = takeover_commit(service->opts.takeover, pins, &hung);
+	for (i = 0; hung && i < service->opts.workers; i++)
+		listener_share(service->workers[i].listener);
+	return err;
+}
+
 static int open_workers(struct weir_service *service)
 {
 	uint32_t i;
@@ -180,8 +194,7 @@ static int open_workers(struct weir_service *service)
 		err = control_prepare(service);
 	/* All that may fail has been done: from here on it is ours. */
 	if (!err && service->opts.takeover)
-		err = takeover_commit(service->opts.takeover,
-				      service->steering->ops->adopted(service->steering));
+		err = commit(service);
 	if (err)
 		return err;
 	service->opts.takeover = NULL;

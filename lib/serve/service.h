@@ -244,7 +244,7 @@ void supervisor_stop(struct weir_supervisor *sup);
 int limits_fit(struct weir_service *service);
 
 /* takeover.c: the predecessor stops listening; @pins: and leaves his pins */
-int takeover_commit(struct weir_takeover *takeover, bool pins);
+int takeover_commit(struct weir_takeover *takeover, bool pins, unsigned int *hung);
 
 /* control.c: hands the service over */
 int control_prepare(struct weir_service *service);	/* before there are threads */

@@ -100,7 +100,7 @@ const int *weir_takeover_lock(const struct weir_takeover *takeover)
 	return takeover->lock < 0 ? NULL : &takeover->lock;
 }
 
-int takeover_commit(struct weir_takeover *takeover, bool pins)
+int takeover_commit(struct weir_takeover *takeover, bool pins, unsigned int *hung)
 {
 	struct parcel parcel;
 	int err;
@@ -110,6 +110,8 @@ int takeover_commit(struct weir_takeover *takeover, bool pins)
 	err = parcel_send(takeover->fd, PARCEL_YIELD, pins, 0, NULL, 0);
 	if (!err)
 		err = parcel_want(takeover->fd, PARCEL_YIELDED, &parcel);
+	if (!err)
+		*hung = parcel.count;
 	return err;
 }
 
