@@ -80,14 +80,18 @@ elif [ "$(id -u)" = 0 ]; then
 	import glob, re, sys, time
 	end = time.time() + 20
 	while time.time() < end:
-	    caps = {}
+	    caps, names = {}, set()
 	    for path in glob.glob("/proc/%s/task/*/status" % sys.argv[1]):
 	        try:
-	            caps[path.split("/")[4]] = int(re.search(r"CapPrm:\s*(\w+)", open(path).read())[1], 16)
+	            text = open(path).read()
+	            name = re.search(r"Name:\s*(\S+)", text)[1]
+	            caps[path.split("/")[4]] = int(re.search(r"CapPrm:\s*(\w+)", text)[1], 16)
+	            names.add(name)
 	        except OSError:
 	            pass
 	    caps.pop(sys.argv[1], None)
-	    if len(caps) == 4 and not any(c & ~0x4400 for c in caps.values()):
+	    workers = {"weir-w%d" % i for i in range(4)}
+	    if workers <= names and not any(c & ~0x4400 for c in caps.values()):
 	        sys.exit(0)
 	    time.sleep(0.02)
 	sys.exit("threads and their capabilities: %s" % caps)

@@ -19,14 +19,17 @@ start() {
 		> "$tmp/out" 2>> "$tmp/log" &
 	server=$!
 	for _ in $(seq 200); do
-		grep -q '^listening' "$tmp/out" && break
+		grep -q '^listening' "$tmp/out" && [ "$(children | wc -l)" = 3 ] && break
 		kill -0 $server 2> /dev/null || break
 		sleep 0.05
 	done
 	port=$(sed -n 's/^listening on 127\.0\.0\.1:\([0-9]*\): .*/\1/p' "$tmp/out")
 	cat "$tmp/out" >> "$tmp/log"
 	helper=$(children)
-	[ -n "$port" ]
+	[ -n "$port" ] || {
+		echo "Bail out! the service did not start: $(cat "$tmp/log")"
+		exit 1
+	}
 }
 
 children() {
