@@ -315,8 +315,12 @@ TEST_F(bpf, a_live_owner_yields_maps_lock_and_listeners_without_a_gap)
 	row(&self->s, 0)->state = WEIR_DEAD;
 	row(&self->s, 1)->state = WEIR_DEAD;
 	EXPECT_EQ(WEIR_PARKED, row(&self->other, 0)->state);
+	/* But what it accepted until it had ceased to listen counts. */
+	row(&self->s, 0)->accepted++;
 	for (i = 0; i < 2; i++)
 		self->s.st->ops->leave(self->s.st, i);
+	ASSERT_EQ(0, self->s.st->ops->yield(self->s.st));
+	EXPECT_EQ(WEIR_PARKED, row(&self->other, 0)->state);
 	ASSERT_EQ(0, self->other.st->ops->seal(self->other.st));
 	ASSERT_EQ(0, spread(&self->other, 4, got));
 	service_close(&self->s);
@@ -325,7 +329,7 @@ TEST_F(bpf, a_live_owner_yields_maps_lock_and_listeners_without_a_gap)
 	EXPECT_EQ(-EADDRINUSE, weir_bpf_open(&third.bpf, &opts));
 	ASSERT_EQ(0, spread(&self->other, 4, got));
 	EXPECT_EQ(16, picked(&self->other));
-	EXPECT_EQ(16, row(&self->other, 0)->accepted + row(&self->other, 1)->accepted);
+	EXPECT_EQ(17, row(&self->other, 0)->accepted + row(&self->other, 1)->accepted);
 	EXPECT_EQ(MARK, weir_bpf_cfg(self->other.bpf)->rtx_quiet_ns);
 	service_close(&self->other);
 	EXPECT_FALSE(pin_is(&self->other, ""));

@@ -83,7 +83,8 @@ struct weir_steering;
  * @yield: a successor goes on with the maps: from now on touch nothing that he
  *	sees, also in @leave and @close. What @row, @hist and the rest returned
  *	stays valid, for this process alone. Any thread. 0 or -errno, which leaves
- *	everything as it was
+ *	everything as it was. Called once more when nobody accepts any more, before
+ *	the successor is told: what was accepted in between is to be counted
  * @close: the service is gone: detach, unpin, free. Called last.
  *
  * Every slot must be set. Errors of @accepted, @closed, @moved and @tick are counted

@@ -289,3 +289,24 @@ int adopt_leave(struct weir_bpf *bpf)
 		err = own_copy(*memp, bytes);
 	return err;
 }
+
+/*
+ * What its workers have accepted between that and the end of their listening. The
+ * successor's do not write yet, and begin to count from here.
+ */
+void adopt_tell(struct weir_bpf *bpf)
+{
+	int fd = bpf_map__fd(bpf->steer->maps.weir_worker);
+	struct weir_worker_row row;
+	uint64_t accepted;
+	uint32_t i;
+
+	for (i = 0; i < bpf->opts.workers; i++) {
+		accepted = __atomic_load_n(&bpf->rows[i].accepted, __ATOMIC_ACQUIRE);
+		if (bpf_map_lookup_elem(fd, &i, &row) || row.accepted >= accepted)
+			continue;
+		row.accepted = accepted;
+		/* Without it a few are not counted. */
+		(void)bpf_map_update_elem(fd, &i, &row, BPF_EXIST);
+	}
+}

@@ -182,6 +182,7 @@ int adopt_link(struct weir_bpf *bpf, const char *name, struct bpf_program *prog,
 	       struct bpf_link **linkp);
 /* Mapped arrays become this process's own, at the same addresses. */
 int adopt_leave(struct weir_bpf *bpf);
+void adopt_tell(struct weir_bpf *bpf);
 
 /* pin.c: what is in it */
 int meta_write(struct weir_bpf *bpf);

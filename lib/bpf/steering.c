@@ -381,6 +381,10 @@ static int bpf_yield(struct weir_steering *st)
 	int v6, err;
 	uint32_t i;
 
+	if (bpf->yielded) {
+		adopt_tell(bpf);
+		return 0;
+	}
 	pthread_mutex_lock(&bpf->listeners);
 	err = adopt_leave(bpf);
 	bpf->yielded = !err;

@@ -125,6 +125,8 @@ static int yield(struct control *control, bool pins, unsigned int *leftp)
 	}
 	left = wait_closed(service);
 	*leftp = left;
+	if (pins)
+		st->ops->yield(st);	/* what was accepted meanwhile */
 	if (left)
 		service_log(service, WEIR_LOG_WARN, "control: %u workers do not come to close "
 			    "their listeners", left);
