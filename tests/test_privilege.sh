@@ -289,9 +289,16 @@ in_group "$tmp/weir" show workers -i "$one" -j > "$tmp/out" 2>> "$tmp/log" && js
 	fails "the mode of its pins" as_nobody "$tmp/weir" show workers -i "$one"
 is "with --group its members may look, and others may not"
 
+# Who may read a program may run it: these are not the group's.
+progs=$(echo "$pins" | grep -xE 'weir_(steer|sockops(_q)?|tp_state|iter_flows|raise)')
+maps=$(echo "$pins" | grep -vxF "$progs")
 # shellcheck disable=SC2086 # several names
-python3 "$tmp/reach.py" "$dir" "$server" "$ids" read 54321 $pins > "$tmp/reached" 2>&1
+{
+	python3 "$tmp/reach.py" "$dir" "$server" "$ids" read 54321 $maps &&
+		python3 "$tmp/reach.py" "$dir" "$server" "$ids" none 54321 $progs
+} > "$tmp/reached" 2>&1
 rc=$?
+[ "$(echo "$progs" | wc -l)" -ge 4 ] || rc=1
 cat "$tmp/reached" >> "$tmp/log"
 [ $rc = 0 ] && [ ! -s "$tmp/reached" ] &&
 	fails "the mode of its pins" in_group "$tmp/weir" steer policy "$one" hash &&

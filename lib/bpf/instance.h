@@ -191,6 +191,7 @@ bool pin_there(const struct weir_bpf *bpf, const char *name);
 int pin_path(char *path, int dir_fd, const char *name);
 int pin_all(struct weir_bpf *bpf, const struct reason *reason);
 int pin_fd(struct weir_bpf *bpf, int fd, const char *name, const struct reason *reason);
+int pin_prog(struct weir_bpf *bpf, int fd, const char *name, const struct reason *reason);
 int pin_read(int dir_fd, const char *name, bool writable);
 int pin_meta(int dir_fd, struct weir_meta *meta);
 uint64_t netns_cookie(void);

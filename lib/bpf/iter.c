@@ -64,6 +64,7 @@ int iter_pin(struct weir_bpf *bpf, const struct reason *reason)
 
 	if (!iter)
 		return 0;
-	err = pin_fd(bpf, bpf_program__fd(iter->progs.weir_iter_flows), "weir_iter_flows", reason);
+	err = pin_prog(bpf, bpf_program__fd(iter->progs.weir_iter_flows), "weir_iter_flows",
+		       reason);
 	return err ? err : pin_fd(bpf, bpf_link__fd(iter->links.weir_iter_flows), "flows", reason);
 }

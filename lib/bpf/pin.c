@@ -32,9 +32,9 @@ int pin_path(char *path, int dir_fd, const char *name)
 	return path_join(path, "/proc/self/fd/%d/%s", dir_fd, name);
 }
 
-int pin_fd(struct weir_bpf *bpf, int fd, const char *name, const struct reason *reason)
+static int pin_for(struct weir_bpf *bpf, int fd, const char *name, bool group,
+		   const struct reason *reason)
 {
-	bool group = bpf->opts.flags & WEIR_BPF_GROUP;
 	char path[WEIR_BPF_PATH_BYTES];
 	int err;
 
@@ -53,6 +53,17 @@ int pin_fd(struct weir_bpf *bpf, int fd, const char *name, const struct reason *
 		return reason_set(reason, -errno, "cannot set the mode of %s/%s: %s", bpf->dir,
 				  name, strerror(errno));
 	return 0;
+}
+
+int pin_fd(struct weir_bpf *bpf, int fd, const char *name, const struct reason *reason)
+{
+	return pin_for(bpf, fd, name, bpf->opts.flags & WEIR_BPF_GROUP, reason);
+}
+
+/* Never the group's: who may read a program may run it, and so write what it writes. */
+int pin_prog(struct weir_bpf *bpf, int fd, const char *name, const struct reason *reason)
+{
+	return pin_for(bpf, fd, name, false, reason);
 }
 
 bool pin_there(const struct weir_bpf *bpf, const char *name)
@@ -183,7 +194,7 @@ static int pin_progs(struct weir_bpf *bpf, struct bpf_object *object, const stru
 				unlinkat(bpf->pins_fd, bpf_program__name(prog), 0);
 			continue;
 		}
-		err = pin_fd(bpf, bpf_program__fd(prog), bpf_program__name(prog), reason);
+		err = pin_prog(bpf, bpf_program__fd(prog), bpf_program__name(prog), reason);
 		if (err)
 			break;
 	}

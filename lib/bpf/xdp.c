@@ -124,7 +124,7 @@ static int pin(struct weir_xdp *xdp, const struct reason *reason)
 	int err;
 
 	unpin(xdp);
-	err = pin_fd(xdp->bpf, bpf_program__fd(xdp->skel->progs.weir_xdp), "weir_xdp", reason);
+	err = pin_prog(xdp->bpf, bpf_program__fd(xdp->skel->progs.weir_xdp), "weir_xdp", reason);
 	bpf_object__for_each_map(map, xdp->skel->obj) {
 		if (!err && is_pinned(map))
 			err = pin_fd(xdp->bpf, bpf_map__fd(map), bpf_map__name(map), reason);
