@@ -150,11 +150,13 @@ sim: tests
 	$(Q)WEIR_SIM_SEEDS=$(SEEDS) $(if $(FIRST),WEIR_SIM_FIRST=$(FIRST)) $(objtree)/tests/test_sim
 
 # --- what it is for -------------------------------------------------------
-PHONY += demo bench
+PHONY += demo bench plots
 demo: all
 	$(Q)$(objtree)/tools/weir demo $(DEMO_ARGS)
 bench: all
 	$(Q)$(srctree)/tools/bench/run.sh $(objtree) $(BENCH_ARGS)
+plots: all
+	$(Q)$(srctree)/scripts/plots.py $(objtree) $(PLOTS)
 
 # --- installation ---------------------------------------------------------
 PHONY += install uninstall
@@ -196,6 +198,7 @@ help:
 #:   check-style      checkpatch, codespell, shellcheck, kernel-doc, sizes;  FILES=
 #:   sim            many seeded worlds in the simulated kernel; SEEDS=n, FIRST=seed
 #:   bench          build, then measure against the hand-written peers
+#:   plots          measure the closed loop and draw it; PLOTS="hang drain shed cost"
 #:   install        DESTDIR= prefix= bindir= libdir= includedir= mandir=
 #:   uninstall      remove what install put there
 #:   config         probe the machine again and say what was found
