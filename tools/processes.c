@@ -146,6 +146,8 @@ static int child_start(struct processes *all, unsigned int worker, int *ready_fd
 	int fds[2];
 	pid_t pid;
 
+	/* Also when it fails: the next try is not at once. */
+	child->started_ns = now_ns();
 	if (pipe2(fds, O_CLOEXEC))
 		return -errno;
 	fflush(NULL);
@@ -155,7 +157,6 @@ static int child_start(struct processes *all, unsigned int worker, int *ready_fd
 		child_main(all, worker, fds[1]);
 	}
 	close(fds[1]);
-	child->started_ns = now_ns();
 	if (pid < 0) {
 		close(fds[0]);
 		return -errno;
