@@ -172,17 +172,27 @@ static __always_inline void established(struct bpf_sock_ops *ops, struct bpf_soc
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | CALLBACKS);
 }
 
-/* The age sweep took a live connection's row: unless it is closing, put it back. */
+/*
+ * The age sweep took a live connection's row: unless it is closing, put it back. What
+ * was held is still: it is let go when no edge is on.
+ */
 static __noinline int flow_reopen(struct bpf_sock_ops *ops, __u64 now)
 {
 	struct bpf_sock *sk = ops->sk;
+	struct weir_flow *flow;
 	struct weir_own *own;
+	__u64 cookie;
 
 	if (!sk || (ops->state != BPF_TCP_ESTABLISHED && ops->state != BPF_TCP_CLOSE_WAIT))
 		return 0;
 	own = bpf_sk_storage_get(&weir_own, sk, NULL, 0);
-	if (own)
-		flow_open(ops, own->worker, ops->state, now);
+	if (!own)
+		return 0;
+	flow_open(ops, own->worker, ops->state, now);
+	cookie = bpf_get_socket_cookie(ops);
+	flow = bpf_map_lookup_elem(&weir_flow, &cookie);
+	if (flow && bpf_sk_storage_get(&weir_hold, sk, NULL, 0))
+		flow->edges = WEIR_FLOW_HELD;
 	return 0;
 }
 

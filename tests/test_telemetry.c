@@ -328,6 +328,33 @@ TEST_F(bpf, pressed_connection_is_held_back_and_let_go)
 	EXPECT_EQ(clamp, option(server, IPPROTO_TCP, TCP_WINDOW_CLAMP));
 }
 
+/* A row that was swept, or deleted by hand, comes back with no edge on. */
+TEST_F(bpf, held_connection_whose_row_goes_is_let_go_all_the_same)
+{
+	socklen_t len = sizeof(uint64_t);
+	int client, server, map;
+	uint64_t pace, cookie;
+	struct weir_cfg *cfg;
+
+	ASSERT_EQ(0, pair_open(&self->s, AF_INET, &client, &server));
+	pace = option(server, SOL_SOCKET, SO_MAX_PACING_RATE);
+	ASSERT_EQ(0, getsockopt(server, SOL_SOCKET, SO_COOKIE, &cookie, &len));
+	cfg = weir_bpf_cfg(self->s.bpf);
+	cfg->pace_bytes = 123456;
+	rtt_limit(cfg, true);
+	ASSERT_EQ(WEIR_FLOW_RTT | WEIR_FLOW_HELD,
+		  edges_settle(&self->s, server, client, WEIR_FLOW_RTT | WEIR_FLOW_HELD));
+	map = map_open(&self->s, "weir_flow");
+	ASSERT_LE(0, map);
+	ASSERT_EQ(0, bpf_map_delete_elem(map, &cookie));
+	close(map);
+	ASSERT_EQ(WEIR_FLOW_RTT | WEIR_FLOW_HELD,
+		  edges_settle(&self->s, server, client, WEIR_FLOW_RTT | WEIR_FLOW_HELD));
+	rtt_limit(cfg, false);
+	ASSERT_EQ(0, edges_settle(&self->s, server, client, 0));
+	EXPECT_EQ(pace, option(server, SOL_SOCKET, SO_MAX_PACING_RATE));
+}
+
 TEST_F(bpf, nothing_is_held_back_unless_asked_for)
 {
 	uint64_t pace;
