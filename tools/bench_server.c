@@ -84,7 +84,7 @@ int bench_server_open(struct bench_server *server, uint32_t conns)
 		return WEIR_EXIT_FAILED;
 	signal(SIGPIPE, SIG_IGN);
 	privilege_raise_limits();
-	result = privilege_drop(false);
+	result = privilege_drop(0);
 	if (result)
 		fprintf(stderr, "weir: warning: capabilities stay: %s\n", weir_strerror(result));
 	server->echo = aligned_alloc(64, sizeof(*server->echo));

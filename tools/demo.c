@@ -79,7 +79,7 @@ struct opener {
 static void *open_dropped(void *arg)
 {
 	struct opener *opener = arg;
-	int err = privilege_drop(false);
+	int err = privilege_drop(0);
 
 	if (err)
 		fprintf(stderr, "weir: warning: capabilities stay: %s\n", weir_strerror(err));

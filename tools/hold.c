@@ -51,7 +51,7 @@ static int hold_run(const struct command *cmd, int argc, char **argv)
 		return fail("signals: %s", weir_strerror(-errno));
 	opts.instance = argv[0];
 	opts.ctx = argv[0];
-	err = privilege_drop(false);
+	err = privilege_drop(0);
 	if (err)
 		fprintf(stderr, "weir: warning: capabilities stay: %s\n", weir_strerror(err));
 	err = weir_hold(&opts);

@@ -7,8 +7,10 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <weir/bpf.h>
 #include <weir/vip.h>
+#include <weir/xdp.h>
 
 #define WHY	"built without BPF (CONFIG_BPF=n)"
 
@@ -209,4 +211,31 @@ int weir_bpf_vip_list(const char *name, int (*fn)(void *ctx, const struct weir_b
 int weir_bpf_vip_stats(const char *name, struct weir_vip_stats *stats)
 {
 	return -EOPNOTSUPP;
+}
+
+int weir_xdp_open(struct weir_xdp **xdpp, struct weir_bpf *bpf, const struct weir_xdp_opts *opts)
+{
+	if (opts && opts->reason)
+		snprintf(opts->reason, opts->reason_bytes, "%s", WHY);
+	return -EOPNOTSUPP;
+}
+
+int weir_xdp_status(const struct weir_xdp *xdp, struct weir_xdp_status *status)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_xdp_carrier_open(struct weir_dgram_carrier **carrierp, struct weir_xdp *xdp)
+{
+	return -EOPNOTSUPP;
+}
+
+void weir_xdp_carrier_close(struct weir_dgram_carrier *carrier)
+{
+}
+
+void weir_xdp_carrier_stats(const struct weir_dgram_carrier *carrier,
+			    struct weir_xdp_carrier_stats *stats, size_t sz)
+{
+	memset(stats, 0, sz);
 }

@@ -74,15 +74,17 @@ static void keep(struct __user_cap_data_struct data[CAP_WORDS], unsigned int cap
 	data[CAP_TO_INDEX(cap)].effective |= CAP_TO_MASK(cap);
 }
 
-int privilege_drop(bool keep_bind)
+int privilege_drop(unsigned int kept)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[CAP_WORDS];
 	int dumpable = prctl(PR_GET_DUMPABLE);
 
 	memset(data, 0, sizeof(data));
-	if (keep_bind)
+	if (kept & PRIVILEGE_KEEP_BIND)
 		keep(data, CAP_NET_BIND_SERVICE);
+	if (kept & PRIVILEGE_KEEP_RAW)
+		keep(data, CAP_NET_RAW);
 	if (memlock_limited())
 		keep(data, CAP_IPC_LOCK);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))

@@ -11,15 +11,21 @@
  */
 void privilege_raise_limits(void);
 
+/* What a service still needs to be opened. */
+enum privilege_keep {
+	PRIVILEGE_KEEP_BIND	= 1 << 0,	/* CAP_NET_BIND_SERVICE: a port below 1024 */
+	PRIVILEGE_KEEP_RAW	= 1 << 1,	/* CAP_NET_RAW: AF_XDP sockets */
+};
+
 /*
  * privilege_drop() - give up the capabilities of this thread and of those it
  * starts from now on, and forbid to get any by exec. CAP_IPC_LOCK stays where
  * the limit of locked memory could not be lifted: buffers would not fit in it.
- * @keep_bind: keep CAP_NET_BIND_SERVICE, for a port below 1024
+ * @keep: enum privilege_keep
  *
  * Return: 0 or -errno.
  */
-int privilege_drop(bool keep_bind);
+int privilege_drop(unsigned int keep);
 
 /*
  * privilege_drop_all() - give up what is left, in every thread there is

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "privilege.h"
 #include "processes.h"
 #include "serve.h"
+#include "serve_xdp.h"
 #include "steer_vip.h"
 #include "takeover.h"
 
@@ -26,7 +28,7 @@
 
 struct serve {
 	uint64_t workers, port, conns;
-	const char *addr, *instance, *group, *cpu_list, *stall, *vip;
+	const char *addr, *instance, *group, *cpu_list, *stall, *vip, *xdp;
 	unsigned int policy, backend;
 	uint64_t napi_us;
 	bool no_bpf, acceptor, processes, hand_over, no_batch, sqpoll, json_exit, verbose, takeover;
@@ -36,6 +38,7 @@ struct serve {
 	gid_t gid;
 	struct weir_addr where;
 	struct steer steer;
+	struct weir_dgram_carrier *carrier;	/* or NULL: sockets alone */
 	struct weir_takeover *listeners;	/* that were there already, or NULL */
 	struct weir_service *service;
 	const int *listener;	/* of a worker's process, or NULL */
@@ -72,6 +75,9 @@ static const struct opt serve_opts[] = {
 	{ "vip", 0, OPT_TEXT, .offset = AT(vip), .value = "LIST",
 	  .help = "answer there, too, such as 10.0.0.0/24:80-89,[fd00::/64]:443;\n"
 		  "                            - for none yet, see weir steer vip" },
+	{ "xdp", 0, OPT_TEXT, .offset = AT(xdp), .value = "IFACE",
+	  .help = "datagrams of that interface by AF_XDP, worker w on queue w;\n"
+		  "                            IFACE:native or IFACE:generic: in that mode alone" },
 	{ "cpu", 0, OPT_TEXT, .offset = AT(cpu_list), .value = "LIST",
 	  .help = "pin workers in turn, such as 0,2-3" },
 	{ "conns", 0, OPT_COUNT, .offset = AT(conns), .value = "N", .min = 1, .max = 60000,
@@ -160,6 +166,19 @@ static int read_group(struct serve *serve)
 	return 0;
 }
 
+static int check_xdp(const struct serve *serve)
+{
+	char ifname[IFNAMSIZ];
+	uint32_t want;
+
+	if (!serve->udp || serve->no_bpf)
+		return usage_error(&cmd_serve, "--xdp: needs BPF, and is for datagrams");
+	if (serve_xdp_parse(serve->xdp, ifname, &want))
+		return usage_error(&cmd_serve, "--xdp: '%s' is not an interface, or one and "
+				   ":native or :generic", serve->xdp);
+	return 0;
+}
+
 static int check(struct serve *serve, int operands, char **argv)
 {
 	int err;
@@ -204,6 +223,9 @@ static int check(struct serve *serve, int operands, char **argv)
 	if (serve->vip && strcmp(serve->vip, "-") && vips_check(serve->vip))
 		return usage_error(&cmd_serve, "--vip: '%s' is not a network and ports such as "
 				   "10.0.0.0/24:80-89", vips_check(serve->vip));
+	err = serve->xdp ? check_xdp(serve) : 0;
+	if (err)
+		return err;
 	if (serve->stall && echo_stall_parse(serve->stall, &serve->echo->stall))
 		return usage_error(&cmd_serve,
 				   "--stall: '%s' is not W:MS/PERIOD, such as 0:400/1000",
@@ -248,9 +270,10 @@ static int steer(struct serve *serve)
 	if (!serve->no_bpf && !serve->steer.bpf)
 		fprintf(stderr, "weir: warning: the kernel's hash steers, "
 			"and there are no flows: %s\n", serve->steer.reason);
-	if (!serve->vip || !strcmp(serve->vip, "-"))
-		return 0;
-	err = vips_add(opts.instance, serve->vip);
+	if (serve->xdp)
+		err = serve_xdp_open(&serve->carrier, &serve->steer, serve->xdp);
+	else if (serve->vip && strcmp(serve->vip, "-"))
+		err = vips_add(opts.instance, serve->vip);
 	if (err)
 		steer_close(&serve->steer);
 	return err;
@@ -318,6 +341,7 @@ static int open_service(struct serve *serve)
 			 (serve->udp ? WEIR_SERVICE_DGRAM : 0) |
 			 (serve->hand_over ? WEIR_SERVICE_HAND_OVER : 0),
 		.listeners = serve->listener,
+		.carrier = serve->carrier,
 		.takeover = serve->listeners,
 		.control = named(serve),
 	};
@@ -344,6 +368,8 @@ static void serve_rest(const struct steer *steer, const char *instance, const ch
 	printf(", rung: %s", steer_rung_name(steer->rung));
 	if (steer->reason[0])
 		printf(" (not more: %s)", steer->reason);
+	if (steer->xdp[0])
+		printf(", xdp: %s", steer->xdp);
 	printf(", rescue: %s", rescue ? "off" : "on");
 	if (rescue)
 		printf(" (%s)", rescue);
@@ -429,6 +455,8 @@ static void json_exit(const struct serve *serve, int aborted)
 
 		json_u64(&j, exit_stats[i].name, *(const uint64_t *)at);
 	}
+	if (serve->carrier)
+		serve_xdp_json(&j, serve->carrier);
 	json_end_object(&j);
 	json_fini(&j);
 }
@@ -584,7 +612,8 @@ static int run(struct serve *serve)
 	err = steer(serve);
 	if (err)
 		return err;
-	err = privilege_drop(serve->port && serve->port < 1024);
+	err = privilege_drop((serve->port && serve->port < 1024 ? PRIVILEGE_KEEP_BIND : 0) |
+			     (serve->xdp ? PRIVILEGE_KEEP_RAW : 0));
 	if (err)
 		fprintf(stderr, "weir: warning: capabilities stay: %s\n", weir_strerror(err));
 	if (serve->processes)
@@ -621,6 +650,7 @@ static int serve_run(const struct command *cmd, int argc, char **argv)
 	if (!result)
 		result = run(&serve);
 	weir_takeover_close(serve.listeners);
+	weir_xdp_carrier_close(serve.carrier);
 	free(serve.echo);
 	return result;
 }
@@ -643,6 +673,7 @@ const struct command cmd_serve = {
 "  weir serve echo --port 0 --no-bpf --json-exit\n"
 "  weir serve echo --workers 4 --acceptor\n"
 "  weir serve udp-echo --workers 4\n"
+"  weir serve udp-echo --addr 10.0.0.2 --workers 4 --xdp eth0\n"
 "  weir serve echo --workers 4 --processes\n"
 "  weir serve echo --workers 4 --stall 0:400/1000    # a worker that hangs\n"
 "  weir serve echo --instance web --takeover",

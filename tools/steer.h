@@ -37,6 +37,7 @@ struct steer {
 	bool user_space;		/* one worker accepts for all */
 	char reason[WEIR_BPF_WHY_BYTES]; /* why not more; empty on the top rung */
 	char dir[WEIR_BPF_PATH_BYTES];	/* of the pins, or empty */
+	char xdp[WEIR_BPF_WHY_BYTES + 64]; /* how frames are taken, or empty */
 };
 
 /*

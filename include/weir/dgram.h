@@ -109,6 +109,15 @@ WEIR_API struct weir_loop *weir_dgram_loop(const struct weir_dgram *dgram);
  */
 WEIR_API struct weir_pool *weir_dgram_pool(const struct weir_dgram *dgram);
 
+/**
+ * weir_dgram_addr() - where the service is
+ * @dgram: a worker's end
+ * @addr: filled in: the address that its sockets are bound to
+ *
+ * Context: The worker's thread, or open() of a carrier.
+ */
+WEIR_API void weir_dgram_addr(const struct weir_dgram *dgram, struct weir_addr *addr);
+
 /* carriers */
 
 /**

@@ -8,6 +8,7 @@
 
 #include <weir/addr.h>
 #include <weir/bpf.h>
+#include <weir/dgram.h>
 #include <weir/xsk.h>
 
 #ifdef __cplusplus
@@ -79,7 +80,8 @@ struct weir_xdp_status {
  * Context: Any thread; needs CAP_BPF and CAP_NET_ADMIN. Sets libbpf's and libxdp's
  * print hooks for the length of the call.
  * Return: 0, or with @reason naming the thing: -EINVAL for a bad option; -ENODEV for
- * no such interface; -EBUSY when a program is there beside which there can be no
+ * no such interface; -EEXIST when the instance has one; -EBUSY
+ * when a program is there beside which there can be no
  * other; -EOPNOTSUPP when the driver has no native mode and no other was wanted, or
  * when built without libxdp; -EPERM; -ENOMEM; or what the kernel answered.
  */
@@ -90,7 +92,7 @@ int weir_xdp_open(struct weir_xdp **xdpp, struct weir_bpf *bpf, const struct wei
  * weir_xdp_close() - detach, unpin, free
  * @xdp: what was opened; NULL is allowed
  *
- * Before the instance is closed.
+ * Before the instance is closed, which does it else.
  *
  * Context: Any thread.
  */
@@ -177,6 +179,70 @@ WEIR_API int weir_xdp_stats(const struct weir_xdp *xdp, struct weir_xdp_stats *s
  */
 WEIR_API int weir_xdp_row(const struct weir_xdp *xdp, unsigned int worker,
 			  struct weir_xdp_row *row);
+
+/**
+ * struct weir_xdp_carrier_stats - what became of datagrams
+ * @received: came as frames, and were handed to the service
+ * @sent: left as frames
+ * @unverified: of those received: the sender left the checksum to a device and no
+ *	device was between, as on a virtual interface; nothing could be verified
+ * @damaged: frames with a wrong checksum, dropped
+ * @lost: sent and not taken by the device when the socket was closed
+ * @no_peer: left to the UDP socket: nothing was heard of the peer of late
+ * @too_long: left to it: longer than the interface takes
+ * @no_buffer: left to it: no frame was free
+ * @no_socket: left to it: the AF_XDP socket had ended
+ */
+struct weir_xdp_carrier_stats {
+	uint64_t received;
+	uint64_t sent;
+	uint64_t unverified;
+	uint64_t damaged;
+	uint64_t lost;
+	uint64_t no_peer;
+	uint64_t too_long;
+	uint64_t no_buffer;
+	uint64_t no_socket;
+};
+
+/**
+ * weir_xdp_carrier_open() - let a service's datagrams go by AF_XDP
+ * @carrierp: where it goes: carrier of struct weir_service_opts
+ * @xdp: what was opened, with the instance that steers the service
+ *
+ * Each worker gets an AF_XDP socket on its queue, beside its UDP socket, which has what
+ * the XDP program passes. Replies go to the hardware address that the peer's last frame
+ * came from, from the address of ours that it was sent to, both of half a minute ago at
+ * most; 4096 peers of a worker are remembered. Opening the service needs CAP_NET_RAW,
+ * and CAP_IPC_LOCK or an RLIMIT_MEMLOCK that holds 4 MiB for each worker. Why it failed
+ * is in the instance's log.
+ *
+ * Context: Any thread.
+ * Return: 0; -ENOMEM; -EOPNOTSUPP when built without libxdp.
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_xdp_carrier_open(struct weir_dgram_carrier **carrierp, struct weir_xdp *xdp);
+
+/**
+ * weir_xdp_carrier_close() - free it
+ * @carrier: what was opened; NULL is allowed
+ *
+ * After the service is closed, or was not opened.
+ *
+ * Context: Any thread.
+ */
+WEIR_API void weir_xdp_carrier_close(struct weir_dgram_carrier *carrier);
+
+/**
+ * weir_xdp_carrier_stats() - read the counters, summed over the workers
+ * @carrier: what was opened
+ * @stats: filled in
+ * @sz: sizeof(*stats) of the caller; no more than that is written
+ *
+ * Context: Any thread, while the service is open.
+ */
+WEIR_API void weir_xdp_carrier_stats(const struct weir_dgram_carrier *carrier,
+				     struct weir_xdp_carrier_stats *stats, size_t sz);
 
 #ifdef __cplusplus
 }

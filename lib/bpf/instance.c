@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <weir/xdp.h>
+
 #include "bpf/instance.h"
 
 #define NAME_DEFAULT	"weir"
@@ -165,6 +167,7 @@ void weir_bpf_close(struct weir_bpf *bpf)
 {
 	if (!bpf)
 		return;
+	weir_xdp_close(bpf->xdp);
 	overflow_unload(bpf);
 	lookup_unload(bpf);
 	iter_unload(bpf);

@@ -87,6 +87,7 @@ struct weir_bpf {
 	struct overflow_bpf *overflow;	/* NULL: no signals of it */
 	struct weir_overflow *overflows;
 	struct flow_bpf *flow;	/* NULL below WEIR_RUNG_FLOW */
+	struct weir_xdp *xdp;		/* NULL: none is attached */
 	struct lookup_bpf *lookup;	/* NULL: it was not asked for */
 	_Atomic int rep_fd[2];		/* who stands for the group: IPv4, IPv6; -1: none */
 	enum weir_rung rung;

@@ -103,6 +103,21 @@ int weir_xdp_row(const struct weir_xdp *xdp, unsigned int worker, struct weir_xd
 	return -EOPNOTSUPP;
 }
 
+int weir_xdp_carrier_open(struct weir_dgram_carrier **carrierp, struct weir_xdp *xdp)
+{
+	return -EOPNOTSUPP;
+}
+
+void weir_xdp_carrier_close(struct weir_dgram_carrier *carrier)
+{
+}
+
+void weir_xdp_carrier_stats(const struct weir_dgram_carrier *carrier,
+			    struct weir_xdp_carrier_stats *stats, size_t sz)
+{
+	memset(stats, 0, sz);
+}
+
 static int no_probe(char *why)
 {
 	strcpy(why, WHY);

@@ -146,6 +146,9 @@ int weir_xdp_open(struct weir_xdp **xdpp, struct weir_bpf *bpf, const struct wei
 	reason.bytes = opts.reason_bytes;
 	if (!bpf || !opts.ifname || opts.want > WEIR_XDP_WANT_GENERIC)
 		return reason_set(&reason, -EINVAL, "XDP needs an instance and an interface");
+	if (bpf->xdp)
+		return reason_set(&reason, -EEXIST, "the instance has an XDP program on %s already",
+				  bpf->xdp->ifname);
 	xdp = calloc(1, sizeof(*xdp));
 	if (!xdp)
 		return -ENOMEM;
@@ -167,6 +170,7 @@ int weir_xdp_open(struct weir_xdp **xdpp, struct weir_bpf *bpf, const struct wei
 		weir_xdp_close(xdp);
 		return err;
 	}
+	bpf->xdp = xdp;
 	*xdpp = xdp;
 	return 0;
 }
@@ -175,6 +179,8 @@ void weir_xdp_close(struct weir_xdp *xdp)
 {
 	if (!xdp)
 		return;
+	if (xdp->bpf->xdp == xdp)
+		xdp->bpf->xdp = NULL;
 	xdp_quiet_begin();
 	xdp_detach(xdp);
 	xdp_quiet_end();

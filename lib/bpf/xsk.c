@@ -159,8 +159,10 @@ static void hand_over(struct weir_xsk *xsk, const struct xdp_desc *desc)
 	xsk->filled--;
 	xsk->stats.rx_frames++;
 	xsk->stats.rx_bytes += desc->len;
+	xsk->lent = lease;
 	if (xsk->ops.packet && !xsk->closing && !xsk->broken)
 		xsk->ops.packet(xsk->ctx, lease, xsk->slab + desc->addr, desc->len);
+	xsk->lent = NULL;
 	weir_lease_put(lease);
 }
 

@@ -18,6 +18,7 @@ struct weir_xsk {
 	struct weir_xsk_ops ops;
 	void *ctx;
 	unsigned char *slab;
+	struct weir_lease *lent;	/* to packet() */
 	struct weir_lease **held;	/* by frame: what the kernel has of us */
 	uint32_t frames;
 	uint32_t frame_bytes;
@@ -60,6 +61,8 @@ void xsk_start(struct weir_xsk *xsk);
 
 /* xsk_open.c: give back what the kernel had; it has let go of the memory */
 void xsk_release(struct weir_xsk *xsk);
+/* xsk_open.c: free one whose loop is gone; nobody is told */
+void xsk_forget(struct weir_xsk *xsk);
 /* -EBUSY while leases of its own pool are out. Frees it otherwise. */
 int xsk_free(struct weir_xsk *xsk);
 

@@ -328,3 +328,11 @@ int xsk_free(struct weir_xsk *xsk)
 		closed(ctx);
 	return 0;
 }
+
+void xsk_forget(struct weir_xsk *xsk)
+{
+	xsk->ops.closed = NULL;
+	weir_lease_put(xsk->lent);
+	xsk_release(xsk);
+	xsk_free(xsk);
+}

@@ -165,6 +165,11 @@ struct weir_pool *weir_dgram_pool(const struct weir_dgram *dgram)
 	return dgram->worker->pool;
 }
 
+void weir_dgram_addr(const struct weir_dgram *dgram, struct weir_addr *addr)
+{
+	*addr = dgram->worker->service->addr;
+}
+
 /* for carriers */
 
 void dgram_deliver(struct weir_dgram *dgram, const struct weir_datagram *datagram)

@@ -21,6 +21,7 @@ enum {
 	OPS_PER_CONN	= 2,
 	OPS_PER_MSG	= 1,
 	OPS_MORE	= 64,	/* accept, polls, cookies being read */
+	CARRIER_BUFS	= 2048,	/* in a pool of the carrier's own */
 	FILES_MORE	= 16,	/* listener, ring of signals, the user's few */
 	BUFS_PER_CONN	= 2,	/* a pool lends fewer than all: see pool.h */
 	BUFS_MIN	= 128,
@@ -135,7 +136,7 @@ int limits_fit(struct weir_service *service)
 	if (!opts->bufs)
 		opts->bufs = bufs_fit(opts->conns_max, loop->ops_max);
 	if (!loop->bufs_max)
-		loop->bufs_max = opts->bufs;
+		loop->bufs_max = opts->bufs + (opts->carrier ? CARRIER_BUFS : 0);
 	if (dgram_mode(service) && !loop->files_max)
 		loop->files_max = files;
 	if (loop->files_max)

@@ -28,7 +28,7 @@ _weir_words() {
 	case $1 in
 	serve)
 		echo 'echo udp-echo --workers --addr --port --policy --backend --no-bpf --instance --takeover --group' \
-			'--vip --hand-over --cpu' \
+			'--vip --xdp --hand-over --cpu' \
 			'--conns --acceptor --processes --no-batch --sqpoll --napi --stall --json-exit --verbose --help' ;;
 	bench)
 		echo 'echo udp-echo --connections --size --rate --duration --warmup --timeout' \
