@@ -117,6 +117,8 @@ for header in "$srctree"/include/weir/*.h "$srctree"/include/weir/weir.hpp \
 	# What declares a library that is not there is not installed either: NAME.h and
 	# NAME.hpp of libweir-NAME. wire.h stays: it describes the maps to any reader.
 	name=${header##*/} name=${name%.h*}
+	# Of libweir-bpf as well.
+	case $name in vip | xdp | xsk) name=bpf ;; esac
 	if [ "$verb" = install ] && [ -f "$srctree/lib/libweir-$name.map" ]; then
 		case $built in *" libweir-$name "*) ;; *) continue ;; esac
 	fi

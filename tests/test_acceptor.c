@@ -143,8 +143,15 @@ static void on_data_number(struct weir_conn *conn, struct weir_lease *lease)
 static int worker_of(int fd)
 {
 	char number = 0;
+	ssize_t n;
 
-	if (send(fd, "W", 1, MSG_NOSIGNAL) != 1 || recv(fd, &number, 1, 0) != 1)
+	if (send(fd, "W", 1, MSG_NOSIGNAL) != 1)
+		return -1;
+	/* A worker that dies may interrupt the thread that opened the service. */
+	do {
+		n = recv(fd, &number, 1, 0);
+	} while (n < 0 && errno == EINTR);
+	if (n != 1)
 		return -1;
 	return number - '0';
 }

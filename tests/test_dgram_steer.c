@@ -9,6 +9,7 @@
 #include <weir/serve.h>
 
 #include "dgram_steer.h"
+#include "tsan.h"
 
 enum {
 	SENDERS		= 64,
@@ -526,6 +527,8 @@ TEST_F(bpf, what_a_full_socket_lost_does_not_look_like_a_hang)
 	char big[1000] = "x";
 	int fd, other, worker, i;
 
+	if (TSAN)
+		SKIP(return, TSAN_WHY);
 	ASSERT_EQ(0, live_open(&live, s, 2)) {
 		TH_LOG("%s", s->reason);
 	}
@@ -593,6 +596,8 @@ TEST_F(bpf, a_wrong_checksum_does_not_look_like_a_hang)
 	struct live live;
 	unsigned int i;
 
+	if (TSAN)
+		SKIP(return, TSAN_WHY);
 	ASSERT_EQ(0, live_open(&live, s, 2)) {
 		TH_LOG("%s", s->reason);
 	}

@@ -14,6 +14,7 @@
 #include <weir/serve.h>
 
 #include "bpf_service.h"
+#include "tsan.h"
 
 #define CLIENTS		40
 #define NOBODY		(~0U)
@@ -305,6 +306,8 @@ TEST_F(hang, without_another_that_is_ok_its_queue_stays)
 {
 	int clients[CLIENTS], blamed, i;
 
+	if (TSAN)
+		SKIP(return, TSAN_WHY);
 	ASSERT_EQ(0, open_service(self, variant->backend, 2, WEIR_POLICY_HASH, 0));
 	self->st->ops->admin(self->st, 0)->state = WEIR_ADMIN_DRAIN;
 	blamed = make_hang(self);
@@ -367,6 +370,8 @@ TEST_F(hang, the_death_of_the_supervisor_is_harmless)
 	uint64_t looks;
 	int i;
 
+	if (TSAN)
+		SKIP(return, TSAN_WHY);
 	ASSERT_EQ(0, open_service(self, variant->backend, 2, WEIR_POLICY_LEAST, 0));
 	real_ops = self->st->ops;
 	deadly = *real_ops;
@@ -414,6 +419,8 @@ TEST_F(hang, when_all_are_slow_clients_are_refused_until_they_are_not)
 
 	if (variant->hang != HANG_SLEEP)
 		SKIP(return, "once for each backend");
+	if (TSAN)
+		SKIP(return, TSAN_WHY);
 	ASSERT_EQ(0, open_service(self, variant->backend, 1, WEIR_POLICY_LEAST, 0));
 	row = self->st->ops->row(self->st, 0);
 	atomic_store(&scene.slow, true);
