@@ -59,10 +59,13 @@ static struct story *seen_of(const struct weir_conn *conn)
 static int on_open_number(struct weir_conn *conn)
 {
 	unsigned int number = atomic_fetch_add(&opened, 1);
+	struct world *world = world_of(conn);
 
 	if (number >= CONNS_MAX)
 		return -EMFILE;
+	world_enter(world);
 	seen[number].worker = weir_conn_worker(conn);
+	world_leave(world);
 	weir_conn_set_ctx(conn, &seen[number]);
 	return on_open(conn);
 }
@@ -70,9 +73,13 @@ static int on_open_number(struct weir_conn *conn)
 static void go(struct weir_conn *conn)
 {
 	int err = weir_conn_hand_over(conn, !weir_conn_worker(conn));
+	struct world *world = world_of(conn);
 
-	if (err)
-		seen_of(conn)->refused = err;
+	if (!err)
+		return;
+	world_enter(world);
+	seen_of(conn)->refused = err;
+	world_leave(world);
 }
 
 static void on_moved(struct weir_conn *conn, int err)
@@ -253,8 +260,10 @@ TEST_F(handover, an_echo_goes_on_from_worker_to_worker)
 		tell(fd, 'm');
 		AWAIT(world, LOCKED(world, seen[0].refused ||
 				    seen[0].moves + seen[0].stays == i + 1));
+		world_enter(world);
 		seen[0].stays += seen[0].refused == -EBUSY;
 		seen[0].refused = 0;
+		world_leave(world);
 	}
 	/* Its answer may not have been told as sent when it was asked to go. */
 	EXPECT_LT(50, seen[0].moves);
@@ -359,7 +368,7 @@ static void fill(struct world *world, unsigned int worker, unsigned int count, i
 		fds[got] = client_open(world, 0);
 		if (fds[got] < 0 || !client_ping(fds[got], 'e'))
 			abort();
-		if (seen[n].worker == worker)
+		if (LOCKED(world, seen[n].worker) == worker)
 			got++;
 		else
 			close(fds[got]);
@@ -387,7 +396,7 @@ TEST_F(handover, a_full_worker_refuses_and_nothing_is_lost)
 	tell(one[0], 'm');
 	AWAIT(world, LOCKED(world, seen[n].moves) == 1);
 	EXPECT_TRUE(client_ping(one[0], 'e'));
-	EXPECT_EQ(0, seen[n].worker);
+	EXPECT_EQ(0, LOCKED(world, seen[n].worker));
 	for (i = 0; i < 3; i++) {
 		EXPECT_TRUE(client_ping(zero[i], 'e'));
 		close(zero[i]);
