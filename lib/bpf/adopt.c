@@ -260,12 +260,16 @@ int adopt_link(struct weir_bpf *bpf, const char *name, struct bpf_program *prog,
 /* One call puts a copy in the place of what is shared: no writer sees a gap. */
 static int own_copy(void *mem, size_t bytes)
 {
-	void *copy;
+	const uint64_t *from = mem;
+	uint64_t *copy;
+	size_t i;
 
 	copy = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (copy == MAP_FAILED)
 		return -errno;
-	memcpy(copy, mem, bytes);
+	/* By words, each in one piece: its writers go on. */
+	for (i = 0; i < bytes / sizeof(*copy); i++)
+		copy[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 	if (mremap(copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, mem) == MAP_FAILED) {
 		munmap(copy, bytes);
 		return -errno;
