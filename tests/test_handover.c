@@ -153,7 +153,7 @@ TEST_F(handover, a_stream_keeps_its_order_through_a_thousand_moves)
 	AWAIT(world, LOCKED(world, world->closes) == 1);
 	EXPECT_EQ(sent, seen[0].bytes);
 	EXPECT_EQ(0, seen[0].wrong);
-	EXPECT_EQ(0, world->close_err);
+	EXPECT_EQ(0, LOCKED(world, world->close_err));
 	AWAIT(world, service_stats(world, WEIR_WORKER_NONE).taken >= MOVES);
 	AWAIT(world, service_stats(world, WEIR_WORKER_NONE).given ==
 	      service_stats(world, WEIR_WORKER_NONE).taken);
@@ -286,14 +286,14 @@ TEST_F(handover, a_close_right_after_it_is_a_close)
 	EXPECT_EQ(0, recv(fd, &byte, 1, 0));
 	close(fd);
 	AWAIT(world, LOCKED(world, world->closes) == 1);
-	EXPECT_EQ(0, world->close_err);
+	EXPECT_EQ(0, LOCKED(world, world->close_err));
 	fd = client_open(world, 0);
 	ASSERT_LE(0, fd);
 	tell(fd, 'a');
 	EXPECT_EQ(0, recv(fd, &byte, 1, 0));
 	close(fd);
 	AWAIT(world, LOCKED(world, world->closes) == 2);
-	EXPECT_EQ(-ECANCELED, world->close_err);
+	EXPECT_EQ(-ECANCELED, LOCKED(world, world->close_err));
 	EXPECT_EQ(0, service_stats(world, WEIR_WORKER_NONE).taken);
 	EXPECT_EQ(0, world_end(world, LIMIT_NS));
 }

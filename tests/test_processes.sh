@@ -18,7 +18,7 @@ start() {
 	"$weir" serve echo --processes --workers 3 --port 0 -i $name "$@" \
 		> "$tmp/out" 2>> "$tmp/log" &
 	server=$!
-	for _ in $(seq 200); do
+	for _ in $(seq 600); do
 		grep -q '^listening' "$tmp/out" && [ "$(children | wc -l)" = 3 ] && break
 		kill -0 $server 2> /dev/null || break
 		sleep 0.05

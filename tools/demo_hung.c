@@ -109,7 +109,8 @@ static int run_policy(struct demo *demo, unsigned int policy, struct hung *hung,
 		hung->bpf = ds.steer.bpf;
 		/* What steering alone does: the part that comes next is about rescue. */
 		if (hung->bpf)
-			weir_bpf_cfg(ds.steer.bpf)->rescue_ns = NEVER_NS;
+			__atomic_store_n(&weir_bpf_cfg(ds.steer.bpf)->rescue_ns, NEVER_NS,
+					 __ATOMIC_RELAXED);
 		failed = put_load(demo, &ds, hung);
 		read_workers(demo, &ds, hung);
 		demo_close(&ds);

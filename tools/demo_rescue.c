@@ -79,7 +79,8 @@ static int serve_one(struct demo *demo, unsigned int i, struct run *run, struct 
 		*off = why;
 	} else {
 		if (!runs[i].rescue)
-			weir_bpf_cfg(ds.steer.bpf)->rescue_ns = NEVER_NS;
+			__atomic_store_n(&weir_bpf_cfg(ds.steer.bpf)->rescue_ns, NEVER_NS,
+					 __ATOMIC_RELAXED);
 		failed = put_load(demo, ds.port, &run->load);
 		weir_supervisor_stats(weir_service_supervisor(ds.service), &run->stats,
 				      sizeof(run->stats));

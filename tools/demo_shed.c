@@ -85,7 +85,8 @@ static int run_one(struct demo *demo, unsigned int i, struct run *run, const cha
 		*off = why;
 	} else {
 		if (i == LET_IN)
-			weir_bpf_cfg(ds.steer.bpf)->shed_max_permille = 0;
+			__atomic_store_n(&weir_bpf_cfg(ds.steer.bpf)->shed_max_permille, 0,
+					 __ATOMIC_RELAXED);
 		failed = put_load(demo, ds.port, &run->load);
 		weir_supervisor_stats(weir_service_supervisor(ds.service), &run->stats,
 				      sizeof(run->stats));

@@ -76,7 +76,8 @@ static bool overloaded(const struct weir_cfg *cfg, const struct sight *sights, u
 
 static uint32_t next_share(const struct weir_cfg *cfg, uint32_t permille, bool more)
 {
-	uint32_t max = min_u32(cfg->shed_max_permille, PERMILLE);
+	uint32_t max = min_u32(__atomic_load_n(&cfg->shed_max_permille, __ATOMIC_RELAXED),
+			       PERMILLE);
 	uint32_t step = min_u32(cfg->shed_step_permille, PERMILLE);
 	uint32_t fall = min_u32(cfg->shed_fall_permille, PERMILLE - 1);
 

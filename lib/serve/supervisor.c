@@ -131,9 +131,10 @@ static void tell_edges(struct weir_supervisor *sup, uint32_t i, uint64_t now_ns)
 
 static uint64_t rescue_age(const struct weir_supervisor *sup)
 {
-	uint64_t age_ns = sup->cfg->rescue_ns;
+	uint64_t stale_ns = __atomic_load_n(&sup->cfg->stale_ns, __ATOMIC_RELAXED);
+	uint64_t age_ns = __atomic_load_n(&sup->cfg->rescue_ns, __ATOMIC_RELAXED);
 
-	return age_ns > sup->cfg->stale_ns ? age_ns : sup->cfg->stale_ns;
+	return age_ns > stale_ns ? age_ns : stale_ns;
 }
 
 /* Is there one to take the queue of the others? */
