@@ -18,19 +18,9 @@
 /* All but the table of flows are the maps of the steering program. */
 static int dgram_share(struct weir_bpf *bpf, struct dgram_bpf *dgram)
 {
-	const struct bpf_map *from;
-	struct bpf_map *map;
-	int err;
+	int err = maps_share(dgram->obj, bpf->steer->obj);
 
-	bpf_object__for_each_map(map, dgram->obj) {
-		from = bpf_object__find_map_by_name(bpf->steer->obj, bpf_map__name(map));
-		if (!from || bpf_map__is_internal(map))
-			continue;
-		err = bpf_map__reuse_fd(map, bpf_map__fd(from));
-		if (err)
-			return err;
-	}
-	return bpf_map__set_max_entries(dgram->maps.weir_dgram, bpf->opts.flows_max);
+	return err ? err : bpf_map__set_max_entries(dgram->maps.weir_dgram, bpf->opts.flows_max);
 }
 
 int dgram_load(struct weir_bpf *bpf, const struct reason *reason)

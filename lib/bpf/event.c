@@ -17,25 +17,9 @@
 
 static int event_share(struct weir_bpf *bpf, struct event_bpf *event)
 {
-	struct {
-		struct bpf_map *to;
-		const struct bpf_map *from;
-	} shared[] = {
-		{ event->maps.weir_worker, bpf->steer->maps.weir_worker },
-		{ event->maps.weir_cfg, bpf->steer->maps.weir_cfg },
-		{ event->maps.weir_pending, bpf->steer->maps.weir_pending },
-		{ event->maps.weir_admin, bpf->steer->maps.weir_admin },
-		{ event->maps.weir_flow, bpf->steer->maps.weir_flow },
-	};
-	size_t i;
-	int err;
+	int err = maps_share(event->obj, bpf->steer->obj);
 
-	for (i = 0; i < ARRAY_SIZE(shared); i++) {
-		err = bpf_map__reuse_fd(shared[i].to, bpf_map__fd(shared[i].from));
-		if (err)
-			return err;
-	}
-	return bpf_map__set_max_entries(event->maps.weir_events, bpf->opts.workers);
+	return err ? err : bpf_map__set_max_entries(event->maps.weir_events, bpf->opts.workers);
 }
 
 /* All at once: the kernel waits for running programs after each update of such a map. */

@@ -121,6 +121,8 @@ void bpf_log(const struct weir_bpf *bpf, enum weir_log_level level, const char *
 /* Catch what libbpf says; capture_end() returns its first warning. */
 void capture_begin(void);
 const char *capture_end(void);
+/* Maps of @to that @from has by the same name become those of @from, before it loads. */
+int maps_share(struct bpf_object *to, const struct bpf_object *from);
 bool name_valid(const char *name);
 uint64_t clock_ns(void);
 /* Print a path; -ENAMETOOLONG when it does not fit. */

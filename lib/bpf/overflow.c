@@ -22,30 +22,14 @@
 
 static int overflow_share(struct weir_bpf *bpf, struct overflow_bpf *over)
 {
-	struct {
-		struct bpf_map *to;
-		const struct bpf_map *from;
-	} shared[] = {
-		{ over->maps.weir_worker, bpf->steer->maps.weir_worker },
-		{ over->maps.weir_cfg, bpf->steer->maps.weir_cfg },
-		{ over->maps.weir_pending, bpf->steer->maps.weir_pending },
-		{ over->maps.weir_admin, bpf->steer->maps.weir_admin },
-		{ over->maps.weir_flow, bpf->steer->maps.weir_flow },
-		{ over->maps.weir_events, bpf->event->maps.weir_events },
-		{ over->maps.weir_observe, bpf->event->maps.weir_observe },
-		{ over->maps.weir_recent, bpf->event->maps.weir_recent },
-		{ over->maps.weir_seq, bpf->event->maps.weir_seq },
-		{ over->maps.weir_stats, bpf->event->maps.weir_stats },
-	};
 	struct stat st;
-	size_t i;
 	int err;
 
-	for (i = 0; i < ARRAY_SIZE(shared); i++) {
-		err = bpf_map__reuse_fd(shared[i].to, bpf_map__fd(shared[i].from));
-		if (err)
-			return err;
-	}
+	err = maps_share(over->obj, bpf->steer->obj);
+	if (!err)
+		err = maps_share(over->obj, bpf->event->obj);
+	if (err)
+		return err;
 	if (stat("/proc/self/ns/pid", &st))
 		return -errno;
 	over->rodata->pid_ns = (uint32_t)st.st_ino;

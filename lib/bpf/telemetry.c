@@ -32,30 +32,9 @@ static const struct attempt {
 
 static int flow_share(struct weir_bpf *bpf, struct flow_bpf *flow)
 {
-	struct {
-		struct bpf_map *to;
-		const struct bpf_map *from;
-	} shared[] = {
-		{ flow->maps.weir_worker, bpf->steer->maps.weir_worker },
-		{ flow->maps.weir_cfg, bpf->steer->maps.weir_cfg },
-		{ flow->maps.weir_pending, bpf->steer->maps.weir_pending },
-		{ flow->maps.weir_admin, bpf->steer->maps.weir_admin },
-		{ flow->maps.weir_flow, bpf->steer->maps.weir_flow },
-		{ flow->maps.weir_events, bpf->event->maps.weir_events },
-		{ flow->maps.weir_observe, bpf->event->maps.weir_observe },
-		{ flow->maps.weir_recent, bpf->event->maps.weir_recent },
-		{ flow->maps.weir_seq, bpf->event->maps.weir_seq },
-		{ flow->maps.weir_stats, bpf->event->maps.weir_stats },
-	};
-	size_t i;
-	int err;
+	int err = maps_share(flow->obj, bpf->steer->obj);
 
-	for (i = 0; i < ARRAY_SIZE(shared); i++) {
-		err = bpf_map__reuse_fd(shared[i].to, bpf_map__fd(shared[i].from));
-		if (err)
-			return err;
-	}
-	return 0;
+	return err ? err : maps_share(flow->obj, bpf->event->obj);
 }
 
 static int flow_try(struct weir_bpf *bpf, const struct attempt *attempt,

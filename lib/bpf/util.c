@@ -77,6 +77,23 @@ const char *capture_end(void)
 	return captured;
 }
 
+int maps_share(struct bpf_object *to, const struct bpf_object *from)
+{
+	const struct bpf_map *shared;
+	struct bpf_map *map;
+	int err;
+
+	bpf_object__for_each_map(map, to) {
+		shared = bpf_object__find_map_by_name(from, bpf_map__name(map));
+		if (!shared || bpf_map__is_internal(map))
+			continue;
+		err = bpf_map__reuse_fd(map, bpf_map__fd(shared));
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
 bool name_valid(const char *name)
 {
 	static const char allowed[] =

@@ -51,10 +51,7 @@ static int maps_size(struct weir_xdp *xdp)
 	struct xdp_bpf *skel = xdp->skel;
 	int err;
 
-	err = bpf_map__reuse_fd(skel->maps.weir_worker, bpf_map__fd(bpf->steer->maps.weir_worker));
-	if (!err)
-		err = bpf_map__reuse_fd(skel->maps.weir_cfg,
-					bpf_map__fd(bpf->steer->maps.weir_cfg));
+	err = maps_share(skel->obj, bpf->steer->obj);
 	if (!err)
 		err = bpf_map__set_max_entries(skel->maps.weir_xsks, bpf->opts.workers);
 	if (!err)
