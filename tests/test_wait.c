@@ -8,17 +8,7 @@
 
 #include "backends.h"
 #include "kselftest_harness.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define HANDLERS_RUN_LATE 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define HANDLERS_RUN_LATE 1
-#endif
-#endif
-#ifndef HANDLERS_RUN_LATE
-#define HANDLERS_RUN_LATE 0
-#endif
+#include "tsan.h"
 
 /* What ends the wait, once the loop is about to begin it. */
 enum ender { END_STOP, END_WAKE, END_SIGNAL, END_CALLS };
@@ -144,7 +134,7 @@ TEST_F(wait, a_signal_handler_can_stop_it)
 	struct sigaction action = { .sa_handler = on_signal };
 	int i;
 
-	if (HANDLERS_RUN_LATE)
+	if (TSAN)
 		SKIP(return, "the thread sanitizer runs handlers after the wait, not in it");
 	sigaction(SIGUSR1, &action, NULL);
 	self->around.ender = END_SIGNAL;
