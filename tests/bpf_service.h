@@ -169,22 +169,12 @@ static inline struct weir_worker_row *row(const struct service *s, unsigned int 
 	return s->st->ops->row(s->st, worker);
 }
 
-/* Load, listen, steer; every worker parked. */
-static inline int service_open(struct service *s, const char *suffix, unsigned int workers,
-			       enum weir_policy policy, uint64_t stale_ns, int family)
+/* Listeners for an instance that is open; every worker parked. */
+static inline int service_join(struct service *s, int family, unsigned int workers)
 {
-	struct weir_bpf_opts opts = {
-		.sz = sizeof(opts), .name = s->name, .policy = policy, .workers = workers,
-		.stale_ns = stale_ns, .reason = s->reason, .reason_bytes = sizeof(s->reason),
-		.vips_max = s->vips_max,
-	};
 	unsigned int i;
 	int err;
 
-	snprintf(s->name, sizeof(s->name), "test-%d%s", runner, suffix);
-	err = weir_bpf_open(&s->bpf, &opts);
-	if (err)
-		return err;
 	s->st = weir_bpf_steering(s->bpf);
 	s->workers = workers;
 	s->family = family;
@@ -198,6 +188,24 @@ static inline int service_open(struct service *s, const char *suffix, unsigned i
 		row(s, i)->state = WEIR_PARKED;
 	}
 	return s->st->ops->seal(s->st);
+}
+
+/* Load, listen, steer; every worker parked. */
+static inline int service_open(struct service *s, const char *suffix, unsigned int workers,
+			       enum weir_policy policy, uint64_t stale_ns, int family)
+{
+	struct weir_bpf_opts opts = {
+		.sz = sizeof(opts), .name = s->name, .policy = policy, .workers = workers,
+		.stale_ns = stale_ns, .reason = s->reason, .reason_bytes = sizeof(s->reason),
+		.vips_max = s->vips_max,
+	};
+	int err;
+
+	snprintf(s->name, sizeof(s->name), "test-%d%s", runner, suffix);
+	err = weir_bpf_open(&s->bpf, &opts);
+	if (err)
+		return err;
+	return service_join(s, family, workers);
 }
 
 static inline void service_close(struct service *s)
@@ -376,6 +384,27 @@ FIXTURE_TEARDOWN(bpf)
 {
 	service_close(&self->s);
 	service_close(&self->other);
+}
+
+/* A sockops program that clears the callback flags of every socket. */
+static inline int flags_clearer(const char *cgroup, unsigned int flags)
+{
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 2 },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_sock_ops_cb_flags_set },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 1 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int prog, dir, err;
+
+	prog = bpf_prog_load(BPF_PROG_TYPE_SOCK_OPS, "clear", "GPL", insns, 4, NULL);
+	dir = open(cgroup, O_RDONLY | O_CLOEXEC);
+	if (prog < 0 || dir < 0)
+		return -errno;
+	err = bpf_prog_attach(prog, dir, BPF_CGROUP_SOCK_OPS, flags);
+	close(dir);
+	close(prog);
+	return err;
 }
 
 #endif /* TESTS_BPF_SERVICE_H */

@@ -49,27 +49,6 @@ static int service_killed(struct service *s, unsigned int workers)
 	return WIFSIGNALED(status) ? 0 : -EPROTO;
 }
 
-/* Listeners for an instance that is open already. */
-static int service_join(struct service *s, unsigned int workers)
-{
-	unsigned int i;
-	int err;
-
-	s->st = weir_bpf_steering(s->bpf);
-	s->workers = workers;
-	s->family = AF_INET;
-	for (i = 0; i < workers; i++) {
-		s->fd[i] = listen_on(AF_INET, &s->port);
-		if (s->fd[i] < 0)
-			return s->fd[i];
-		err = s->st->ops->join(s->st, i, s->fd[i]);
-		if (err)
-			return err;
-		row(s, i)->state = WEIR_PARKED;
-	}
-	return s->st->ops->seal(s->st);
-}
-
 static uint64_t picked(const struct service *s)
 {
 	struct weir_bpf_worker w;
@@ -95,7 +74,7 @@ TEST_F(bpf, a_dead_owner_leaves_counters_configuration_and_weights)
 	ASSERT_LE(5, before);
 	adopt_opts(&self->s, &opts, 2);
 	ASSERT_EQ(0, weir_bpf_open(&self->s.bpf, &opts)) TH_LOG("%s", self->s.reason);
-	ASSERT_EQ(0, service_join(&self->s, 2));
+	ASSERT_EQ(0, service_join(&self->s, AF_INET, 2));
 	EXPECT_EQ(WEIR_BPF_RECOVERED, status_of(&self->s).adopted);
 	EXPECT_EQ(MARK, weir_bpf_cfg(self->s.bpf)->rtx_quiet_ns);
 	EXPECT_EQ(WEIR_POLICY_LEAST, weir_bpf_cfg(self->s.bpf)->policy);
@@ -121,7 +100,7 @@ TEST_F(bpf, a_recovered_link_counts_on)
 	ASSERT_EQ(0, weir_bpf_open(&self->s.bpf, &opts)) TH_LOG("%s", self->s.reason);
 	if (status_of(&self->s).rung < WEIR_RUNG_FLOW)
 		SKIP(return, "%s", status_of(&self->s).why);
-	ASSERT_EQ(0, service_join(&self->s, 2));
+	ASSERT_EQ(0, service_join(&self->s, AF_INET, 2));
 	ASSERT_EQ(0, worker_read(&self->s, 0, &w));
 	before = w.pending.established;
 	ASSERT_EQ(0, worker_read(&self->s, 1, &w));
@@ -141,7 +120,7 @@ TEST_F(bpf, other_workers_take_new_maps_and_the_old_configuration)
 	ASSERT_EQ(0, service_killed(&self->s, 2));
 	adopt_opts(&self->s, &opts, 3);
 	ASSERT_EQ(0, weir_bpf_open(&self->s.bpf, &opts)) TH_LOG("%s", self->s.reason);
-	ASSERT_EQ(0, service_join(&self->s, 3));
+	ASSERT_EQ(0, service_join(&self->s, AF_INET, 3));
 	EXPECT_EQ(WEIR_BPF_NEW, status_of(&self->s).adopted);
 	EXPECT_EQ(MARK, weir_bpf_cfg(self->s.bpf)->rtx_quiet_ns);
 	EXPECT_EQ(3, weir_bpf_cfg(self->s.bpf)->workers);
@@ -168,7 +147,7 @@ TEST_F(bpf, a_configuration_edited_to_nonsense_is_not_recovered)
 	close(fd);
 	adopt_opts(&self->s, &opts, 2);
 	ASSERT_EQ(0, weir_bpf_open(&self->s.bpf, &opts)) TH_LOG("%s", self->s.reason);
-	ASSERT_EQ(0, service_join(&self->s, 2));
+	ASSERT_EQ(0, service_join(&self->s, AF_INET, 2));
 	EXPECT_EQ(WEIR_POLICY_HASH, weir_bpf_cfg(self->s.bpf)->policy);
 	EXPECT_EQ(WEIR_RTX_QUIET_NS, weir_bpf_cfg(self->s.bpf)->rtx_quiet_ns);
 	EXPECT_EQ(before, picked(&self->s));

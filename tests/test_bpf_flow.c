@@ -59,27 +59,6 @@ TEST_F(bpf, flow_ends_by_callback)
 	EXPECT_EQ(0, flows_settle(&self->s, 0));
 }
 
-/* A sockops program after ours that clears the callback flags of every socket. */
-static int flags_clearer(const char *cgroup)
-{
-	const struct bpf_insn insns[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 2 },
-		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_sock_ops_cb_flags_set },
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 1 },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-	int prog, dir, err;
-
-	prog = bpf_prog_load(BPF_PROG_TYPE_SOCK_OPS, "clear", "GPL", insns, 4, NULL);
-	dir = open(cgroup, O_RDONLY | O_CLOEXEC);
-	if (prog < 0 || dir < 0)
-		return -errno;
-	err = bpf_prog_attach(prog, dir, BPF_CGROUP_SOCK_OPS, BPF_F_ALLOW_MULTI);
-	close(dir);
-	close(prog);
-	return err;
-}
-
 TEST_F(bpf, flow_ends_by_tracepoint)
 {
 	struct weir_bpf_status status = { .sz = sizeof(status) };
@@ -89,7 +68,7 @@ TEST_F(bpf, flow_ends_by_tracepoint)
 	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
 	if (status.rung != WEIR_RUNG_FULL)
 		SKIP(return, "%s", status.why);
-	ASSERT_EQ(0, flags_clearer(status.cgroup));
+	ASSERT_EQ(0, flags_clearer(status.cgroup, BPF_F_ALLOW_MULTI));
 	client = connect_to(&self->s);
 	ASSERT_EQ(0, accept_any(&self->s, &server));
 	EXPECT_EQ(1, flows_settle(&self->s, 1));

@@ -462,27 +462,6 @@ TEST_F(bpf, overflow_of_a_completion_queue_is_a_signal_of_its_worker)
 
 /* programs of others */
 
-/* A sockops program that clears the callback flags of every socket. */
-static int flags_clearer(const char *cgroup, unsigned int flags)
-{
-	const struct bpf_insn insns[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 2 },
-		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_sock_ops_cb_flags_set },
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 1 },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-	int prog, dir, err;
-
-	prog = bpf_prog_load(BPF_PROG_TYPE_SOCK_OPS, "clear", "GPL", insns, 4, NULL);
-	dir = open(cgroup, O_RDONLY | O_CLOEXEC);
-	if (prog < 0 || dir < 0)
-		return -errno;
-	err = bpf_prog_attach(prog, dir, BPF_CGROUP_SOCK_OPS, flags);
-	close(dir);
-	close(prog);
-	return err;
-}
-
 static int cgroup_join(const char *path)
 {
 	char procs[512];
