@@ -10,6 +10,7 @@
 
 #include "common.h"
 #include "demo.h"
+#include "load.h"
 #include "privilege.h"
 
 struct demo_args {
@@ -149,6 +150,16 @@ void demo_close(struct demo_service *ds)
 	weir_service_wait(ds->service);
 	weir_service_close(ds->service);
 	ds->service = NULL;
+}
+
+void demo_load_init(const struct demo *demo, uint16_t port, struct load_opts *opts)
+{
+	load_opts_init(opts);
+	load_opts_address(opts, "127.0.0.1", port);
+	opts->churn = true;
+	opts->sources = 4;
+	opts->seed = demo->seed;
+	opts->stop = &interrupted;
 }
 
 /* pins of demos that were killed: their names will not come again */

@@ -16,6 +16,8 @@
 
 #define NEVER_NS	(3600 * NS_PER_SEC)	/* weir_cfg.rescue_ns: no rescue */
 
+struct load_opts;
+
 struct demo {
 	FILE *out;		/* for people; nowhere when JSON is wanted */
 	struct json *json;	/* or NULL */
@@ -34,6 +36,9 @@ struct demo_service {
 	struct steer steer;
 	uint16_t port;
 };
+
+/* New connections from four addresses, for as long as nobody interrupts. */
+void demo_load_init(const struct demo *demo, uint16_t port, struct load_opts *opts);
 
 int demo_hung(struct demo *demo);
 int demo_rescue(struct demo *demo);

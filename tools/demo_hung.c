@@ -63,16 +63,11 @@ static int put_load(struct demo *demo, const struct demo_service *ds, struct hun
 	struct load_opts opts;
 	int err;
 
-	load_opts_init(&opts);
-	load_opts_address(&opts, "127.0.0.1", ds->port);
+	demo_load_init(demo, ds->port, &opts);
 	opts.connections = 1000;
 	opts.rate = RATE;
-	opts.churn = true;
-	opts.sources = 4;
 	opts.duration_ns = demo->duration_ns;
 	opts.timeout_ns = 5 * NS_PER_SEC;
-	opts.seed = demo->seed;
-	opts.stop = &interrupted;
 	if (terminal) {
 		opts.progress = progress;
 		opts.arg = (void *)(uintptr_t)hung->policy;

@@ -49,16 +49,11 @@ static int put_load(struct demo *demo, uint16_t port, struct load_result *load)
 	struct load_opts opts;
 	int err;
 
-	load_opts_init(&opts);
-	load_opts_address(&opts, "127.0.0.1", port);
+	demo_load_init(demo, port, &opts);
 	opts.connections = 4000;
 	opts.rate = RATE;
-	opts.churn = true;
-	opts.sources = 4;
 	opts.duration_ns = demo->duration_ns / 2 > LEAST_NS ? demo->duration_ns / 2 : LEAST_NS;
 	opts.timeout_ns = 10 * NS_PER_SEC;
-	opts.seed = demo->seed;
-	opts.stop = &interrupted;
 	err = load_run(&opts, load);
 	if (err)
 		return demo_failed(demo, "the clients do not get through: %s", weir_strerror(err));
