@@ -20,6 +20,18 @@
 #define TSAN	0
 #endif
 
+/* Any of the sanitizers, which make everything slower by a multiple. */
+#if TSAN || defined(__SANITIZE_ADDRESS__)
+#define SANITIZED	1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED	1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED	0
+#endif
+
 #define TSAN_WHY	"the thread sanitizer takes what another process may store in a map "	\
 			"for a race of this one"
 
