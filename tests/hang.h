@@ -150,8 +150,8 @@ FIXTURE_TEARDOWN(hang)
 		close(self->lock);
 }
 
-static inline int open_service(struct _test_data_hang *self, const char *backend, unsigned int workers,
-			enum weir_policy policy, uint32_t flags)
+static inline int open_service(struct _test_data_hang *self, const char *backend,
+			       unsigned int workers, enum weir_policy policy, uint32_t flags)
 {
 	struct weir_bpf_opts bpf = {
 		.sz = sizeof(bpf), .name = self->s.name, .policy = policy, .workers = workers,

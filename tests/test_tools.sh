@@ -193,6 +193,17 @@ tests_of_doctor() {
 
 	each_probe
 	is "the table shows what the JSON holds"
+
+	# Without a loopback there is nothing to move a connection on, and it must say so.
+	name="doctor moves a connection to tell whether there is rescue"
+	if json "$tmp/doctor" 'd["rung"] == "none"' 2>/dev/null || ! command -v unshare > /dev/null; then
+		skip "$name" "BPF is refused here or not built in, or no unshare"
+	else
+		unshare -n "$weir" doctor -j > "$tmp/unlooped" 2>> "$tmp/log"
+		json "$tmp/doctor" 'any(p["id"] == "bpf.rescue" and p["state"] == "ok" and "moved" in p["detail"] for p in d["probes"])' &&
+			json "$tmp/unlooped" 'any(p["id"] == "bpf.rescue" and p["state"] == "no" and "loopback" in p["detail"] for p in d["probes"])'
+		is "$name"
+	fi
 }
 
 round_trip() {

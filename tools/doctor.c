@@ -112,6 +112,8 @@ static const struct {
 	{ "bpf.bpffs", "as root: mount -t bpf none /sys/fs/bpf" },
 	{ "bpf.cgroup2", "as root: mount -t cgroup2 none /sys/fs/cgroup" },
 	{ "bpf.btf", "a kernel with CONFIG_DEBUG_INFO_BTF" },
+	{ "bpf.rescue", "a kernel whose sk_reuseport programs migrate (5.14 or later), CAP_BPF, "
+			"and a loopback that is up" },
 	{ "bpf.dispatcher", "a kernel with BPF trampolines; without, an XDP program of weir's is "
 			    "alone on its interface" },
 	{ "bpf.xsk", "a kernel with CONFIG_XDP_SOCKETS, and CAP_NET_RAW" },

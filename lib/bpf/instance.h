@@ -288,6 +288,9 @@ int listener_info(int fd, struct tcp_info *info);
 int own_set(struct weir_bpf *bpf, unsigned int worker, int fd);
 int bpf_rescue(struct weir_steering *st, unsigned int worker);
 
+/* probe_rescue.c: 0, or why not; @why says what was done */
+int rescue_probe(char *why);
+
 /* sweep.c */
 void sweep_tick(struct weir_bpf *bpf, uint64_t now);
 void pending_tick(struct weir_bpf *bpf);

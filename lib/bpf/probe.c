@@ -126,6 +126,7 @@ static const struct {
 	{ "bpf.cgroup2", "flows and pending counts",		probe_cgroup2 },
 	{ "bpf.btf",	 "queue lengths",			probe_btf },
 	{ "bpf.steer",	 "steering by load",			probe_steer },
+	{ "bpf.rescue",	 "clients of a worker that hangs are moved to others", rescue_probe },
 	{ "bpf.sockops", "flows and pending counts",		probe_sockops },
 	{ "bpf.queues",	 "queue lengths of flows",		probe_queues },
 	{ "bpf.state",	 "second way to end a flow",		probe_state },
