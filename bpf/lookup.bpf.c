@@ -2,11 +2,12 @@
 /*
  * lookup.bpf.c - answer on networks and ranges of ports without a socket for each
  *
- * Runs when the kernel looks for the listener of a packet, before it looks at the
- * listeners there are. What is in weir_vip goes to the listener in weir_rep, which
+ * Runs when the kernel looks for the socket of a packet, before it looks at the
+ * listeners there are. What is in weir_vip goes to the socket in weir_rep, which
  * is of the same reuseport group as those of the workers: the kernel then asks
- * weir_steer, and that chooses the worker. A listener that is in a sockmap loses
- * zero-copy sends, and so do its children; the workers' are not in one.
+ * weir_steer, or for datagrams weir_datagram, and that chooses the worker. A listener
+ * that is in a sockmap loses zero-copy sends, and so do its children; the workers'
+ * are not in one.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -93,7 +94,7 @@ static __always_inline struct bpf_sock *rep_at(__u64 place)
 	return bpf_map_lookup_elem(&weir_rep, &key);
 }
 
-/* A listener of IPv6 may take IPv4 too: the kernel refuses one that does not. */
+/* A socket of IPv6 may take IPv4 too: the kernel refuses one that does not. */
 static __always_inline struct bpf_sock *rep_find(const struct bpf_sk_lookup *ctx)
 {
 	__u32 first = ctx->protocol == WEIR_PROTO_UDP ? WEIR_REP_UDP4 : WEIR_REP_TCP4;
@@ -101,7 +102,13 @@ static __always_inline struct bpf_sock *rep_find(const struct bpf_sk_lookup *ctx
 
 	if (ctx->family == WEIR_FAMILY_INET)
 		rep = rep_at(first);
-	return rep ?: rep_at(first + 1);
+	if (!rep)
+		rep = rep_at(first + 1);
+	if (!rep || ctx->protocol != WEIR_PROTO_UDP || rep->src_port == ctx->local_port)
+		return rep;
+	/* Answers to a datagram leave from the socket's own port: that must be this one. */
+	bpf_sk_release(rep);
+	return NULL;
 }
 
 static __always_inline struct weir_vip_stats *stats_get(void)

@@ -53,7 +53,7 @@ static inline int dgram_open(struct service *s, unsigned int workers, enum weir_
 	struct weir_bpf_opts opts = {
 		.sz = sizeof(opts), .name = s->name, .policy = policy, .workers = workers,
 		.stale_ns = FOREVER_NS, .reason = s->reason, .reason_bytes = sizeof(s->reason),
-		.flags = WEIR_BPF_DGRAM, .flows_max = flows_max,
+		.flags = WEIR_BPF_DGRAM, .flows_max = flows_max, .vips_max = s->vips_max,
 	};
 	unsigned int i;
 	int err;

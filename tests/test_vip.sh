@@ -41,10 +41,23 @@ refused() {
 	END
 }
 
+# hears <address> <port>: from there and from nowhere else a datagram comes back
+hears() {
+	python3 - "$1" "$2" >> "$tmp/log" 2>&1 <<-'END'
+	import socket, sys
+	s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+	s.settimeout(10)
+	s.connect((sys.argv[1], int(sys.argv[2])))
+	s.send(b"x")
+	assert s.recv(2) == b"x"
+	END
+}
+
+# serve <instance> <networks> [<service> <port>]
 serve() {
 	rm -f "$tmp/fifo"
 	mkfifo "$tmp/fifo"
-	"$weir" serve echo -w 2 --port 0 -i "$1" --vip "$2" > "$tmp/fifo" 2>> "$tmp/log" &
+	"$weir" serve "${3:-echo}" -w 2 --port "${4:-0}" -i "$1" --vip "$2" > "$tmp/fifo" 2>> "$tmp/log" &
 	server="$server $!"
 	exec 3< "$tmp/fifo"
 	line=''
@@ -66,12 +79,12 @@ fi
 ip link set lo up
 
 echo "TAP version 13"
-echo "1..7"
+echo "1..9"
 
 fails 2 "--vip: '10.0.0.1/24:80' is not" serve echo --vip 127.9.0.0/16:80,10.0.0.1/24:80 &&
 	fails 2 "--vip: '' is not" serve echo --vip '' && fails 2 "needs BPF" serve echo --vip 10.0.0.1:80 --no-bpf &&
 	fails 2 "vip: wants INSTANCE list" steer vip weir && fails 2 "vip: wants" steer vip weir add &&
-	fails 2 "vip: wants" steer vip weir list 10.0.0.0:80 && fails 2 "'10.0.0.0' is not" steer vip weir add 10.0.0.0 &&
+	fails 2 "vip: wants" steer vip weir list 10.0.0.0:80 && fails 2 "'10.0.0.0:' is not" steer vip weir add 10.0.0.0: &&
 	fails 1 "there is none of that name" steer vip "$instance" list
 is "a bad command line names the word"
 
@@ -105,6 +118,24 @@ wait $server
 refused 127.9.1.2 443 && fails 1 "none of that name" steer vip "$instance" list &&
 	server='' && serve "$instance" 127.9.0.0/16:443 && answers 127.9.1.2 443
 is "what ends answers no more, and what starts again does"
+
+# shellcheck disable=SC2086
+kill -TERM $server
+# shellcheck disable=SC2086
+wait $server
+server=''
+
+fails 2 "--port has to say" serve udp-echo --port 0 --vip 127.9.0.0/16 &&
+	fails 2 "not on port 7777" serve udp-echo --vip 127.9.0.0/16:80-89 &&
+	fails 2 "not on port 53" serve udp-echo --port 53 --vip 127.9.0.0/16,127.8.0.0/16:54
+is "datagrams have no port but the service's own"
+
+serve "$instance" 127.9.0.0/16,127.8.0.0/16:7771 udp-echo 7771 && hears 127.9.1.2 7771 && hears 127.8.7.6 7771 &&
+	vip add 127.7.0.0/16 && hears 127.7.1.1 7771 && vip del 127.7.0.0/16:7771 &&
+	fails 1 "its port, 7771" steer vip "$instance" add 127.7.0.0/16:7772 &&
+	vip list && [ "$(sort "$tmp/out")" = "127.8.0.0/16:7771
+127.9.0.0/16:7771" ] && vip list -j && json "$tmp/out" "d['assigned'] == 3 and d['absent'] == d['failed'] == 0"
+is "weir serve udp-echo --vip answers there, from there"
 
 # shellcheck disable=SC2086
 kill -TERM $server

@@ -73,7 +73,8 @@ static const struct opt serve_opts[] = {
 	{ "takeover", 0, OPT_FLAG, .offset = AT(takeover),
 	  .help = "succeed the running service of that instance, without a gap" },
 	{ "vip", 0, OPT_TEXT, .offset = AT(vip), .value = "LIST",
-	  .help = "answer there, too, such as 10.0.0.0/24:80-89,[fd00::/64]:443;\n"
+	  .help = "answer there, too, such as 10.0.0.0/24:80-89,[fd00::/64]:443,\n"
+		  "                            or on its own port: 10.0.0.0/24;\n"
 		  "                            - for none yet, see weir steer vip" },
 	{ "xdp", 0, OPT_TEXT, .offset = AT(xdp), .value = "IFACE",
 	  .help = "datagrams of that interface by AF_XDP, worker w on queue w;\n"
@@ -218,11 +219,12 @@ static int check(struct serve *serve, int operands, char **argv)
 	if (serve->hand_over && (serve->processes || serve->udp))
 		return usage_error(&cmd_serve, "--hand-over: needs connections, and workers in one "
 				   "process");
-	if (serve->vip && (serve->no_bpf || serve->acceptor || serve->udp))
-		return usage_error(&cmd_serve, "--vip: needs BPF, and listeners of TCP");
-	if (serve->vip && strcmp(serve->vip, "-") && vips_check(serve->vip))
-		return usage_error(&cmd_serve, "--vip: '%s' is not a network and ports such as "
-				   "10.0.0.0/24:80-89", vips_check(serve->vip));
+	if (serve->vip && (serve->no_bpf || serve->acceptor))
+		return usage_error(&cmd_serve, "--vip: needs BPF, and a listener of each worker");
+	err = serve->vip ? vips_check(&cmd_serve, serve->vip, (uint16_t)serve->port, serve->udp) :
+			   0;
+	if (err)
+		return err;
 	err = serve->xdp ? check_xdp(serve) : 0;
 	if (err)
 		return err;
@@ -272,8 +274,8 @@ static int steer(struct serve *serve)
 			"and there are no flows: %s\n", serve->steer.reason);
 	if (serve->xdp)
 		err = serve_xdp_open(&serve->carrier, &serve->steer, serve->xdp);
-	else if (serve->vip && strcmp(serve->vip, "-"))
-		err = vips_add(opts.instance, serve->vip);
+	if (!err && serve->vip)
+		err = vips_add(opts.instance, serve->vip, (uint16_t)serve->port);
 	if (err)
 		steer_close(&serve->steer);
 	return err;

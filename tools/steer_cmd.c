@@ -331,7 +331,7 @@ static const struct steer_verb verbs[] = {
 	{ "resume", "INSTANCE WORKER", 1, 1, resume_run },
 	{ "get", "INSTANCE [MEMBER]", 0, 1, get_run },
 	{ "set", "INSTANCE MEMBER VALUE...", 2, 2 * WEIR_BPF_CHANGES_MAX, set_run },
-	{ "vip", "INSTANCE list, or add or del and NET:PORTS...", 1, VIPS_MAX, vip_run },
+	{ "vip", "INSTANCE list, or add or del and NET[:PORTS]...", 1, VIPS_MAX, vip_run },
 };
 
 static int steer_run(const struct command *cmd, int argc, char **argv)
@@ -376,8 +376,9 @@ const struct command cmd_steer = {
 "  get INSTANCE [MEMBER]         the configuration, or one member of it\n"
 "  set INSTANCE MEMBER VALUE...  change members, all or none\n"
 "  vip INSTANCE list             networks and ports that it answers on\n"
-"  vip INSTANCE add NET:PORTS... it does there, too: 10.0.0.0/24:80-89, [fd00::/64]:443\n"
-"  vip INSTANCE del NET:PORTS... it no longer does\n"
+"  vip INSTANCE add NET[:PORTS]  it does there, too: 10.0.0.0/24:80-89, [fd00::/64]:443;\n"
+"                                without ports: on its own\n"
+"  vip INSTANCE del NET[:PORTS]  it no longer does\n"
 "\n"
 "A change holds from the next connection on; nothing is attached anew. A number\n"
 "has the unit that ends the member's name; a time may be given as 20ms. Needs the\n"

@@ -20,27 +20,63 @@ static bool next_vip(const char **list, char text[static WEIR_BPF_VIP_TEXT])
 	return true;
 }
 
-const char *vips_check(const char *list)
+/* One of a service on @port: without ports it means that. */
+static int read_vip(struct weir_bpf_vip *vip, const char *text, uint16_t port)
+{
+	int err = weir_bpf_vip_parse(vip, text);
+
+	if (err || vip->first)
+		return err;
+	vip->first = port;
+	vip->last = port;
+	return 0;
+}
+
+/* The first bad one of @list, or NULL. */
+static const char *bad_vip(const char *list, uint16_t port, bool udp)
 {
 	static char text[WEIR_BPF_VIP_TEXT];
 	struct weir_bpf_vip vip;
 
 	if (!*list || list[strlen(list) - 1] == ',')
 		return list;
-	while (next_vip(&list, text))
-		if (weir_bpf_vip_parse(&vip, text))
+	while (next_vip(&list, text)) {
+		if (read_vip(&vip, text, port) || !vip.first)
 			return text;
+		if (udp && (vip.first != port || vip.last != port))
+			return text;
+	}
 	return *list ? list : NULL;
 }
 
-int vips_add(const char *instance, const char *list)
+int vips_check(const struct command *cmd, const char *list, uint16_t port, bool udp)
+{
+	const char *bad;
+
+	if (!strcmp(list, "-"))
+		return 0;
+	if (udp && !port)
+		return usage_error(cmd, "--vip: datagrams are answered from one port alone: --port "
+				   "has to say which");
+	bad = bad_vip(list, port, udp);
+	if (bad && udp)
+		return usage_error(cmd, "--vip: '%s' is not a network such as 10.0.0.0/24, or not "
+				   "on port %u: datagrams are answered from there alone", bad,
+				   port);
+	return bad ? usage_error(cmd, "--vip: '%s' is not a network and ports such as "
+				 "10.0.0.0/24:80-89", bad) : 0;
+}
+
+int vips_add(const char *instance, const char *list, uint16_t port)
 {
 	char text[WEIR_BPF_VIP_TEXT], why[256] = "";
 	struct weir_bpf_vip vip;
 	int err;
 
+	if (!strcmp(list, "-"))
+		return 0;
 	while (next_vip(&list, text)) {
-		err = weir_bpf_vip_parse(&vip, text);
+		err = read_vip(&vip, text, port);
 		if (!err)
 			err = weir_bpf_vip_add(instance, &vip, why, sizeof(why));
 		if (err && err != -EEXIST)
@@ -106,8 +142,8 @@ static int change_one(const struct steer_call *call, const char *text, bool add)
 	int err;
 
 	if (weir_bpf_vip_parse(&vip, text))
-		return steer_usage(call, "'%s' is not a network and ports such as "
-				   "10.0.0.0/24:80-89", text);
+		return steer_usage(call, "'%s' is not a network, with or without "
+				   "ports, such as 10.0.0.0/24:80-89", text);
 	if (add)
 		err = weir_bpf_vip_add(call->instance, &vip, why, sizeof(why));
 	else

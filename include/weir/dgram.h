@@ -41,6 +41,9 @@ enum weir_dgram_limits {
 /**
  * struct weir_datagram - one datagram
  * @peer: who sent it, or who is to get it
+ * @own: received: the address of ours that it was sent to, NULL where that is not
+ *	known. To be sent: the one that it leaves from; NULL: the kernel chooses. Its
+ *	port says nothing: that is always the socket's
  * @data: its bytes
  * @len: how many; 0 is a datagram too
  * @pad: zero
@@ -50,6 +53,7 @@ enum weir_dgram_limits {
  */
 struct weir_datagram {
 	const struct weir_addr *peer;
+	const struct weir_addr *own;
 	const void *data;
 	uint32_t len;
 	uint32_t pad;
@@ -65,7 +69,8 @@ struct weir_datagram {
  * dgrams_out and dgrams_failed of struct weir_service_stats.
  *
  * Context: The worker's thread.
- * Return: 0; -EAGAIN when as many as may wait do (counted as refused; ready() will
+ * Return: 0; -EINVAL for no peer, or an @own of another family than the service's;
+ * -EAGAIN when as many as may wait do (counted as refused; ready() will
  * be called); -ENOBUFS when it must be copied and no buffer is free; -EMSGSIZE when
  * it is longer than a datagram, or when copied than a buffer; -ESHUTDOWN when the
  * service stops and nothing more is sent.

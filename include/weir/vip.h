@@ -21,8 +21,9 @@ extern "C" {
  * @family: enum weir_family
  * @bits: length of the prefix
  * @ip: network order, IPv4 in [0]; the host's bits zero
- * @proto: enum weir_proto: WEIR_PROTO_TCP
- * @first: first port, 1 to 65535
+ * @proto: enum weir_proto: WEIR_PROTO_TCP or WEIR_PROTO_UDP; WEIR_PROTO_NONE: what the
+ *	instance serves
+ * @first: first port; 0: that of the service, and @last is 0, too
  * @last: last one
  */
 struct weir_bpf_vip {
@@ -39,7 +40,8 @@ struct weir_bpf_vip {
 /**
  * weir_bpf_vip_parse() - read one from text
  * @vip: filled in
- * @text: "10.0.0.0/24:80", "10.1.2.3:8000-8999", "[2001:db8::/64]:443"
+ * @text: "10.0.0.0/24:80", "10.1.2.3:8000-8999", "[2001:db8::/64]:443"; without ports
+ *	they are the service's own: "10.0.0.0/24", "[2001:db8::/64]"
  *
  * Context: Any thread.
  * Return: 0, or -EINVAL, also for a prefix with bits of the host set.
@@ -62,10 +64,11 @@ WEIR_API void weir_bpf_vip_format(const struct weir_bpf_vip *vip, char text[WEIR
  * @reason: where the reason of a failure is written, as one line; may be NULL
  * @reason_bytes: size of @reason
  *
- * Takes effect with the next connection. Packets to these addresses must be
- * routed to this host as its own (ip route add local PREFIX dev lo); that is not
- * done here. sk_lookup comes before the listeners there are: those that are bound
- * within the network get no new connections on these ports.
+ * Takes effect with the next connection, or datagram. Datagrams are answered from the
+ * port of the service's sockets alone: there is no other to be had. Packets to these
+ * addresses must be routed to this host as its own (ip route add local PREFIX dev lo);
+ * that is not done here. sk_lookup comes before the listeners there are: those that are
+ * bound within the network get no new connections on these ports.
  *
  * Refused is what another live instance of this network namespace has, in whole
  * or in part, and what another sk_lookup program there claims, as far as it says
@@ -73,7 +76,9 @@ WEIR_API void weir_bpf_vip_format(const struct weir_bpf_vip *vip, char text[WEIR
  * CAP_SYS_ADMIN; without it nobody is asked).
  *
  * Context: Any thread of a process that may write the pins of @name.
- * Return: 0; -EINVAL; -EOPNOTSUPP when the instance has no sk_lookup; -EEXIST when
+ * Return: 0; -EINVAL; -EOPNOTSUPP when the instance has no sk_lookup; -EPROTOTYPE when
+ * it serves another protocol; -EADDRNOTAVAIL for a port that datagrams cannot be
+ * answered from, or for the service's own when it has none yet; -EEXIST when
  * it has these ports of that network; -EADDRINUSE when somebody else has; -ENOSPC
  * when more than WEIR_VIP_RANGES ranges would meet there, or more than vips_max
  * networks; -EXDEV when the instance is of another network namespace; -ENOENT for

@@ -29,7 +29,7 @@
 
 #define WEIR_ABI_MAGIC		0x7765697262706631ULL	/* "weirbpf1" */
 #define WEIR_ABI_MAJOR		2
-#define WEIR_ABI_MINOR		1
+#define WEIR_ABI_MINOR		2
 
 #define WEIR_WORKERS_MAX	256	/* rows that a steering program scans */
 #define WEIR_WORKER_NONE	0xffffffffU
@@ -224,7 +224,9 @@ struct weir_meta {
 	enum weir_rung rung;
 	char name[WEIR_NAME_BYTES];
 	char build_id[WEIR_BUILD_ID_BYTES];
-	__u32 pad[2];
+	__u16 port4;		/* where its sockets are, host order; 0: none, or not yet */
+	__u16 port6;
+	__u32 pad;
 };
 
 WEIR_ASSERT_SIZE(struct weir_meta, 144);
@@ -568,13 +570,13 @@ WEIR_ASSERT_SIZE(struct weir_vip, 136);
 struct weir_vip_stats {
 	__u64 assigned;		/* given to the service */
 	__u64 taken;		/* another program had given it to somebody before */
-	__u64 absent;		/* the service does not listen in that family */
-	__u64 failed;		/* the kernel refused its listener */
+	__u64 absent;		/* the service has no socket of that family, or port */
+	__u64 failed;		/* the kernel refused its socket */
 };
 
 WEIR_ASSERT_SIZE(struct weir_vip_stats, 32);
 
-/* Places in map weir_rep: the listeners that stand for the groups. */
+/* Places in map weir_rep: the sockets that stand for the groups. */
 enum weir_rep {
 	WEIR_REP_TCP4 = 0,
 	WEIR_REP_TCP6 = 1,

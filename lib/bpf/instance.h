@@ -89,6 +89,7 @@ struct weir_bpf {
 	struct flow_bpf *flow;	/* NULL below WEIR_RUNG_FLOW */
 	struct weir_xdp *xdp;		/* NULL: none is attached */
 	struct lookup_bpf *lookup;	/* NULL: it was not asked for */
+	uint16_t port[2];		/* of the groups: IPv4, IPv6; 0: none, or not yet */
 	_Atomic int rep_fd[2];		/* who stands for the group: IPv4, IPv6; -1: none */
 	enum weir_rung rung;
 	char why[WEIR_BPF_WHY_BYTES];
@@ -189,6 +190,7 @@ void adopt_tell(struct weir_bpf *bpf);
 
 /* pin.c: what is in it */
 int meta_write(struct weir_bpf *bpf);
+int meta_ports(struct weir_bpf *bpf);	/* the groups are bound */
 bool pin_there(const struct weir_bpf *bpf, const char *name);
 /* Print the path of a pin; bpf(2) of older kernels takes no directory. */
 int pin_path(char *path, int dir_fd, const char *name);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * lookup.c - the sk_lookup program of an instance, and the listeners that stand
- * for its groups
+ * lookup.c - the sk_lookup program of an instance, and the sockets that stand for
+ * its groups
  *
- * A listener cannot be in a reuseport array and in a sockmap at once, and in a
- * sockmap it loses zero-copy sends. So each group gets one more listener, which is
- * in the sockmap and in nothing else; the steering program never chooses it. What
+ * A socket cannot be in a reuseport array and in a sockmap at once, and in a
+ * sockmap a listener loses zero-copy sends. So each group gets one more socket, which
+ * is in the sockmap and in nothing else; the steering program never chooses it. What
  * the kernel's own hash might give it when nothing else is left is accepted by one
- * of the workers: weir_steering_ops.spare.
+ * of the workers: weir_steering_ops.spare. Datagrams are not: a filter drops them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <linux/filter.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -117,31 +119,34 @@ void lookup_unload(struct weir_bpf *bpf)
 	bpf->lookup = NULL;
 }
 
-/* the listeners that stand for the groups */
+/* the sockets that stand for the groups */
 
-/* What a listener hands on to its children, or must share with its group. */
+/* What one hands on to its children, or must share with its group. */
 static int options_copy(int to, int from)
 {
 	static const struct {
 		int level, option;
-		bool v6;
+		int domain, type;	/* 0: of any */
 	} copied[] = {
-		{ SOL_SOCKET, SO_REUSEADDR, false },
-		{ SOL_SOCKET, SO_REUSEPORT, false },
-		{ SOL_SOCKET, SO_KEEPALIVE, false },
-		{ IPPROTO_TCP, TCP_NODELAY, false },
-		{ IPPROTO_TCP, TCP_SAVE_SYN, false },
-		{ IPPROTO_TCP, TCP_DEFER_ACCEPT, false },
-		{ IPPROTO_IPV6, IPV6_V6ONLY, true },
+		{ SOL_SOCKET, SO_REUSEADDR, 0, 0 },
+		{ SOL_SOCKET, SO_REUSEPORT, 0, 0 },
+		{ SOL_SOCKET, SO_KEEPALIVE, 0, SOCK_STREAM },
+		{ IPPROTO_TCP, TCP_NODELAY, 0, SOCK_STREAM },
+		{ IPPROTO_TCP, TCP_SAVE_SYN, 0, SOCK_STREAM },
+		{ IPPROTO_TCP, TCP_DEFER_ACCEPT, 0, SOCK_STREAM },
+		{ IPPROTO_IPV6, IPV6_V6ONLY, AF_INET6, 0 },
 	};
-	socklen_t len = sizeof(int);
-	int value, domain;
+	int value, domain, type;
+	socklen_t len;
 	size_t i;
 
-	if (getsockopt(from, SOL_SOCKET, SO_DOMAIN, &domain, &len))
+	len = sizeof(int);
+	if (getsockopt(from, SOL_SOCKET, SO_DOMAIN, &domain, &len) ||
+	    getsockopt(from, SOL_SOCKET, SO_TYPE, &type, &len))
 		return -errno;
 	for (i = 0; i < ARRAY_SIZE(copied); i++) {
-		if (copied[i].v6 && domain != AF_INET6)
+		if ((copied[i].domain && copied[i].domain != domain) ||
+		    (copied[i].type && copied[i].type != type))
 			continue;
 		if (getsockopt(from, copied[i].level, copied[i].option, &value, &len))
 			return -errno;
@@ -162,8 +167,26 @@ static int fastopen_copy(int to, int from)
 	return setsockopt(to, IPPROTO_TCP, TCP_FASTOPEN, &value, len) ? -errno : 0;
 }
 
-/* One more listener like @like, in its group. */
-static int rep_listen(int like)
+static int rep_listen(int fd, int like)
+{
+	int err = fastopen_copy(fd, like);
+
+	if (!err && listen(fd, REP_BACKLOG))
+		err = -errno;
+	return err;
+}
+
+/* Nobody reads it: it must not keep what the hash, or a multicast, brings. */
+static int rep_deafen(int fd)
+{
+	struct sock_filter none = { .code = BPF_RET | BPF_K, .k = 0 };
+	const struct sock_fprog filter = { .len = 1, .filter = &none };
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) ? -errno : 0;
+}
+
+/* One more socket like @like, in its group. */
+static int rep_make(int like, bool dgram)
 {
 	struct sockaddr_storage addr;
 	socklen_t len = sizeof(addr);
@@ -171,31 +194,37 @@ static int rep_listen(int like)
 
 	if (getsockname(like, (struct sockaddr *)&addr, &len))
 		return -errno;
-	fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(addr.ss_family,
+		    (dgram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
 	err = options_copy(fd, like);
+	if (!err && dgram)
+		err = rep_deafen(fd);
 	if (!err && bind(fd, (struct sockaddr *)&addr, len))
 		err = -errno;
-	if (!err)
-		err = fastopen_copy(fd, like);
-	if (!err && listen(fd, REP_BACKLOG))
-		err = -errno;
+	if (!err && !dgram)
+		err = rep_listen(fd, like);
 	if (!err)
 		return fd;
 	close(fd);
 	return err;
 }
 
+static uint32_t rep_place(const struct weir_bpf *bpf, bool v6)
+{
+	return (bpf->dgram ? WEIR_REP_UDP4 : WEIR_REP_TCP4) + v6;
+}
+
 int rep_open(struct weir_bpf *bpf, bool v6, int like)
 {
-	uint32_t place = v6 ? WEIR_REP_TCP6 : WEIR_REP_TCP4;
+	uint32_t place = rep_place(bpf, v6);
 	uint64_t value;
 	int fd, err;
 
 	if (!bpf->lookup || bpf->rep_fd[v6] >= 0)
 		return 0;
-	fd = rep_listen(like);
+	fd = rep_make(like, bpf->dgram);
 	if (fd < 0)
 		return fd;
 	value = fd;
@@ -219,7 +248,7 @@ void rep_close(struct weir_bpf *bpf)
 		fd = atomic_exchange(&bpf->rep_fd[v6], -1);
 		if (fd < 0)
 			continue;
-		place = v6 ? WEIR_REP_TCP6 : WEIR_REP_TCP4;
+		place = rep_place(bpf, v6);
 		/* A worker that accepts here may keep the socket for a while. */
 		if (!bpf->yielded)
 			bpf_map_delete_elem(bpf_map__fd(bpf->lookup->maps.weir_rep), &place);

@@ -149,6 +149,20 @@ int meta_write(struct weir_bpf *bpf)
 	return bpf_map_update_elem(bpf_map__fd(bpf->steer->maps.weir_meta), &zero, &meta, BPF_ANY);
 }
 
+int meta_ports(struct weir_bpf *bpf)
+{
+	int fd = bpf_map__fd(bpf->steer->maps.weir_meta), err;
+	struct weir_meta meta;
+	uint32_t zero = 0;
+
+	err = bpf_map_lookup_elem(fd, &zero, &meta);
+	if (err)
+		return err;
+	meta.port4 = bpf->port[0];
+	meta.port6 = bpf->port[1];
+	return bpf_map_update_elem(fd, &zero, &meta, BPF_ANY);
+}
+
 /* A map that the object did not make but took from one loaded before it. */
 static bool pinned_already(const struct weir_bpf *bpf, const struct bpf_object *object,
 			   const char *name)

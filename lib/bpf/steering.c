@@ -149,6 +149,14 @@ static int group_check(const struct weir_bpf *bpf, int fd)
 	return 0;
 }
 
+static uint16_t sock_port(int fd)
+{
+	struct sockaddr_in6 addr = { 0 };	/* the port is where sockaddr_in has it */
+	socklen_t len = sizeof(addr);
+
+	return getsockname(fd, (struct sockaddr *)&addr, &len) ? 0 : ntohs(addr.sin6_port);
+}
+
 /* Once per group, through any of its listeners. */
 static int group_seal(struct weir_bpf *bpf, bool v6, int fd)
 {
@@ -156,8 +164,7 @@ static int group_seal(struct weir_bpf *bpf, bool v6, int fd)
 
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &prog, sizeof(prog)))
 		return -errno;
-	if (bpf->dgram)
-		return 0;
+	bpf->port[v6] = sock_port(fd);
 	/* From here on clients may come through it: the program chooses for them. */
 	err = rep_open(bpf, v6, fd);
 	if (!err && bpf->rep_fd[v6] >= 0)
@@ -180,7 +187,7 @@ static int bpf_seal(struct weir_steering *st)
 		fd = group_fd(bpf, v6);
 		err = fd < 0 ? 0 : group_seal(bpf, v6, fd);
 	}
-	return err;
+	return err ? err : meta_ports(bpf);
 }
 
 static struct weir_worker_row *bpf_row(struct weir_steering *st, unsigned int worker)
@@ -344,7 +351,8 @@ static int bpf_spare(struct weir_steering *st)
 	struct weir_bpf *bpf = to_bpf(st);
 	int fd = bpf->rep_fd[0] >= 0 ? bpf->rep_fd[0] : bpf->rep_fd[1];
 
-	return fd < 0 ? -EOPNOTSUPP : fd;
+	/* Datagrams that one of them brought it would have to go on reading for ever. */
+	return fd < 0 || bpf->dgram ? -EOPNOTSUPP : fd;
 }
 
 /* From here on what the kernel raises about it goes to the ring of @worker. */

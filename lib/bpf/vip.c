@@ -6,9 +6,7 @@
  * A lock on weir's root directory keeps two changes apart, also of different
  * instances: what one has the other is refused.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -20,31 +18,6 @@
 #include "bpf/vip.h"
 
 #define FOREIGN_MAX	64	/* as many as the kernel takes */
-
-/* The host's bits, of a network of @bits, are zero. */
-static bool host_clear(const struct weir_bpf_vip *vip)
-{
-	const uint8_t *byte = (const uint8_t *)vip->ip;
-	uint32_t bit;
-
-	for (bit = vip->bits; bit < sizeof(vip->ip) * 8; bit++) {
-		if (byte[bit / 8] & 0x80 >> bit % 8)
-			return false;
-	}
-	return true;
-}
-
-static uint32_t family_bits(uint32_t family)
-{
-	return family == WEIR_FAMILY_INET ? 32 : 128;
-}
-
-static bool vip_valid(const struct weir_bpf_vip *vip)
-{
-	return (vip->family == WEIR_FAMILY_INET || vip->family == WEIR_FAMILY_INET6) &&
-	       vip->bits <= family_bits(vip->family) && vip->proto == WEIR_PROTO_TCP &&
-	       vip->first && vip->first <= vip->last && host_clear(vip);
-}
 
 static void vip_split(const struct weir_bpf_vip *vip, struct weir_vip_key *key,
 		      struct weir_vip_range *range)
@@ -66,90 +39,6 @@ static void vip_join(struct weir_bpf_vip *vip, const struct weir_vip_key *key,
 		.first = range->first, .last = range->last,
 	};
 	memcpy(vip->ip, key->ip, sizeof(vip->ip));
-}
-
-/* text */
-
-/* Digits and nothing else. */
-static int number(const char *text, const char *end, uint32_t max, uint32_t *value)
-{
-	uint32_t n = 0;
-
-	if (text == end)
-		return -EINVAL;
-	for (; text < end; text++) {
-		if (*text < '0' || *text > '9')
-			return -EINVAL;
-		n = n * 10 + (uint32_t)(*text - '0');
-		if (n > max)
-			return -EINVAL;
-	}
-	*value = n;
-	return 0;
-}
-
-static int parse_ports(struct weir_bpf_vip *vip, const char *text)
-{
-	const char *end = text + strlen(text), *dash = strchr(text, '-');
-	uint32_t first, last;
-
-	if (number(text, dash ? dash : end, 65535, &first))
-		return -EINVAL;
-	last = first;
-	if (dash && number(dash + 1, end, 65535, &last))
-		return -EINVAL;
-	vip->first = (uint16_t)first;
-	vip->last = (uint16_t)last;
-	return 0;
-}
-
-static int parse_net(struct weir_bpf_vip *vip, const char *text, const char *end)
-{
-	const char *slash = memchr(text, '/', (size_t)(end - text));
-	size_t len = (size_t)((slash ? slash : end) - text);
-	char addr[INET6_ADDRSTRLEN];
-
-	if (len >= sizeof(addr))
-		return -EINVAL;
-	memcpy(addr, text, len);
-	addr[len] = '\0';
-	if (inet_pton((int)vip->family, addr, vip->ip) != 1)
-		return -EINVAL;
-	vip->bits = family_bits(vip->family);
-	return slash ? number(slash + 1, end, vip->bits, &vip->bits) : 0;
-}
-
-int weir_bpf_vip_parse(struct weir_bpf_vip *vip, const char *text)
-{
-	struct weir_bpf_vip read = { .family = WEIR_FAMILY_INET, .proto = WEIR_PROTO_TCP };
-	const char *end = strchr(text, ':');
-
-	if (text[0] == '[') {
-		read.family = WEIR_FAMILY_INET6;
-		text++;
-		end = strchr(text, ']');
-	}
-	if (!end || parse_net(&read, text, end))
-		return -EINVAL;
-	end += *end == ']';
-	if (*end != ':' || parse_ports(&read, end + 1) || !vip_valid(&read))
-		return -EINVAL;
-	*vip = read;
-	return 0;
-}
-
-void weir_bpf_vip_format(const struct weir_bpf_vip *vip, char text[WEIR_BPF_VIP_TEXT])
-{
-	bool v6 = vip->family == WEIR_FAMILY_INET6;
-	char addr[INET6_ADDRSTRLEN] = "?", last[8] = "", bits[8] = "";
-
-	inet_ntop((int)vip->family, vip->ip, addr, sizeof(addr));
-	if (vip->bits < family_bits(vip->family))
-		snprintf(bits, sizeof(bits), "/%u", vip->bits & 255);
-	if (vip->last != vip->first)
-		snprintf(last, sizeof(last), "-%u", vip->last);
-	snprintf(text, WEIR_BPF_VIP_TEXT, "%s%s%s%s:%u%s", v6 ? "[" : "", addr, bits,
-		 v6 ? "]" : "", vip->first, last);
 }
 
 /* whether somebody else answers there */
@@ -206,7 +95,7 @@ static void last_ip(const struct weir_vip_key *key, uint32_t ip[4])
 	uint8_t *byte = (uint8_t *)ip;
 
 	memcpy(ip, key->ip, sizeof(key->ip));
-	for (bit = bits; bit < family_bits(key->family); bit++)
+	for (bit = bits; bit < vip_family_bits(key->family); bit++)
 		byte[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
 }
 
@@ -291,6 +180,50 @@ static int nobody_else(struct claim *claim)
 
 /* changes, under the lock of the root directory */
 
+static int claim_proto(struct claim *claim, struct weir_bpf_vip *vip)
+{
+	bool dgram = !faccessat(claim->dir_fd, "weir_dgram", F_OK, 0);
+	uint32_t proto = dgram ? WEIR_PROTO_UDP : WEIR_PROTO_TCP;
+
+	if (vip->proto && vip->proto != proto)
+		return reason_set(claim->reason, -EPROTOTYPE, "instance %s serves %s", claim->name,
+				  dgram ? "datagrams" : "connections");
+	vip->proto = proto;
+	return 0;
+}
+
+/*
+ * What was not said is the service's own. Answers to datagrams leave from the port of
+ * the socket, so there is none else for them; while it is not bound yet, the program
+ * passes by what turns out to be another one.
+ */
+static int claim_fill(struct claim *claim, const struct weir_meta *meta, struct weir_bpf_vip vip,
+		      bool add)
+{
+	bool v6 = vip.family == WEIR_FAMILY_INET6 || !meta->port4;
+	uint16_t port = v6 ? meta->port6 : meta->port4;
+	int err = claim_proto(claim, &vip);
+
+	if (err)
+		return err;
+	if (!vip.first && !port)
+		return reason_set(claim->reason, -EADDRNOTAVAIL, "instance %s has no port there "
+				  "of its own (yet): which one has to be said", claim->name);
+	if (!vip.first) {
+		vip.first = port;
+		vip.last = port;
+	}
+	if (add && vip.proto == WEIR_PROTO_UDP && vip.first != vip.last)
+		return reason_set(claim->reason, -EADDRNOTAVAIL, "instance %s serves datagrams: "
+				  "answers leave from one port alone, that of the service",
+				  claim->name);
+	if (add && vip.proto == WEIR_PROTO_UDP && port && vip.first != port)
+		return reason_set(claim->reason, -EADDRNOTAVAIL, "instance %s serves datagrams: "
+				  "answers leave from its port, %u", claim->name, port);
+	vip_split(&vip, &claim->key, &claim->range);
+	return 0;
+}
+
 static int set_change(struct claim *claim, bool add)
 {
 	struct vip_set set;
@@ -320,7 +253,7 @@ static int set_change(struct claim *claim, bool add)
 	return err;
 }
 
-static int dir_change(struct claim *claim, bool add)
+static int dir_change(struct claim *claim, const struct weir_bpf_vip *vip, bool add)
 {
 	struct weir_meta meta;
 	int err;
@@ -335,7 +268,9 @@ static int dir_change(struct claim *claim, bool add)
 			   strerror(-err));
 	} else {
 		claim->netns_cookie = meta.netns_cookie;
-		err = set_change(claim, add);
+		err = claim_fill(claim, &meta, *vip, add);
+		if (!err)
+			err = set_change(claim, add);
 	}
 	if (claim->dir_fd >= 0)
 		close(claim->dir_fd);
@@ -350,11 +285,10 @@ static int vip_change(const char *name, const struct weir_bpf_vip *vip, bool add
 
 	if (!name || !name_valid(name) || !vip_valid(vip))
 		return reason_set(reason, -EINVAL, "no instance name, or no network and ports");
-	vip_split(vip, &claim.key, &claim.range);
 	claim.root_fd = root_open(false, reason);
 	if (claim.root_fd < 0)
 		return claim.root_fd;
-	err = dir_change(&claim, add);
+	err = dir_change(&claim, vip, add);
 	close(claim.root_fd);
 	return err;
 }

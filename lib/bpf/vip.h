@@ -11,6 +11,10 @@
 
 #define VIP_FAMILY_BITS	32	/* of a key, in front of the address */
 
+/* vip_text.c */
+uint32_t vip_family_bits(uint32_t family);
+bool vip_valid(const struct weir_bpf_vip *vip);
+
 struct vip_entry {
 	struct weir_vip_key key;
 	struct weir_vip stored;		/* in the map */

@@ -3,10 +3,9 @@
  * xdp_carrier.c - datagrams of a service by AF_XDP sockets
  *
  * Each worker has a socket on a queue of its own, with a pool of its own. A peer's
- * hardware address, and the address of ours that it wrote to, are those of the last
- * frame that came from it, kept in a table with one place for each hash: who has lost
- * his place to another, or was silent for long, is answered by the worker's UDP socket,
- * for which the kernel asks who is where. So is what does not fit into a frame.
+ * hardware address is that of the last frame that came from it (xdp_peers.c): who is not
+ * known is answered by the worker's UDP socket, for which the kernel asks who is where.
+ * So is what does not fit into a frame.
  *
  * An echo leaves from the buffer that it came in: the headers are written over those
  * that it came with, and the datagram does not move.
@@ -23,22 +22,15 @@
 
 #include "bpf/frame.h"
 #include "bpf/xdp.h"
+#include "bpf/xdp_peers.h"
 #include "bpf/xsk.h"
 
 #include "base/base.h"
 
-#define PEERS		4096U	/* a power of two */
-#define PEER_NS		(30 * NSEC_PER_SEC)
 #define FRAMES		2048U
 #define FRAME_BYTES	2048U
 #define STOP_NS		NSEC_PER_MSEC
 #define VLAN_BYTES	4U	/* that the limit of a socket's frames allows for */
-#define MAPPED		htonl(0xffff)
-
-struct peer {
-	struct frame_ends ends;
-	uint64_t seen_ns;	/* 0: nobody */
-};
 
 struct carrier {
 	struct weir_dgram_carrier base;
@@ -60,9 +52,8 @@ struct port {
 	uint64_t quiet_seen;
 	bool stopping;
 	bool orphan;			/* was not opened: goes with its socket */
-	bool v6;			/* the service's family: IPv4 comes as mapped */
 	struct weir_xdp_carrier_stats stats;
-	struct peer peers[PEERS];
+	struct peers peers;
 };
 
 /* One writer, the worker's thread; anybody reads. */
@@ -71,110 +62,26 @@ static void count(uint64_t *counter, uint64_t more)
 	__atomic_store_n(counter, *counter + more, __ATOMIC_RELAXED);
 }
 
-/* peers */
-
-static bool is_mapped(const uint32_t ip[4])
-{
-	return !ip[0] && !ip[1] && ip[2] == MAPPED;
-}
-
-static int ends_of(const struct weir_addr *addr, struct frame_ends *ends)
-{
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&addr->ss;
-	const struct sockaddr_in *in = (const struct sockaddr_in *)&addr->ss;
-
-	memset(ends, 0, sizeof(*ends));
-	if (addr->ss.ss_family == AF_INET) {
-		ends->peer_port = in->sin_port;
-		ends->peer_ip[0] = in->sin_addr.s_addr;
-		return 0;
-	}
-	if (addr->ss.ss_family != AF_INET6)
-		return -EAFNOSUPPORT;
-	ends->peer_port = in6->sin6_port;
-	memcpy(ends->peer_ip, &in6->sin6_addr, sizeof(ends->peer_ip));
-	ends->v6 = !is_mapped(ends->peer_ip);
-	if (!ends->v6) {
-		ends->peer_ip[0] = ends->peer_ip[3];
-		memset(&ends->peer_ip[1], 0, 3 * sizeof(uint32_t));
-	}
-	return 0;
-}
-
-static void addr_of(const struct port *port, const struct frame_ends *ends, struct weir_addr *addr)
-{
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&addr->ss;
-	struct sockaddr_in *in = (struct sockaddr_in *)&addr->ss;
-
-	memset(addr, 0, sizeof(*addr));
-	if (!port->v6) {
-		in->sin_family = AF_INET;
-		in->sin_port = ends->peer_port;
-		in->sin_addr.s_addr = ends->peer_ip[0];
-		addr->len = sizeof(*in);
-		return;
-	}
-	in6->sin6_family = AF_INET6;
-	in6->sin6_port = ends->peer_port;
-	addr->len = sizeof(*in6);
-	if (!ends->v6) {
-		in6->sin6_addr.s6_addr32[2] = MAPPED;
-		in6->sin6_addr.s6_addr32[3] = ends->peer_ip[0];
-		return;
-	}
-	memcpy(&in6->sin6_addr, ends->peer_ip, sizeof(in6->sin6_addr));
-	if (IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr))
-		in6->sin6_scope_id = (uint32_t)port->carrier->xdp->ifindex;
-}
-
-static struct peer *peer_place(struct port *port, const struct frame_ends *ends)
-{
-	uint64_t hash = ends->peer_port;
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(ends->peer_ip); i++)
-		hash = (hash ^ ends->peer_ip[i]) * 0x9e3779b97f4a7c15ULL;
-	return &port->peers[(hash >> 32) % PEERS];
-}
-
-static const struct peer *peer_find(struct port *port, const struct weir_addr *addr)
-{
-	struct frame_ends ends;
-	struct peer *peer;
-	uint64_t now_ns = weir_loop_now(weir_dgram_loop(port->dgram));
-
-	if (ends_of(addr, &ends))
-		return NULL;
-	peer = peer_place(port, &ends);
-	if (!peer->seen_ns || now_ns - peer->seen_ns > PEER_NS || peer->ends.v6 != ends.v6 ||
-	    peer->ends.peer_port != ends.peer_port ||
-	    memcmp(peer->ends.peer_ip, ends.peer_ip, sizeof(ends.peer_ip)))
-		return NULL;
-	return peer;
-}
-
 /* in */
 
 static void packet(void *ctx, struct weir_lease *lease, void *frame, uint32_t len)
 {
 	struct port *port = ctx;
-	struct weir_addr from;
-	struct weir_datagram datagram = { .peer = &from, .lease = lease };
+	struct weir_addr from, own;
+	struct weir_datagram datagram = { .peer = &from, .own = &own, .lease = lease };
 	struct frame_body body;
 	struct frame_ends ends;
-	struct peer *peer;
 
 	if (frame_read(frame, len, &ends, &body)) {
 		count(&port->stats.damaged, 1);
 		weir_dgram_count(port->dgram, 0, 0, 1);
 		return;
 	}
-	peer = peer_place(port, &ends);
-	peer->ends = ends;
-	peer->seen_ns = weir_loop_now(weir_dgram_loop(port->dgram));
+	peers_heard(&port->peers, &ends, weir_loop_now(weir_dgram_loop(port->dgram)));
 	count(&port->stats.received, 1);
 	count(&port->stats.unverified, body.unverified);
-	addr_of(port, &ends, &from);
+	peers_addr(&port->peers, &ends, &from);
+	peers_own(&port->peers, &ends, &own);
 	datagram.data = body.data;
 	datagram.len = body.len;
 	port->lent = lease;
@@ -222,7 +129,8 @@ static int by_socket(uint64_t *why)
 static int carrier_send(void *ctx, const struct weir_datagram *datagram)
 {
 	struct port *port = ctx;
-	const struct peer *peer;
+	const struct frame_ends *peer;
+	struct frame_ends ends;
 	struct weir_lease *lease;
 	unsigned char *frame;
 	uint32_t bytes;
@@ -232,16 +140,20 @@ static int carrier_send(void *ctx, const struct weir_datagram *datagram)
 		return -EINVAL;
 	if (!port->xsk)
 		return by_socket(&port->stats.no_socket);
-	peer = peer_find(port, datagram->peer);
+	peer = peers_find(&port->peers, datagram->peer,
+			  weir_loop_now(weir_dgram_loop(port->dgram)));
 	if (!peer)
 		return by_socket(&port->stats.no_peer);
-	bytes = frame_head(&peer->ends) + datagram->len;
+	ends = *peer;
+	if (datagram->own && peers_from(&ends, datagram->own))
+		return -EINVAL;
+	bytes = frame_head(&ends) + datagram->len;
 	if (bytes > port->xsk->frame_max - VLAN_BYTES || bytes > FRAME_BYTES)
 		return by_socket(&port->stats.too_long);
-	lease = place(port, datagram, frame_head(&peer->ends), &frame);
+	lease = place(port, datagram, frame_head(&ends), &frame);
 	if (!lease)
 		return by_socket(&port->stats.no_buffer);
-	frame_write(frame, &peer->ends, datagram->len);
+	frame_write(frame, &ends, datagram->len);
 	err = weir_xsk_send(port->xsk, lease, frame, bytes);
 	/* Until it has left, nobody may write there again. */
 	if (!err && lease == port->lent)
@@ -385,9 +297,10 @@ static int ports_add(struct port *port)
 	int err;
 
 	weir_dgram_addr(port->dgram, &addr);
-	port->v6 = addr.ss.ss_family == AF_INET6;
+	port->peers.ifindex = (uint32_t)xdp->ifindex;
+	port->peers.v6 = addr.ss.ss_family == AF_INET6;
 	err = weir_xdp_port_add(xdp, &addr, IPPROTO_UDP);
-	if (err || !port->v6 ||
+	if (err || !port->peers.v6 ||
 	    !IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)&addr.ss)->sin6_addr))
 		return err;
 	err = weir_addr_parse(&any, "0.0.0.0:0");

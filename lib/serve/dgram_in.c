@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include <weir/msg.h>
-
 #include "serve/dgram_udp.h"
 
 #define RETRY_NS	(10 * NSEC_PER_MSEC)	/* after receiving failed twice */
@@ -16,10 +14,13 @@
 static void deliver(struct udp *udp, struct weir_lease *lease, const struct weir_msg *msg)
 {
 	uint32_t segment = udp->gro ? weir_msg_segment(msg) : msg->len;
-	struct weir_addr peer = { .len = msg->name_len };
+	struct weir_addr peer = { .len = msg->name_len }, own;
 	struct weir_datagram datagram = { .peer = &peer, .lease = lease, .data = msg->data };
 	uint32_t left = msg->len;
 
+	udp_own_read(msg, &own);
+	if (own.len)
+		datagram.own = &own;
 	memcpy(&peer.ss, msg->name, msg->name_len);
 	do {
 		datagram.len = min_u32(segment, left);

@@ -11,8 +11,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include <weir/msg.h>
-
 #include "serve/dgram_udp.h"
 
 #define MERGE_MAX	64		/* UDP_MAX_SEGMENTS of the kernel */
@@ -40,6 +38,9 @@ static struct message *message_get(struct udp *udp, const struct weir_datagram *
 	udp->busy++;
 	memcpy(&message->peer.ss, &datagram->peer->ss, datagram->peer->len);
 	message->peer.len = datagram->peer->len;
+	message->own.len = 0;
+	if (datagram->own)
+		message->own = *datagram->own;
 	message->pieces = 0;
 	message->datagrams = 0;
 	message->segment = datagram->len;
@@ -97,15 +98,34 @@ static void one_sent(struct weir_op *op)
 		one_submit(message);
 }
 
+static void message_fill(struct message *message, struct iovec *iov, uint32_t pieces,
+			 uint32_t segment)
+{
+	struct msghdr *msg = &message->msg;
+	int err;
+
+	*msg = (struct msghdr){
+		.msg_name	= &message->peer.ss,
+		.msg_namelen	= message->peer.len,
+		.msg_iov	= iov,
+		.msg_iovlen	= pieces,
+		.msg_control	= &message->control,
+	};
+	err = udp_own_put(msg, sizeof(message->control), &message->own);
+	if (!err && segment)
+		err = weir_msg_put_segment(msg, sizeof(message->control), (uint16_t)segment);
+	assert(!err);
+	(void)err;
+	if (!msg->msg_controllen)
+		msg->msg_control = NULL;
+}
+
 static void send_one_by_one(struct message *message)
 {
 	message->piece = 0;
 	message->left = message->datagrams;
 	message->one = (struct iovec){ .iov_base = message->iov[0].iov_base };
-	message->msg.msg_iov = &message->one;
-	message->msg.msg_iovlen = 1;
-	message->msg.msg_control = NULL;
-	message->msg.msg_controllen = 0;
+	message_fill(message, &message->one, 1, 0);
 	one_submit(message);
 }
 
@@ -145,24 +165,12 @@ static void copies_drop(struct udp *udp)
 static void filling_submit(struct udp *udp)
 {
 	struct message *message = udp->filling;
-	bool cut = message && message->datagrams > 1;
-	int err = 0;
 
 	udp->filling = NULL;
 	if (!message)
 		return;
-	message->msg = (struct msghdr){
-		.msg_name	= &message->peer.ss,
-		.msg_namelen	= message->peer.len,
-		.msg_iov	= message->iov,
-		.msg_iovlen	= message->pieces,
-		.msg_control	= cut ? &message->control : NULL,
-	};
-	if (cut)
-		err = weir_msg_put_segment(&message->msg, sizeof(message->control),
-					   (uint16_t)message->segment);
-	assert(!err);
-	(void)err;
+	message_fill(message, message->iov, message->pieces,
+		     message->datagrams > 1 ? message->segment : 0);
 	message_submit(message, message_sent);
 }
 
@@ -186,10 +194,17 @@ static bool goes_on(const struct message *message, const struct weir_datagram *d
 	       datagram->data == (unsigned char *)last->iov_base + last->iov_len;
 }
 
-static bool same_peer(const struct message *message, const struct weir_datagram *datagram)
+static bool same_addr(const struct weir_addr *a, const struct weir_addr *b)
 {
-	return message->peer.len == datagram->peer->len &&
-	       !memcmp(&message->peer.ss, &datagram->peer->ss, message->peer.len);
+	return a->len == b->len && !memcmp(&a->ss, &b->ss, a->len);
+}
+
+static bool same_ends(const struct message *message, const struct weir_datagram *datagram)
+{
+	static const struct weir_addr none;
+
+	return same_addr(&message->peer, datagram->peer) &&
+	       same_addr(&message->own, datagram->own ? datagram->own : &none);
 }
 
 static bool fits(const struct udp *udp, const struct message *message,
@@ -197,7 +212,7 @@ static bool fits(const struct udp *udp, const struct message *message,
 {
 	return !message->full && datagram->len && datagram->len <= message->segment &&
 	       message->segment <= udp->merge_bytes && message->datagrams < MERGE_MAX &&
-	       message->bytes + datagram->len <= MERGE_BYTES && same_peer(message, datagram) &&
+	       message->bytes + datagram->len <= MERGE_BYTES && same_ends(message, datagram) &&
 	       (message->pieces < PIECES_MAX || goes_on(message, datagram));
 }
 
@@ -240,6 +255,12 @@ static void copy(struct udp *udp, struct weir_datagram *datagram)
 	udp->copied += datagram->len;
 }
 
+static bool own_valid(const struct udp *udp, const struct weir_addr *own)
+{
+	return !own || (own->ss.ss_family == udp->worker->service->addr.ss.ss_family &&
+			own->len && own->len <= sizeof(own->ss));
+}
+
 int udp_send(void *port, const struct weir_datagram *given)
 {
 	struct weir_datagram datagram = *given;
@@ -249,7 +270,7 @@ int udp_send(void *port, const struct weir_datagram *given)
 	if (udp->sending_over)
 		return -ESHUTDOWN;
 	if (!datagram.peer->len || datagram.peer->len > sizeof(datagram.peer->ss) ||
-	    (datagram.len && !datagram.data))
+	    (datagram.len && !datagram.data) || !own_valid(udp, datagram.own))
 		return -EINVAL;
 	if (!datagram.len)
 		datagram.data = udp;	/* an address, from which nothing is read */

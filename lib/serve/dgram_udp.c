@@ -147,6 +147,7 @@ static int socket_open(struct udp *udp)
 	if (w->service->opts.buf_bytes >= WEIR_DGRAM_GRO_BYTES)
 		udp->gro = !w->loop->sys->setsockopt(w->loop, fd, SOL_UDP, UDP_GRO, &on,
 						     sizeof(on));
+	udp->own = udp_own_open(udp, fd);
 	err = weir_file_adopt(w->loop, fd, &udp->file);
 	if (err)
 		w->loop->sys->close(w->loop, fd);
@@ -182,7 +183,8 @@ static int udp_open(struct weir_dgram_carrier *carrier, struct weir_dgram *dgram
 		return err;
 	}
 	udp->room.msg_namelen = sizeof(struct sockaddr_in6);
-	udp->room.msg_controllen = udp->gro ? CMSG_SPACE(sizeof(int)) : 0;
+	udp->room.msg_controllen = (udp->gro ? CMSG_SPACE(sizeof(int)) : 0) +
+				   (udp->own ? OWN_SPACE : 0);
 	*portp = udp;
 	return 0;
 }

@@ -8,10 +8,13 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <weir/msg.h>
+
 #include "serve/service.h"
 
 #define PIECES_MAX	16		/* places in memory that one message is gathered from */
 #define MERGE_BYTES	65000
+#define OWN_SPACE	CMSG_SPACE(20)	/* of a control message with an address of ours */
 
 /* A message on its way out. */
 struct message {
@@ -20,6 +23,7 @@ struct message {
 	struct message *next;		/* free list */
 	struct msghdr msg;
 	struct weir_addr peer;
+	struct weir_addr own;		/* where it leaves from; empty: as the kernel likes */
 	struct iovec iov[PIECES_MAX];
 	struct weir_lease *leases[PIECES_MAX];
 	struct iovec one;		/* of it, when sent one at a time */
@@ -32,7 +36,7 @@ struct message {
 	bool full;			/* the last one was shorter */
 	union {
 		struct cmsghdr head;	/* for its alignment */
-		unsigned char bytes[CMSG_SPACE(sizeof(uint16_t))];
+		unsigned char bytes[OWN_SPACE + CMSG_SPACE(sizeof(uint16_t))];
 	} control;
 };
 
@@ -58,6 +62,7 @@ struct udp {
 	uint32_t quiet_turns;		/* in a row */
 	uint64_t quiet_seen;
 	bool gro;
+	bool own;			/* the kernel tells where they were sent to */
 	bool stopping;
 	bool sending_over;		/* the stop takes no more */
 	bool aborted;
@@ -75,5 +80,10 @@ void udp_flush(void *port);
 /* dgram_in.c */
 void udp_recv_arm(struct udp *udp);
 void udp_recv_end(struct udp *udp);
+
+/* dgram_own.c: ask to be told; control messages that tell, and that say so */
+bool udp_own_open(struct udp *udp, int fd);
+void udp_own_read(const struct weir_msg *msg, struct weir_addr *own);
+int udp_own_put(struct msghdr *msg, size_t room, const struct weir_addr *own);
 
 #endif /* SERVE_DGRAM_UDP_H */
