@@ -289,7 +289,7 @@ TEST_F(bpf, a_live_owner_yields_maps_lock_and_listeners_without_a_gap)
 	/* Nothing has changed for the old one so far. */
 	ASSERT_EQ(0, spread(&self->s, 4, got));
 	ASSERT_EQ(0, successor_join(&self->s, &self->other));
-	ASSERT_EQ(0, self->s.st->ops->yield(self->s.st));
+	ASSERT_EQ(0, self->s.st->ops->yield(self->s.st, 1));
 	/* What the old one writes from now on is not seen. */
 	row(&self->s, 0)->state = WEIR_DEAD;
 	row(&self->s, 1)->state = WEIR_DEAD;
@@ -298,7 +298,7 @@ TEST_F(bpf, a_live_owner_yields_maps_lock_and_listeners_without_a_gap)
 	row(&self->s, 0)->accepted++;
 	for (i = 0; i < 2; i++)
 		self->s.st->ops->leave(self->s.st, i);
-	ASSERT_EQ(0, self->s.st->ops->yield(self->s.st));
+	ASSERT_EQ(0, self->s.st->ops->yield(self->s.st, 1));
 	EXPECT_EQ(WEIR_PARKED, row(&self->other, 0)->state);
 	ASSERT_EQ(0, self->other.st->ops->seal(self->other.st));
 	ASSERT_EQ(0, spread(&self->other, 4, got));

@@ -150,7 +150,7 @@ start deaf --no-bpf --port 0 --instance "$name" && server=$started &&
 	    s.connect(f"/run/weir/{name}.sock")
 	    return s
 	random.seed(1)
-	magic = 0x7765697263746c31
+	magic = 0x7765697263746c32
 	devnull = os.open("/dev/null", os.O_RDONLY)
 	bad = [b"", b"x", random.randbytes(24), random.randbytes(4096)]
 	bad += [struct.pack("=QIIiI", magic, kind, count, 0, 0)

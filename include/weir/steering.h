@@ -80,11 +80,16 @@ struct weir_steering;
  *	thread
  * @adopted: 1 when the maps are those of a predecessor that lives: he yields
  *	them before @seal; else 0
- * @yield: a successor goes on with the maps: from now on touch nothing that he
- *	sees, also in @leave and @close. What @row, @hist and the rest returned
- *	stays valid, for this process alone. Any thread. 0 or -errno, which leaves
- *	everything as it was. Called once more when nobody accepts any more, before
- *	the successor is told: what was accepted in between is to be counted
+ * @yield: a successor is about to serve. With @maps, he goes on with these: from now
+ *	on touch nothing that he sees, also in @leave and @close; what @row, @hist
+ *	and the rest returned stays valid, for this process alone. Without, he has
+ *	others, and the listeners go into them. Any thread. 0 or -errno, which
+ *	leaves everything as it was. With @maps called once more when nobody accepts
+ *	any more, before the successor is told: what was accepted in between is to
+ *	be counted. A successor whose start fails after @seal calls it, too
+ * @resume: nothing came of the successor, who has ended: all is as before @yield,
+ *	and what he left is removed; also when nothing had been yielded. Any thread.
+ *	0 or -errno, when not all of it could be
  * @close: the service is gone: detach, unpin, free. Called last.
  *
  * Every slot must be set. Errors of @accepted, @closed, @moved and @tick are counted
@@ -115,7 +120,8 @@ struct weir_steering_ops {
 	void (*moved)(struct weir_steering *st, unsigned int worker, uint64_t cookie, int fd);
 	int (*lock)(struct weir_steering *st);
 	int (*adopted)(struct weir_steering *st);
-	int (*yield)(struct weir_steering *st);
+	int (*yield)(struct weir_steering *st, int maps);
+	int (*resume)(struct weir_steering *st);
 	void (*close)(struct weir_steering *st);
 };
 

@@ -22,8 +22,8 @@ struct weir_takeover;
 
 /**
  * enum weir_takeover_from - who has the listeners
- * @WEIR_TAKEOVER_SERVICE: a live service of that name; it goes on until
- *	weir_service_open() has opened everything, and yields then
+ * @WEIR_TAKEOVER_SERVICE: a live service of that name; it goes on, also when
+ *	weir_service_open() fails or this process dies in it, until that has returned 0
  * @WEIR_TAKEOVER_HOLDER: a holder, weir_hold(), that keeps those of a dead one
  * @WEIR_TAKEOVER_MANAGER: the service manager that started this process
  *	(sd_listen_fds(3)): descriptors that a service of that name had stored
@@ -78,7 +78,8 @@ WEIR_API const int *weir_takeover_lock(const struct weir_takeover *takeover);
  * weir_takeover_close() - let go
  * @takeover: what was got; NULL is allowed
  *
- * A live service that has not yielded yet goes on as if nothing had been asked.
+ * A live service that weir_service_open() was not called for goes on as if nothing
+ * had been asked.
  *
  * Context: Any thread.
  */

@@ -235,6 +235,14 @@ uint64_t adopt_cgroup(struct weir_bpf *bpf)
 	return err ? 0 : info.cgroup.cgroup_id;
 }
 
+int adopt_links(struct weir_bpf *bpf)
+{
+	int err = flow_relink(bpf);
+
+	return err ? err : lookup_relink(bpf);
+}
+
+/* That of an owner who lives keeps his program until he has left: bpf_seal(). */
 int adopt_link(struct weir_bpf *bpf, const char *name, struct bpf_program *prog,
 	       struct bpf_link **linkp)
 {
@@ -248,7 +256,7 @@ int adopt_link(struct weir_bpf *bpf, const char *name, struct bpf_program *prog,
 	link = bpf_link__open(path);
 	if (!link)
 		return -errno;
-	err = bpf_link__update_program(link, prog);
+	err = bpf->theirs ? 0 : bpf_link__update_program(link, prog);
 	if (err) {
 		bpf_link__destroy(link);
 		return err;
@@ -257,24 +265,52 @@ int adopt_link(struct weir_bpf *bpf, const char *name, struct bpf_program *prog,
 	return 0;
 }
 
-/* One call puts a copy in the place of what is shared: no writer sees a gap. */
+/* By words, each in one piece: its writers go on. */
+static void copy_words(void *to, const void *from, size_t bytes)
+{
+	const uint64_t *words = from;
+	uint64_t *out = to;
+	size_t i;
+
+	for (i = 0; i < bytes / sizeof(*out); i++)
+		__atomic_store_n(&out[i], __atomic_load_n(&words[i], __ATOMIC_RELAXED),
+				 __ATOMIC_RELAXED);
+}
+
+/* One call puts @other in the place of @mem: no writer sees a gap. */
+static int put_over(void *mem, void *other, size_t bytes)
+{
+	int err;
+
+	if (mremap(other, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, mem) != MAP_FAILED)
+		return 0;
+	err = -errno;
+	munmap(other, bytes);
+	return err;
+}
+
 static int own_copy(void *mem, size_t bytes)
 {
-	const uint64_t *from = mem;
-	uint64_t *copy;
-	size_t i;
+	void *copy;
 
 	copy = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (copy == MAP_FAILED)
 		return -errno;
-	/* By words, each in one piece: its writers go on. */
-	for (i = 0; i < bytes / sizeof(*copy); i++)
-		copy[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
-	if (mremap(copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, mem) == MAP_FAILED) {
-		munmap(copy, bytes);
+	copy_words(copy, mem, bytes);
+	return put_over(mem, copy, bytes);
+}
+
+/* With what is in this process's copy, if it is to be @kept. */
+static int share_again(void *mem, size_t bytes, int fd, bool kept)
+{
+	void *shared;
+
+	shared = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (shared == MAP_FAILED)
 		return -errno;
-	}
-	return 0;
+	if (kept)
+		copy_words(shared, mem, bytes);
+	return put_over(mem, shared, bytes);
 }
 
 /*
@@ -287,10 +323,61 @@ int adopt_leave(struct weir_bpf *bpf)
 	unsigned int i;
 	void **memp;
 	size_t bytes;
-	int err = 0;
+	int err = 0, fd;
 
-	for (i = 0; !err && (memp = steer_mapped(bpf, i, &bytes)); i++)
+	for (i = 0; !err && (memp = steer_mapped(bpf, i, &bytes, &fd)); i++)
 		err = own_copy(*memp, bytes);
+	return err;
+}
+
+/* What this process was told to set, and no more: others may have set the rest. */
+static void cfg_merge(struct weir_cfg *cfg, const struct weir_cfg *want,
+		      const struct weir_cfg *had)
+{
+	const uint32_t *from = (const void *)want, *old = (const void *)had;
+	uint32_t *to = (void *)cfg;
+	size_t i;
+
+	for (i = 0; i < sizeof(*cfg) / sizeof(*to); i++) {
+		if (from[i] != old[i])
+			__atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);
+	}
+}
+
+int adopt_claim(struct weir_bpf *bpf)
+{
+	struct weir_cfg want = *bpf->cfg;
+	unsigned int i;
+	void **memp;
+	size_t bytes;
+	int err = 0, fd;
+
+	for (i = 0; !err && (memp = steer_mapped(bpf, i, &bytes, &fd)); i++)
+		err = share_again(*memp, bytes, fd, false);
+	if (err)
+		return err;
+	cfg_merge(bpf->cfg, &want, &bpf->had);
+	for (i = 0; i < bpf->opts.workers; i++) {
+		bpf->rows[i].epoch = bpf->members[i].epoch;
+		bpf->rows[i].cookie = bpf->members[i].cookie[1] ?: bpf->members[i].cookie[0];
+	}
+	return 0;
+}
+
+/*
+ * Rows and delays have one writer, which has gone on with his copy; the configuration
+ * is as it was before the successor. The rest others have written.
+ */
+int adopt_return(struct weir_bpf *bpf)
+{
+	unsigned int i;
+	void **memp;
+	size_t bytes;
+	int err = 0, fd;
+
+	for (i = 0; !err && (memp = steer_mapped(bpf, i, &bytes, &fd)); i++)
+		err = share_again(*memp, bytes, fd, memp == (void **)&bpf->rows ||
+				  memp == (void **)&bpf->hist || memp == (void **)&bpf->cfg);
 	return err;
 }
 

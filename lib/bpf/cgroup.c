@@ -195,7 +195,7 @@ void cgroup_leave(struct weir_bpf *bpf)
 		cgroup_move(bpf->cgroup_home);
 	close(bpf->cgroup_fd);
 	bpf->cgroup_fd = -1;
-	if (!bpf->yielded)
+	if (!bpf->theirs)
 		rmdir(bpf->cgroup);	/* with it the link would go */
 	*strrchr(bpf->cgroup, '/') = '\0';
 	rmdir(bpf->cgroup);	/* <home>/weir, when this was the last one */

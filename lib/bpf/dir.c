@@ -289,13 +289,36 @@ static int clean_pins(int fd, const char *path, const struct reason *reason)
 	return err ? reason_set(reason, err, "cannot clean %s: %s", path, strerror(-err)) : 0;
 }
 
+/*
+ * What holds a map may be a program that is attached to the listeners: they stay in
+ * its arrays, and a listener can be in one alone.
+ */
+static void socks_empty(int pins_fd, const char *name)
+{
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info), i;
+	int fd = pin_read(pins_fd, name, true);
+
+	if (fd < 0)
+		return;
+	if (!bpf_obj_get_info_by_fd(fd, &info, &len) &&
+	    info.type == BPF_MAP_TYPE_REUSEPORT_SOCKARRAY)
+		for (i = 0; i < info.max_entries; i++)
+			bpf_map_delete_elem(fd, &i);
+	close(fd);
+}
+
 /* The newest first: what is left by a failure is older. */
-static int clean_generations(int fd, const char *path, const struct reason *reason)
+int clean_generations(int fd, unsigned int after, const char *path, const struct reason *reason)
 {
 	int latest, pins_fd, err;
 
-	while ((latest = generation_latest(fd)) > 0) {
+	while ((latest = generation_latest(fd)) > (int)after) {
 		pins_fd = generation_open(fd, (unsigned int)latest);
+		if (pins_fd >= 0) {
+			socks_empty(pins_fd, "weir_socks");
+			socks_empty(pins_fd, "weir_socks6");
+		}
 		err = pins_fd < 0 ? pins_fd : clean_pins(pins_fd, path, reason);
 		if (pins_fd >= 0)
 			close(pins_fd);
@@ -304,7 +327,7 @@ static int clean_generations(int fd, const char *path, const struct reason *reas
 		if (err)
 			return err;
 	}
-	return latest;
+	return latest < 0 ? latest : 0;
 }
 
 int dir_clean(int fd, const char *path, const char *name, const struct reason *reason)
@@ -313,7 +336,7 @@ int dir_clean(int fd, const char *path, const char *name, const struct reason *r
 
 	if (dir_empty(fd))
 		return 0;
-	err = clean_generations(fd, path, reason);
+	err = clean_generations(fd, 0, path, reason);
 	if (!err)
 		err = clean_pins(fd, path, reason);
 	if (!err)
@@ -368,6 +391,7 @@ static int pins_take(struct weir_bpf *bpf, const struct reason *reason)
 		bpf->pins_fd = pins_fd;
 		bpf->generation = (unsigned int)latest;
 		bpf->adopted = bpf->opts.lock ? WEIR_BPF_TAKEN : WEIR_BPF_RECOVERED;
+		bpf->theirs = bpf->adopted == WEIR_BPF_TAKEN;
 		return 0;
 	}
 	close(pins_fd);
@@ -432,7 +456,7 @@ void dir_close(struct weir_bpf *bpf)
 
 	if (bpf->lock_fd < 0)
 		return;
-	if (!bpf->yielded && (!bpf->adopted || bpf->sealed)) {
+	if (!bpf->theirs && (!bpf->adopted || bpf->sealed)) {
 		err = unlink_all(bpf->pins_fd);
 		if (!err && bpf->generation)
 			err = generation_remove(bpf->lock_fd, bpf->generation);

@@ -104,6 +104,12 @@ int generation_make(struct weir_bpf *bpf, const struct reason *reason)
 	return 0;
 }
 
+int generation_prune(struct weir_bpf *bpf)
+{
+	return bpf->lock_fd < 0 ? 0 :
+	       clean_generations(bpf->lock_fd, bpf->generation, bpf->dir, NULL);
+}
+
 int generation_remove(int dir_fd, unsigned int number)
 {
 	char name[16];

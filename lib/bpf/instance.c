@@ -64,6 +64,8 @@ static struct weir_bpf *instance_new(const struct weir_bpf_opts *opts)
 	for (i = 0; i < opts->workers; i++) {
 		bpf->members[i].fd[0] = -1;
 		bpf->members[i].fd[1] = -1;
+		bpf->members[i].lent[0] = -1;
+		bpf->members[i].lent[1] = -1;
 		bpf->members[i].ring.fd = -1;
 	}
 	pthread_mutex_init(&bpf->listeners, NULL);

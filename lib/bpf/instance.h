@@ -50,6 +50,8 @@ struct ring {
 /* What the library remembers of a worker. */
 struct member {
 	_Atomic int fd[2];		/* listeners: IPv4, IPv6; -1: none */
+	int lent[2];			/* those, while a successor is about to serve */
+	uint32_t epoch;			/* of its row, when it joined */
 	uint64_t cookie[2];		/* of those */
 	int backlog;			/* before a rescue */
 	struct ring ring;
@@ -71,8 +73,11 @@ struct weir_bpf {
 	int pins_fd;			/* where the pins are: it, or a generation below it */
 	unsigned int generation;	/* its number, or 0 */
 	enum weir_bpf_adopted adopted;
-	_Atomic bool yielded;		/* a successor has the pins, and all that is shared */
+	_Atomic bool theirs;		/* pins, and all that is shared, are another's now */
+	bool lent;			/* the listeners are, to a successor */
+	bool resumed;			/* one did not come to serve */
 	bool sealed;
+	struct weir_cfg had;		/* of a predecessor: what this process has not set */
 	struct weir_cfg carried;	/* of pins that could not be used; workers 0: none */
 
 	char cgroup[WEIR_BPF_PATH_BYTES];
@@ -150,6 +155,7 @@ bool dir_held(int fd);
 bool dir_empty(int dir_fd);
 /* Empty a directory that is locked and whose owner is therefore dead. */
 int dir_clean(int fd, const char *path, const char *name, const struct reason *reason);
+int clean_generations(int fd, unsigned int after, const char *path, const struct reason *reason);
 /*
  * The lock, and where the pins go. Sets bpf->adopted when those that are there are
  * to be used.
@@ -168,6 +174,7 @@ int generation_latest(int dir_fd);		/* its number, 0: no directory, or -errno */
 int generation_open(int dir_fd, unsigned int number);	/* descriptor or -errno */
 int generation_make(struct weir_bpf *bpf, const struct reason *reason);
 int generation_remove(int dir_fd, unsigned int number);
+int generation_prune(struct weir_bpf *bpf);	/* those after this one */
 int pins_open(int dir_fd);			/* the current ones of a directory */
 int pins_at(int root_fd, const char *name);	/* the same by the instance's name */
 
@@ -187,6 +194,12 @@ int adopt_link(struct weir_bpf *bpf, const char *name, struct bpf_program *prog,
 /* Mapped arrays become this process's own, at the same addresses. */
 int adopt_leave(struct weir_bpf *bpf);
 void adopt_tell(struct weir_bpf *bpf);
+/* They become the shared ones again, at the same addresses: a successor's, */
+int adopt_claim(struct weir_bpf *bpf);
+/* or the owner's, with what he has in them. */
+int adopt_return(struct weir_bpf *bpf);
+/* Programs of this process into the links that are pinned. */
+int adopt_links(struct weir_bpf *bpf);
 
 /* pin.c: what is in it */
 int meta_write(struct weir_bpf *bpf);
@@ -213,7 +226,7 @@ void cgroup_remove_stale(const char *name);
 int steer_load(struct weir_bpf *bpf, const struct reason *reason);
 void steer_unload(struct weir_bpf *bpf);
 /* Each array that both halves map, in turn; NULL after the last. */
-void **steer_mapped(struct weir_bpf *bpf, unsigned int i, size_t *bytes);
+void **steer_mapped(struct weir_bpf *bpf, unsigned int i, size_t *bytes, int *fd);
 int steer_prog_fd(const struct weir_bpf *bpf);
 int steer_socks_fd(const struct weir_bpf *bpf, bool v6);
 
@@ -243,6 +256,7 @@ void overflow_tick(struct weir_bpf *bpf, uint64_t now_ns);
 /* telemetry.c: the flow programs and their cgroup; falls to lower rungs */
 void flow_load(struct weir_bpf *bpf);
 void flow_unload(struct weir_bpf *bpf);
+int flow_relink(struct weir_bpf *bpf);
 
 /* iter.c: the table of flows for cat */
 void iter_load(struct weir_bpf *bpf);
@@ -253,6 +267,7 @@ int iter_pin(struct weir_bpf *bpf, const struct reason *reason);
 int netns_open(void);
 int lookup_load(struct weir_bpf *bpf, const struct reason *reason);
 void lookup_unload(struct weir_bpf *bpf);
+int lookup_relink(struct weir_bpf *bpf);
 int rep_open(struct weir_bpf *bpf, bool v6, int like);
 void rep_close(struct weir_bpf *bpf);
 
@@ -279,6 +294,12 @@ int group_strangers(const struct weir_bpf *bpf, int fd);
 
 /* steering.c */
 extern const struct weir_steering_ops bpf_steering_ops;
+
+/* Pins are there, and what this process pins takes their place. */
+static inline bool pins_replace(const struct weir_bpf *bpf)
+{
+	return bpf->adopted || bpf->resumed;
+}
 
 static inline struct weir_bpf *to_bpf(struct weir_steering *st)
 {

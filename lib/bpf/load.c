@@ -56,7 +56,7 @@ static void mapped_list(struct weir_bpf *bpf, struct mapped list[static MAPPED])
 	list[4] = (struct mapped){ (void **)&bpf->hist, bpf->steer->maps.weir_hist };
 }
 
-void **steer_mapped(struct weir_bpf *bpf, unsigned int i, size_t *bytes)
+void **steer_mapped(struct weir_bpf *bpf, unsigned int i, size_t *bytes, int *fd)
 {
 	struct mapped list[MAPPED];
 
@@ -64,6 +64,7 @@ void **steer_mapped(struct weir_bpf *bpf, unsigned int i, size_t *bytes)
 		return NULL;
 	mapped_list(bpf, list);
 	*bytes = array_bytes(list[i].map);
+	*fd = bpf_map__fd(list[i].map);
 	return list[i].memp;
 }
 
@@ -130,6 +131,11 @@ static int steer_map(struct weir_bpf *bpf, const struct reason *reason)
 	mapped_list(bpf, list);
 	for (i = 0; i < MAPPED && !err; i++)
 		err = map_array(list[i].memp, list[i].map);
+	/* What a living owner maps is not touched before he has yielded: bpf_seal(). */
+	if (!err && bpf->theirs) {
+		err = adopt_leave(bpf);
+		bpf->had = *bpf->cfg;
+	}
 	if (err)
 		return reason_set(reason, err, "cannot map the load table: %s", strerror(-err));
 	if (bpf->adopted)

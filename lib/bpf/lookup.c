@@ -85,6 +85,14 @@ static int lookup_attach(struct weir_bpf *bpf, const struct reason *reason)
 	return 0;
 }
 
+int lookup_relink(struct weir_bpf *bpf)
+{
+	if (!bpf->lookup)
+		return 0;
+	return bpf_link__update_program(bpf->lookup->links.weir_lookup,
+					bpf->lookup->progs.weir_lookup);
+}
+
 int lookup_load(struct weir_bpf *bpf, const struct reason *reason)
 {
 	const char *said;
@@ -216,26 +224,33 @@ static uint32_t rep_place(const struct weir_bpf *bpf, bool v6)
 	return (bpf->dgram ? WEIR_REP_UDP4 : WEIR_REP_TCP4) + v6;
 }
 
-int rep_open(struct weir_bpf *bpf, bool v6, int like)
+static int rep_put(struct weir_bpf *bpf, bool v6)
 {
 	uint32_t place = rep_place(bpf, v6);
-	uint64_t value;
+	uint64_t value = bpf->rep_fd[v6];
+
+	return bpf_map_update_elem(bpf_map__fd(bpf->lookup->maps.weir_rep), &place, &value,
+				   BPF_ANY);
+}
+
+int rep_open(struct weir_bpf *bpf, bool v6, int like)
+{
 	int fd, err;
 
-	if (!bpf->lookup || bpf->rep_fd[v6] >= 0)
+	if (!bpf->lookup)
 		return 0;
+	if (bpf->rep_fd[v6] >= 0)
+		return rep_put(bpf, v6);	/* in its place may be a successor's */
 	fd = rep_make(like, bpf->dgram);
 	if (fd < 0)
 		return fd;
-	value = fd;
-	err = bpf_map_update_elem(bpf_map__fd(bpf->lookup->maps.weir_rep), &place, &value,
-				  BPF_ANY);
-	if (err) {
-		close(fd);
-		return err;
-	}
 	bpf->rep_fd[v6] = fd;
-	return 0;
+	err = rep_put(bpf, v6);
+	if (err) {
+		bpf->rep_fd[v6] = -1;
+		close(fd);
+	}
+	return err;
 }
 
 /* Nobody serves any more: a client is to be refused, not to wait. */
@@ -250,7 +265,7 @@ void rep_close(struct weir_bpf *bpf)
 			continue;
 		place = rep_place(bpf, v6);
 		/* A worker that accepts here may keep the socket for a while. */
-		if (!bpf->yielded)
+		if (!bpf->theirs)
 			bpf_map_delete_elem(bpf_map__fd(bpf->lookup->maps.weir_rep), &place);
 		close(fd);
 	}

@@ -42,7 +42,7 @@ static int pin_for(struct weir_bpf *bpf, int fd, const char *name, bool group,
 	if (err)
 		return err;
 	/* Of the owner before: what is pinned by that name now is ours. */
-	if (bpf->adopted)
+	if (pins_replace(bpf))
 		unlinkat(bpf->pins_fd, name, 0);
 	if (bpf_obj_pin(fd, path))
 		return reason_set(reason, -errno, "cannot pin %s/%s: %s", bpf->dir, name,
@@ -144,7 +144,7 @@ int meta_write(struct weir_bpf *bpf)
 	strcpy(meta.name, bpf->name);
 	build_id(bpf, meta.build_id);
 	/* At no time may the pinned program differ from what weir_meta says of it. */
-	if (bpf->adopted)
+	if (pins_replace(bpf))
 		unlinkat(bpf->pins_fd, "weir_steer", 0);
 	return bpf_map_update_elem(bpf_map__fd(bpf->steer->maps.weir_meta), &zero, &meta, BPF_ANY);
 }
@@ -188,7 +188,7 @@ static int pin_maps(struct weir_bpf *bpf, struct bpf_object *object, const struc
 		name = bpf_map__name(map);
 		if (bpf_map__is_internal(map) || pinned_already(bpf, object, name))
 			continue;
-		if (bpf->adopted && pin_there(bpf, name))
+		if (pins_replace(bpf) && pin_there(bpf, name))
 			continue;	/* it is the same one */
 		err = pin_fd(bpf, bpf_map__fd(map), name, reason);
 		if (err)
@@ -204,7 +204,7 @@ static int pin_progs(struct weir_bpf *bpf, struct bpf_object *object, const stru
 
 	bpf_object__for_each_program(prog, object) {
 		if (bpf_program__fd(prog) < 0) {	/* not of this rung */
-			if (bpf->adopted)
+			if (pins_replace(bpf))
 				unlinkat(bpf->pins_fd, bpf_program__name(prog), 0);
 			continue;
 		}
@@ -257,7 +257,7 @@ static int pin_meta_first(struct weir_bpf *bpf, const struct reason *reason)
 {
 	int err;
 
-	if (bpf->adopted == WEIR_BPF_TAKEN)
+	if (bpf->adopted == WEIR_BPF_TAKEN || bpf->resumed)
 		return 0;
 	err = meta_write(bpf);
 	if (err)
@@ -284,11 +284,11 @@ int pin_all(struct weir_bpf *bpf, const struct reason *reason)
 		err = iter_pin(bpf, reason);
 	if (!err && bpf->lookup)
 		err = pin_lookup(bpf, reason);
-	if (!err && bpf->adopted && !bpf->flow) {
+	if (!err && pins_replace(bpf) && !bpf->flow) {
 		unlinkat(bpf->pins_fd, "weir_link_ops", 0);
 		unlinkat(bpf->pins_fd, "weir_link_state", 0);
 	}
-	if (!err && bpf->adopted && !bpf->lookup)
+	if (!err && pins_replace(bpf) && !bpf->lookup)
 		unlinkat(bpf->pins_fd, "weir_link_vip", 0);
 	return err;
 }

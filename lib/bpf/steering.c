@@ -68,6 +68,17 @@ static int socks_put(struct weir_bpf *bpf, unsigned int worker, int fd, bool v6)
 	return err == -EBUSY && bpf->opts.lock && !bpf->sealed ? 0 : err;
 }
 
+/* What others see of a listener: in its place, and of this worker. */
+static int member_put(struct weir_bpf *bpf, unsigned int worker, bool v6)
+{
+	int fd = bpf->members[worker].fd[v6], err;
+
+	if (fd < 0)
+		return 0;
+	err = own_set(bpf, worker, fd);
+	return err ? err : socks_put(bpf, worker, fd, v6);
+}
+
 static int bpf_join(struct weir_steering *st, unsigned int worker, int fd)
 {
 	struct weir_bpf *bpf = to_bpf(st);
@@ -94,39 +105,57 @@ static int bpf_join(struct weir_steering *st, unsigned int worker, int fd)
 		       own_set(bpf, worker, fd) : -EEXIST;
 	first = group_fd(bpf, v6);
 	err = first < 0 ? 0 : group_alike(bpf, fd, first);
-	if (!err)
-		err = own_set(bpf, worker, fd);
-	if (!err)
-		err = socks_put(bpf, worker, fd, v6);
 	if (err)
 		return err;
 	bpf->members[worker].fd[v6] = fd;
 	bpf->members[worker].cookie[v6] = cookie;
+	bpf->members[worker].epoch = bpf->rows[worker].epoch;
 	bpf->rows[worker].cookie = cookie;
-	return 0;
+	/* Where there is an owner who lives, when he has yielded: bpf_seal(). */
+	err = bpf->theirs ? 0 : member_put(bpf, worker, v6);
+	if (err)
+		bpf->members[worker].fd[v6] = -1;
+	return err;
 }
 
-/* The old owner has left: what waited for that. */
-static int succeed(struct weir_bpf *bpf)
+/* All that is shared becomes this process's: as a successor, or again. */
+static int claim(struct weir_bpf *bpf)
 {
-	int v6, fd, err = 0;
-	uint32_t i;
+	int err = rings_publish(bpf);
 
-	bpf->sealed = true;
-	for (i = 0; i < bpf->opts.workers && !err; i++) {
-		for (v6 = 0; v6 < 2 && !err; v6++) {
-			fd = bpf->members[i].fd[v6];
-			err = fd < 0 ? 0 : socks_put(bpf, i, fd, v6);
-		}
-	}
-	if (!err && bpf->adopted)
-		pending_settle(bpf);
-	if (err || bpf->adopted != WEIR_BPF_TAKEN)
-		return err;
-	err = rings_publish(bpf);
+	if (!err)
+		err = adopt_links(bpf);
 	if (!err)
 		err = meta_write(bpf);
 	return err ? err : pin_all(bpf, NULL);
+}
+
+static int members_put(struct weir_bpf *bpf)
+{
+	uint32_t i;
+	int v6, err = 0;
+
+	for (i = 0; i < bpf->opts.workers && !err; i++) {
+		for (v6 = 0; v6 < 2 && !err; v6++)
+			err = member_put(bpf, i, v6);
+	}
+	return err;
+}
+
+/* The old owner has yielded: what waited for that. */
+static int succeed(struct weir_bpf *bpf)
+{
+	bool taken = bpf->adopted == WEIR_BPF_TAKEN;
+	int err = taken ? adopt_claim(bpf) : 0;
+
+	if (err)
+		return err;
+	bpf->sealed = true;
+	bpf->theirs = false;
+	err = members_put(bpf);
+	if (!err && bpf->adopted)
+		pending_settle(bpf);
+	return err || !taken ? err : claim(bpf);
 }
 
 /*
@@ -268,7 +297,7 @@ static void bpf_tick(struct weir_steering *st, uint64_t now_ns)
 {
 	struct weir_bpf *bpf = to_bpf(st);
 
-	if (bpf->yielded)
+	if (bpf->theirs)
 		return;
 	pending_tick(bpf);
 	observers_look(bpf->cfg, bpf->lock_fd);
@@ -287,7 +316,8 @@ static void bpf_leave(struct weir_steering *st, unsigned int worker)
 	pthread_mutex_lock(&bpf->listeners);
 	for (v6 = 0; v6 < 2; v6++) {
 		bpf->members[worker].fd[v6] = -1;
-		if (bpf->yielded)
+		bpf->members[worker].lent[v6] = -1;
+		if (bpf->theirs)
 			continue;	/* the place is its successor's */
 		bpf_map_delete_elem(steer_socks_fd(bpf, v6), &worker);
 	}
@@ -383,24 +413,88 @@ static int bpf_adopted(struct weir_steering *st)
 	return to_bpf(st)->adopted == WEIR_BPF_TAKEN;
 }
 
-static int bpf_yield(struct weir_steering *st)
+/* Nobody rescues them from now on; a successor with other maps puts them into these. */
+static void listeners_lend(struct weir_bpf *bpf)
+{
+	uint32_t i;
+	int v6;
+
+	for (i = 0; i < bpf->opts.workers; i++) {
+		for (v6 = 0; v6 < 2; v6++) {
+			bpf->members[i].lent[v6] = bpf->members[i].fd[v6];
+			bpf->members[i].fd[v6] = -1;
+			if (!bpf->theirs)
+				bpf_map_delete_elem(steer_socks_fd(bpf, v6), &i);
+		}
+	}
+	bpf->lent = true;
+}
+
+static int bpf_yield(struct weir_steering *st, int maps)
 {
 	struct weir_bpf *bpf = to_bpf(st);
-	int v6, err;
-	uint32_t i;
+	int err = 0;
 
-	if (bpf->yielded) {
-		adopt_tell(bpf);
+	if (bpf->lent) {
+		if (bpf->theirs)
+			adopt_tell(bpf);
 		return 0;
 	}
 	pthread_mutex_lock(&bpf->listeners);
-	err = adopt_leave(bpf);
-	bpf->yielded = !err;
-	for (i = 0; i < bpf->opts.workers && !err; i++)
-		for (v6 = 0; v6 < 2; v6++)
-			bpf->members[i].fd[v6] = -1;
+	if (maps && !bpf->theirs)
+		err = adopt_leave(bpf);
+	if (!err) {
+		bpf->theirs = maps;
+		listeners_lend(bpf);
+	}
 	pthread_mutex_unlock(&bpf->listeners);
 	return err;
+}
+
+static void listeners_back(struct weir_bpf *bpf)
+{
+	uint32_t i;
+	int v6;
+
+	for (i = 0; i < bpf->opts.workers; i++)
+		for (v6 = 0; v6 < 2; v6++)
+			bpf->members[i].fd[v6] = bpf->members[i].lent[v6];
+	bpf->lent = false;
+}
+
+/* One step that fails does not keep the next from its turn. */
+static int take_back(struct weir_bpf *bpf)
+{
+	bool maps = bpf->theirs;
+	int errs[6] = { 0 }, v6, fd;
+	size_t i;
+
+	listeners_back(bpf);
+	errs[0] = maps ? adopt_return(bpf) : 0;
+	bpf->theirs = false;
+	bpf->resumed = true;
+	errs[1] = members_put(bpf);
+	pending_settle(bpf);
+	errs[2] = maps ? claim(bpf) : 0;
+	for (v6 = 0; v6 < 2; v6++) {
+		fd = group_fd(bpf, v6);
+		errs[3 + v6] = fd < 0 ? 0 : group_seal(bpf, v6, fd);
+	}
+	for (i = 0; i < ARRAY_SIZE(errs) - 1 && !errs[i]; i++)
+		;
+	return errs[i];
+}
+
+static int bpf_resume(struct weir_steering *st)
+{
+	struct weir_bpf *bpf = to_bpf(st);
+	int pruned = generation_prune(bpf), err = 0;
+
+	pthread_mutex_lock(&bpf->listeners);
+	if (bpf->lent)
+		err = take_back(bpf);
+	pthread_mutex_unlock(&bpf->listeners);
+	return err ? err : pruned;
 }
 
 static void bpf_close(struct weir_steering *st)
@@ -432,5 +526,6 @@ const struct weir_steering_ops bpf_steering_ops = {
 	.lock		= bpf_lock,
 	.adopted	= bpf_adopted,
 	.yield		= bpf_yield,
+	.resume		= bpf_resume,
 	.close		= bpf_close,
 };

@@ -128,6 +128,18 @@ static void state_attach(struct weir_bpf *bpf)
 	strcpy(bpf->why, attempts[1].why);
 }
 
+int flow_relink(struct weir_bpf *bpf)
+{
+	struct flow_bpf *flow = bpf->flow;
+
+	if (!flow)
+		return 0;
+	if (flow->links.weir_sockops_q)
+		return bpf_link__update_program(flow->links.weir_sockops_q,
+						flow->progs.weir_sockops_q);
+	return bpf_link__update_program(flow->links.weir_sockops, flow->progs.weir_sockops);
+}
+
 void flow_unload(struct weir_bpf *bpf)
 {
 	flow_bpf__destroy(bpf->flow);

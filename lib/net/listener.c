@@ -37,8 +37,11 @@ struct weir_listener {
 	struct weir_listener_opts opts;
 	void (*closed)(void *ctx);
 	void *closed_ctx;
+	void (*halted)(void *ctx);	/* to be told, or NULL */
+	void *halted_ctx;
 	uint32_t burst;
 	uint32_t failures;	/* in a row */
+	bool halt;		/* accept nobody for now */
 	bool closing;
 	bool gone;		/* the close has ended */
 	bool shared;
@@ -279,13 +282,26 @@ static void close_done(struct weir_op *op)
 	listener_free(listener);
 }
 
+/* Whichever of the two ends last. */
+static void halt_check(struct weir_listener *listener)
+{
+	void (*halted)(void *ctx) = listener->halted;
+
+	if (!halted || weir_op_busy(&listener->accept) || weir_op_busy(&listener->retry))
+		return;
+	listener->halted = NULL;
+	halted(listener->halted_ctx);
+}
+
 static void retry_done(struct weir_op *op)
 {
 	struct weir_listener *listener = op->ctx;
 
 	if (listener->closing)
 		listener_free(listener);
-	else if (op->res)	/* the loop closes: its listeners go with it */
+	else if (listener->halt && !listener->loop->closing)
+		halt_check(listener);
+	else if (listener->loop->closing)	/* its listeners go with it */
 		weir_listener_close(listener, NULL, NULL);
 	else
 		accept_arm(listener);
@@ -301,6 +317,10 @@ static void accept_ended(struct weir_listener *listener, int res)
 {
 	if (listener->closing)
 		return;
+	if (listener->halt && !listener->loop->closing) {
+		halt_check(listener);
+		return;
+	}
 	if (res >= 0 || client_failed(res) ||
 	    (res == -ECANCELED && listener->nudged && !listener->loop->closing)) {
 		accept_arm(listener);
@@ -342,7 +362,7 @@ static void watch_done(struct weir_op *op)
 {
 	struct weir_listener *listener = op->ctx;
 
-	if (listener->closing || op->res < 0)
+	if (listener->closing || listener->halt || op->res < 0)
 		return;
 	listener->nudged = true;
 	weir_cancel(listener->loop, &listener->accept);
@@ -373,6 +393,30 @@ void weir_listener_start(struct weir_listener *listener)
 	    weir_op_busy(&listener->retry))
 		return;
 	accept_arm(listener);
+}
+
+void listener_halt(struct weir_listener *listener, void (*halted)(void *ctx), void *ctx)
+{
+	if (!listener || listener->closing)
+		return;
+	assert_owner(listener->loop);
+	listener->halt = true;
+	listener->halted = halted;
+	listener->halted_ctx = ctx;
+	weir_cancel(listener->loop, &listener->accept);
+	weir_cancel(listener->loop, &listener->retry);
+	halt_check(listener);
+}
+
+/* An accept that is being cancelled still is armed again when it has ended. */
+void listener_go_on(struct weir_listener *listener)
+{
+	if (!listener || listener->closing || !listener->halt)
+		return;
+	listener->halt = false;
+	listener->halted = NULL;
+	listener->nudged = true;
+	weir_listener_start(listener);
 }
 
 /* getters */

@@ -15,6 +15,14 @@
  */
 void listener_share(struct weir_listener *listener);
 
+/*
+ * listener_halt() - accept nobody until listener_go_on(); @halted is called when no
+ * accept is in flight any more: then none takes a client, nor a wake-up for one. NULL
+ * and one that is being closed are left alone.
+ */
+void listener_halt(struct weir_listener *listener, void (*halted)(void *ctx), void *ctx);
+void listener_go_on(struct weir_listener *listener);
+
 /* listener_forget() - free a listener whose loop was abandoned; NULL for none */
 void listener_forget(struct weir_listener *listener, const struct weir_alloc *alloc);
 

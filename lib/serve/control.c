@@ -6,9 +6,10 @@
  * successor, for a holder and for the service manager. One conversation at a
  * time, each step of which has a limit: a peer that stops in the middle is left.
  *
- * Yielding is one way. What the kernel and others see belongs to the successor
- * from then on; the listeners are closed, the connections there are served until
- * they end or drain_ns is over.
+ * Who yields accepts nobody any more, and what the kernel and others see is the
+ * successor's, but the listeners stay: until he says that he serves. If he ends
+ * before that, all is taken back as it was. Then the listeners are closed, and those
+ * who are connected are served until they leave or drain_ns is over.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,7 +30,7 @@
 #define DRAIN_DEFAULT_NS	(60 * NSEC_PER_SEC)
 #define LINGER_NS		(5 * NSEC_PER_SEC)
 #define YIELD_WAIT_MS		60000	/* for a successor that has asked: it loads */
-#define CLOSE_WAIT_NS		(250 * NSEC_PER_MSEC)	/* for workers to close listeners */
+#define HALT_WAIT_NS		(250 * NSEC_PER_MSEC)	/* for workers to accept no more */
 
 struct control {
 	struct weir_service *service;
@@ -41,7 +43,7 @@ struct control {
 	int *fds;
 	unsigned int count;
 	bool replace;		/* whoever has the name: it is ours by the lock */
-	bool yielded;
+	bool left;		/* a successor serves */
 };
 
 /* the holder */
@@ -84,76 +86,152 @@ static int send_all(struct control *control, int fd)
 	return err ? err : parcel_send(fd, PARCEL_LOCK, lock >= 0, 0, &lock, lock >= 0);
 }
 
-/* Until all have closed their listeners; a worker that hangs is not waited for. */
-static unsigned int wait_closed(struct weir_service *service)
+/* Until nobody accepts; a worker that hangs is not waited for. */
+static unsigned int wait_halted(struct weir_service *service)
 {
 	struct timespec end;
 	unsigned int left;
 
 	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_nsec += CLOSE_WAIT_NS;
+	end.tv_nsec += HALT_WAIT_NS;
 	if (end.tv_nsec >= (long)NSEC_PER_SEC) {
 		end.tv_sec++;
 		end.tv_nsec -= (long)NSEC_PER_SEC;
 	}
 	pthread_mutex_lock(&service->lock);
-	while (service->listening && !pthread_cond_timedwait(&service->reported, &service->lock,
+	while (service->accepting && !pthread_cond_timedwait(&service->reported, &service->lock,
 							     &end))
 		;
-	left = service->listening;
+	left = service->accepting;
 	pthread_mutex_unlock(&service->lock);
 	return left;
+}
+
+static void phase_set(struct weir_service *service, enum phase phase)
+{
+	uint32_t i;
+
+	atomic_store(&service->phase, phase);
+	for (i = 0; i < service->opts.workers; i++)
+		worker_wake(&service->workers[i]);
 }
 
 static int yield(struct control *control, bool pins, unsigned int *leftp)
 {
 	struct weir_service *service = control->service;
 	struct weir_steering *st = service->steering;
-	unsigned int left;
-	uint32_t i;
 	int err;
 
-	err = pins ? st->ops->yield(st) : 0;
+	err = st->ops->yield(st, pins);
 	if (err)
 		return err;
-	control->yielded = true;
-	atomic_store(&service->draining, true);
-	for (i = 0; i < service->opts.workers; i++) {
-		if (!pins)
-			st->ops->leave(st, i);
-		worker_wake(&service->workers[i]);
-	}
-	left = wait_closed(service);
-	*leftp = left;
+	phase_set(service, PHASE_HALTED);
+	*leftp = wait_halted(service);
 	if (pins)
-		st->ops->yield(st);	/* what was accepted meanwhile */
-	if (left)
-		service_log(service, WEIR_LOG_WARN, "control: %u workers do not come to close "
-			    "their listeners", left);
-	parcel_drop(control->fds, control->count);
-	control->fds = NULL;
-	control->count = 0;
-	service_log(service, WEIR_LOG_INFO, "control: a successor serves; draining");
+		st->ops->yield(st, 1);	/* what was accepted meanwhile */
+	if (*leftp)
+		service_log(service, WEIR_LOG_WARN, "control: %u workers do not come to leave "
+			    "their listeners", *leftp);
 	return 0;
 }
 
-/* The successor has what he needs, and says when he is ready, or hangs up. */
-static void await_yield(struct control *control, int fd)
+/* Whatever came of it: also when nothing had been yielded yet. */
+static void take_back(struct control *control)
+{
+	struct weir_service *service = control->service;
+	struct weir_steering *st = service->steering;
+	bool halted = atomic_load(&service->phase) == PHASE_HALTED;
+	int err = st->ops->resume(st);
+
+	if (err)
+		service_log(service, WEIR_LOG_ERROR, "control: not all that a successor had could "
+			    "be taken back: %s", weir_strerror(err));
+	if (!halted)
+		return;
+	phase_set(service, PHASE_ACCEPTING);
+	service_log(service, WEIR_LOG_WARN, "control: a successor did not come to serve; the "
+		    "service goes on");
+}
+
+static void leave(struct control *control)
+{
+	phase_set(control->service, PHASE_LEFT);
+	parcel_drop(control->fds, control->count);
+	control->fds = NULL;
+	control->count = 0;
+	control->left = true;
+	service_log(control->service, WEIR_LOG_INFO, "control: a successor serves; draining");
+}
+
+/* The next word, which must be this one; not when it is time to stop. */
+static int await_word(struct control *control, int fd, int timeout_ms, enum parcel_kind kind,
+		      struct parcel *parcel)
 {
 	struct pollfd pfds[] = {
 		{ .fd = fd, .events = POLLIN },
 		{ .fd = control->service->control_wake, .events = POLLIN },
 	};
+	int n;
+
+	do {
+		n = poll(pfds, ARRAY_SIZE(pfds), timeout_ms);
+	} while (n < 0 && errno == EINTR);
+	if (pfds[1].revents)
+		return -ESHUTDOWN;
+	return n > 0 ? parcel_want(fd, kind, parcel) : -ETIMEDOUT;
+}
+
+/*
+ * The kernel decides who was first: the word that it begins, or our turning away,
+ * after which the successor cannot say it any more.
+ */
+static int await_begin(struct control *control, int fd)
+{
+	struct parcel parcel;
+	int err;
+
+	err = await_word(control, fd, PARCEL_WAIT_S * 1000, PARCEL_BEGIN, &parcel);
+	if (err != -ETIMEDOUT && err != -ESHUTDOWN)
+		return err;
+	shutdown(fd, SHUT_RDWR);
+	err = parcel_want(fd, PARCEL_BEGIN, &parcel);
+	return err ? err : 1;	/* and nothing more can be heard */
+}
+
+/*
+ * The successor has what he needs, and says when he is ready. From the word that it
+ * begins on he alone decides, as long as he lives: one who was slow must not find
+ * that two serve.
+ */
+static int hand_over(struct control *control, int fd)
+{
 	unsigned int left = 0;
 	struct parcel parcel;
 	int err;
 
-	if (poll(pfds, ARRAY_SIZE(pfds), YIELD_WAIT_MS) <= 0 || pfds[1].revents)
-		return;
-	if (parcel_want(fd, PARCEL_YIELD, &parcel))
-		return;
+	err = await_word(control, fd, YIELD_WAIT_MS, PARCEL_YIELD, &parcel);
+	if (err)
+		return err;
 	err = yield(control, parcel.count, &left);
-	parcel_send(fd, PARCEL_YIELDED, left, err, NULL, 0);
+	if (parcel_send(fd, PARCEL_YIELDED, left, err, NULL, 0) || err)
+		return err ? err : -EPIPE;
+	err = await_begin(control, fd);
+	if (err)
+		return err < 0 ? err : 0;
+	err = await_word(control, fd, -1, PARCEL_SERVES, &parcel);
+	return err == -ESHUTDOWN ? 0 : err;
+}
+
+static void give(struct control *control, int fd)
+{
+	int err = send_all(control, fd);
+
+	if (!err)
+		err = hand_over(control, fd);
+	if (err)
+		take_back(control);
+	else
+		leave(control);
 }
 
 static void converse(struct control *control)
@@ -167,8 +245,8 @@ static void converse(struct control *control)
 	if (!parcel_recv(fd, &parcel, &nowhere, 0, &none)) {
 		if (parcel.kind == PARCEL_HOLD)
 			holder_join(control);
-		else if (parcel.kind == PARCEL_TAKE && !send_all(control, fd))
-			await_yield(control, fd);
+		else if (parcel.kind == PARCEL_TAKE)
+			give(control, fd);
 	}
 	close(fd);
 }
@@ -182,12 +260,20 @@ static bool told_to_stop(struct control *control, int timeout_ms)
 	return poll(&pfd, 1, timeout_ms) > 0;
 }
 
+static void control_gone(const struct control *control)
+{
+	struct stat now;
+
+	if (!stat(control->path, &now) && now.st_ino == control->place.st_ino &&
+	    now.st_dev == control->place.st_dev)
+		unlink(control->path);
+}
+
 /* As it was told: nothing is to be kept for a next one. */
 static void end(struct control *control)
 {
 	struct weir_service *service = control->service;
 	bool died = false;
-	struct stat now;
 	uint32_t i;
 
 	for (i = 0; i < service->opts.workers; i++)
@@ -198,8 +284,7 @@ static void end(struct control *control)
 	parcel_drop(control->fds, control->count);
 	control->fds = NULL;
 	control->count = 0;
-	if (!stat(control->path, &now) && now.st_ino == control->place.st_ino)
-		unlink(control->path);
+	control_gone(control);
 }
 
 static void *control_main(void *arg)
@@ -214,7 +299,7 @@ static void *control_main(void *arg)
 
 	pthread_setname_np(pthread_self(), "weir-control");
 	holder_join(control);
-	while (!control->yielded) {
+	while (!control->left) {
 		if (poll(pfds, ARRAY_SIZE(pfds), -1) < 0)
 			continue;
 		if (pfds[0].revents) {
@@ -301,7 +386,15 @@ int control_start(struct weir_service *service)
 	if (err)
 		service_log(service, WEIR_LOG_WARN, "control: the service manager is not told: %s",
 			    weir_strerror(err));
-	return thread_start(&control->thread, control_main, control);
+	err = thread_start(&control->thread, control_main, control);
+	if (!err)
+		return 0;
+	service_log(service, WEIR_LOG_WARN, "control: nobody can take %s over: %s",
+		    control->instance, weir_strerror(err));
+	control->thread = 0;
+	control_gone(control);
+	control_close(service);
+	return 0;
 }
 
 void control_wake(struct weir_service *service)

@@ -240,6 +240,7 @@ void meter_open(struct worker *w, struct weir_loop_hooks *hooks)
 
 	w->meter.cfg = st->ops->cfg(st);
 	w->meter.hist = st->ops->hist(st, w->index);
+	w->meter.base = w->row->accepted;
 	w->meter.window_min_ns = UINT64_MAX;
 	hooks->parking = meter_parking;
 	hooks->running = meter_running;
@@ -247,8 +248,9 @@ void meter_open(struct worker *w, struct weir_loop_hooks *hooks)
 	hooks->ctx = w;
 }
 
-/* A predecessor counted up to here; it has yielded by now. */
+/* A predecessor who lives has counted on until now. */
 void meter_begin(struct worker *w)
 {
 	w->meter.base = w->row->accepted;
+	row_set64(&w->row->loop_ns, w->loop->sys->now(w->loop));
 }

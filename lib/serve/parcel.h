@@ -11,14 +11,16 @@ enum {
 	PARCEL_WAIT_S	= 5,		/* for the other side's next one */
 };
 
-#define PARCEL_MAGIC	0x7765697263746c31ULL	/* "weirctl1" */
+#define PARCEL_MAGIC	0x7765697263746c32ULL	/* "weirctl2" */
 
 enum parcel_kind {
 	PARCEL_TAKE	= 1,	/* to a service or holder: what do you have? */
 	PARCEL_LISTENERS,	/* count: with this one and those to come */
 	PARCEL_LOCK,		/* after them; count: 1 with the lock, else 0 */
-	PARCEL_YIELD,		/* to a service: it is mine now; count: 1 the pins, too */
-	PARCEL_YIELDED,		/* count: workers that still listen, since they hang */
+	PARCEL_YIELD,		/* to a service: all is ready; count: 1 the pins, too */
+	PARCEL_YIELDED,		/* count: workers that still accept, since they hang */
+	PARCEL_BEGIN,		/* to a service: it is mine as long as I am there */
+	PARCEL_SERVES,		/* to a service: it is mine for good */
 	PARCEL_KEEP,		/* to a holder: listeners follow */
 	PARCEL_HOLD,		/* to a service: there is a holder */
 	PARCEL_BYE,		/* to a holder: nothing is to be kept */

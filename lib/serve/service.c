@@ -2,9 +2,10 @@
 /*
  * service.c - open, stop, wait for and close a service; and its counters
  *
- * Whatever can fail is done by the thread that opens, before a thread is made:
- * loops, pools, listeners, steering. Then the threads start, and opening ends
- * when all have reported.
+ * Whatever can fail is done first: loops, pools, listeners, by the thread that opens,
+ * then the user's start(), by each worker's thread. When all are ready a predecessor
+ * yields, steering begins, and the threads serve. Opening ends when all have reported
+ * that.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -159,17 +160,19 @@ static int address_free(const struct weir_service *service)
 
 /* open */
 
-static int commit(struct weir_service *service)
+/* All that may fail for good has been done: from here on it is ours. */
+static int succeed(struct weir_service *service)
 {
-	bool pins = service->steering->ops->adopted(service->steering);
+	struct weir_steering *st = service->steering;
 	unsigned int hung = 0;
 	uint32_t i;
-	int err;
+	int err = 0;
 
-	err = takeover_commit(service->opts.takeover, pins, &hung);
+	if (service->opts.takeover)
+		err = takeover_begin(service->opts.takeover, st->ops->adopted(st), &hung);
 	for (i = 0; hung && i < service->opts.workers; i++)
 		listener_share(service->workers[i].listener);
-	return err;
+	return err ? err : st->ops->seal(st);
 }
 
 static int open_workers(struct weir_service *service)
@@ -192,36 +195,55 @@ static int open_workers(struct weir_service *service)
 		err = worker_open(&service->workers[i], i);
 	if (!err)
 		err = control_prepare(service);
-	/* All that may fail has been done: from here on it is ours. */
-	if (!err && service->opts.takeover)
-		err = commit(service);
 	if (err)
 		return err;
-	service->opts.takeover = NULL;
 	service->opts.listeners = NULL;
 	service->backend = weir_loop_backend(service->workers[0].loop);
 	snprintf(service->reason, sizeof(service->reason), "%s",
 		 weir_loop_reason(service->workers[0].loop));
-	return service->steering->ops->seal(service->steering);
+	return 0;
+}
+
+static int await_reports(struct weir_service *service, uint32_t count)
+{
+	int err;
+
+	pthread_mutex_lock(&service->lock);
+	while (service->reports < count)
+		pthread_cond_wait(&service->reported, &service->lock);
+	err = service->start_err;
+	pthread_mutex_unlock(&service->lock);
+	return err;
 }
 
 static int start_workers(struct weir_service *service)
 {
 	uint32_t i;
-	int err = 0;
+	int err = 0, failed;
 
 	for (i = 0; i < service->opts.workers && !err; i++)
 		err = worker_start(&service->workers[i]);
 	/* The last of them was not created. */
 	if (err)
 		i--;
+	failed = await_reports(service, i);
+	return err ? err : failed;
+}
+
+/* What those that are ready wait for: 1 to serve, -errno to end. */
+static void tell_workers(struct weir_service *service, int go)
+{
 	pthread_mutex_lock(&service->lock);
-	while (service->reports < i)
-		pthread_cond_wait(&service->reported, &service->lock);
-	if (!err)
-		err = service->start_err;
+	if (!service->go)
+		service->go = go;
+	pthread_cond_broadcast(&service->reported);
 	pthread_mutex_unlock(&service->lock);
-	return err;
+}
+
+static int run_workers(struct weir_service *service)
+{
+	tell_workers(service, 1);
+	return await_reports(service, 2 * service->opts.workers);
 }
 
 /* Why the queue of a worker that hangs stays where it is, or NULL. */
@@ -297,6 +319,19 @@ static void steering_close(struct weir_steering *steering)
 		steering->ops->close(steering);
 }
 
+/* Everything that others see is the predecessor's again, who is told last. */
+static void give_back(struct weir_service *service)
+{
+	struct weir_takeover *takeover = service->opts.takeover;
+	struct weir_steering *st = service->steering;
+
+	tell_workers(service, -ECANCELED);
+	if (takeover && st && st->ops->adopted(st))
+		(void)st->ops->yield(st, 1);	/* it fails for want of memory alone */
+	weir_service_close(service);
+	takeover_end(takeover);
+}
+
 int weir_service_open(struct weir_service **servicep, const struct weir_service_opts *given)
 {
 	struct weir_alloc alloc = alloc_of(given);
@@ -322,13 +357,20 @@ int weir_service_open(struct weir_service **servicep, const struct weir_service_
 	if (!err)
 		err = start_workers(service);
 	if (!err)
-		err = open_supervisor(service);
+		err = succeed(service);
 	if (!err)
+		err = run_workers(service);
+	if (!err)
+		err = open_supervisor(service);
+	if (!err) {
+		takeover_serves(service->opts.takeover);
 		err = control_start(service);
+	}
 	if (err) {
-		weir_service_close(service);
+		give_back(service);
 		return err;
 	}
+	service->opts.takeover = NULL;
 	log_open(service);
 	*servicep = service;
 	return 0;

@@ -183,8 +183,9 @@ struct worker {
 	int err;			/* what it died of, or why it did not start */
 	bool created;			/* thread is valid */
 	bool started;			/* the user's start() returned 0 */
-	bool reported;			/* to the opener */
-	bool draining;			/* a successor has the listener */
+	bool accepting;			/* counted in service->accepting */
+	unsigned int reports;		/* to the opener */
+	unsigned int phase;		/* of service->phase, as far as it has come */
 	bool ended;			/* nothing left to do */
 	bool leaked;			/* the kernel may still own our memory */
 
@@ -196,6 +197,13 @@ struct worker {
 	struct arrivals arrivals;
 	atomic_uint load;		/* clients given to it that have not closed */
 	struct weir_queue *inbox;	/* descriptors of those, plus 1 */
+};
+
+/* What a service that hands itself over does with new clients. */
+enum phase {
+	PHASE_ACCEPTING	= 0,
+	PHASE_HALTED,		/* they wait: a successor is about to serve */
+	PHASE_LEFT,		/* they are the successor's */
 };
 
 struct weir_service {
@@ -221,12 +229,13 @@ struct weir_service {
 	pthread_mutex_t lock;		/* of these: */
 	pthread_cond_t reported;
 	uint32_t reports;
-	uint32_t listening;	/* workers that have a listener */
+	uint32_t accepting;	/* workers that may take a client from their listener */
 	int start_err;
+	int go;			/* 1: workers that are ready may serve; -errno: end */
 
 	struct control *control;	/* NULL: nobody takes it over */
 	int control_wake;		/* told when the service is to stop */
-	atomic_bool draining;
+	atomic_uint phase;	/* enum phase */
 };
 
 #define service_log(service, level, ...)	base_log(&(service)->log, level, __VA_ARGS__)
@@ -243,8 +252,14 @@ void supervisor_stop(struct weir_supervisor *sup);
 /* limits.c: fill in what the loop's options leave open */
 int limits_fit(struct weir_service *service);
 
-/* takeover.c: the predecessor stops listening; @pins: and leaves his pins */
-int takeover_commit(struct weir_takeover *takeover, bool pins, unsigned int *hung);
+/*
+ * takeover.c: the predecessor accepts nobody any more; @pins: and leaves his pins.
+ * Until takeover_serves() he goes on when takeover_end(), or the end of this process,
+ * tells him that nothing came of it.
+ */
+int takeover_begin(struct weir_takeover *takeover, bool pins, unsigned int *hung);
+void takeover_serves(struct weir_takeover *takeover);
+void takeover_end(struct weir_takeover *takeover);
 
 /* control.c: hands the service over */
 int control_prepare(struct weir_service *service);	/* before there are threads */

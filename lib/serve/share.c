@@ -155,7 +155,12 @@ static int share_adopted(struct weir_steering *st)
 }
 
 /* The parent's to yield. */
-static int share_yield(struct weir_steering *st)
+static int share_yield(struct weir_steering *st, int maps)
+{
+	return -EOPNOTSUPP;
+}
+
+static int share_resume(struct weir_steering *st)
 {
 	return -EOPNOTSUPP;
 }
@@ -191,6 +196,7 @@ const struct weir_steering_ops share_ops = {
 	.lock		= share_lock,
 	.adopted	= share_adopted,
 	.yield		= share_yield,
+	.resume		= share_resume,
 	.close		= share_close,
 };
 

@@ -136,7 +136,12 @@ static int reuseport_adopted(struct weir_steering *st)
 	return 0;
 }
 
-static int reuseport_yield(struct weir_steering *st)
+static int reuseport_yield(struct weir_steering *st, int maps)
+{
+	return 0;
+}
+
+static int reuseport_resume(struct weir_steering *st)
 {
 	return 0;
 }
@@ -175,6 +180,7 @@ const struct weir_steering_ops steer_reuseport_ops = {
 	.lock		= reuseport_lock,
 	.adopted	= reuseport_adopted,
 	.yield		= reuseport_yield,
+	.resume		= reuseport_resume,
 	.close		= reuseport_close,
 };
 

@@ -20,7 +20,7 @@
 #include "serve/service.h"
 
 struct weir_takeover {
-	int fd;			/* to a live service until it has yielded, else -1 */
+	int fd;			/* to a live service until we serve, else -1 */
 	int lock;		/* or -1 */
 	int *fds;
 	unsigned int count;
@@ -100,7 +100,11 @@ const int *weir_takeover_lock(const struct weir_takeover *takeover)
 	return takeover->lock < 0 ? NULL : &takeover->lock;
 }
 
-int takeover_commit(struct weir_takeover *takeover, bool pins, unsigned int *hung)
+/*
+ * He waits for our answer for a limited time, and may have gone on by now: the last
+ * word finds out. After it he does so only when this connection ends.
+ */
+int takeover_begin(struct weir_takeover *takeover, bool pins, unsigned int *hung)
 {
 	struct parcel parcel;
 	int err;
@@ -111,16 +115,34 @@ int takeover_commit(struct weir_takeover *takeover, bool pins, unsigned int *hun
 	if (!err)
 		err = parcel_want(takeover->fd, PARCEL_YIELDED, &parcel);
 	if (!err)
+		err = parcel_send(takeover->fd, PARCEL_BEGIN, 0, 0, NULL, 0);
+	if (!err)
 		*hung = parcel.count;
 	return err;
+}
+
+void takeover_serves(struct weir_takeover *takeover)
+{
+	if (!takeover || takeover->fd < 0)
+		return;
+	/* One who is not there any more needs not be told. */
+	(void)parcel_send(takeover->fd, PARCEL_SERVES, 0, 0, NULL, 0);
+	takeover_end(takeover);
+}
+
+void takeover_end(struct weir_takeover *takeover)
+{
+	if (!takeover || takeover->fd < 0)
+		return;
+	close(takeover->fd);
+	takeover->fd = -1;
 }
 
 void weir_takeover_close(struct weir_takeover *takeover)
 {
 	if (!takeover)
 		return;
-	if (takeover->fd >= 0)
-		close(takeover->fd);
+	takeover_end(takeover);
 	if (takeover->lock >= 0)
 		close(takeover->lock);
 	parcel_drop(takeover->fds, takeover->count);

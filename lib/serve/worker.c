@@ -53,7 +53,7 @@ static bool busy(struct worker *w)
 
 void worker_idle(struct worker *w)
 {
-	if ((!worker_stopping(w) && !w->draining) || w->ended || busy(w))
+	if ((!worker_stopping(w) && w->phase != PHASE_LEFT) || w->ended || busy(w))
 		return;
 	w->ended = true;
 	if (!w->index)
@@ -66,13 +66,16 @@ void worker_idle(struct worker *w)
 	weir_loop_stop(w->loop);
 }
 
-/* One less that listens: who yields waits for all of them. */
-static void worker_left(struct worker *w)
+/* Who yields waits until nobody accepts. */
+static void accepting(struct worker *w, bool on)
 {
 	struct weir_service *service = w->service;
 
+	if (w->accepting == on)
+		return;
+	w->accepting = on;
 	pthread_mutex_lock(&service->lock);
-	service->listening--;
+	service->accepting += on ? 1 : -1;
 	pthread_cond_broadcast(&service->reported);
 	pthread_mutex_unlock(&service->lock);
 }
@@ -82,8 +85,13 @@ static void listener_closed(void *ctx)
 	struct worker *w = ctx;
 
 	w->listener = NULL;
-	worker_left(w);
+	accepting(w, false);
 	worker_idle(w);
+}
+
+static void listener_halted(void *ctx)
+{
+	accepting(ctx, false);
 }
 
 static void spare_closed(void *ctx)
@@ -144,7 +152,7 @@ static void stop_changed(struct worker *w, uint64_t stop_ns)
 		clients_stop(w);
 	}
 	stop_arm(w);
-	if (w->draining)
+	if (w->phase == PHASE_LEFT)
 		worker_idle(w);		/* its listener is closed already */
 }
 
@@ -154,7 +162,6 @@ static void stop_changed(struct worker *w, uint64_t stop_ns)
  */
 static void drain(struct worker *w)
 {
-	w->draining = true;
 	meter_state(w, WEIR_DRAIN);
 	listener_leave(w);
 	weir_listener_close(w->listener, listener_closed, w);
@@ -164,9 +171,26 @@ static void drain(struct worker *w)
 	worker_idle(w);
 }
 
+/* The spare one is this process's own: a successor has another. */
+static void phase_changed(struct worker *w, unsigned int phase)
+{
+	w->phase = phase;
+	if (phase == PHASE_LEFT) {
+		drain(w);
+	} else if (phase == PHASE_HALTED) {
+		acceptor_wait(w);
+		listener_halt(w->listener, listener_halted, w);
+	} else {
+		accepting(w, w->listener);
+		listener_go_on(w->listener);
+		weir_cancel(w->loop, &w->hold_op);
+	}
+}
+
 void worker_tick(struct worker *w)
 {
 	uint64_t stop_ns = atomic_load_explicit(&w->service->stop_ns, memory_order_relaxed);
+	unsigned int phase = atomic_load_explicit(&w->service->phase, memory_order_relaxed);
 
 	if (w->ended)
 		return;
@@ -175,9 +199,8 @@ void worker_tick(struct worker *w)
 	meter_tick(w);
 	if (stop_ns != w->stop_ns)
 		stop_changed(w, stop_ns);
-	else if (!w->draining && !worker_stopping(w) &&
-		 atomic_load_explicit(&w->service->draining, memory_order_relaxed))
-		drain(w);
+	else if (phase != w->phase && !worker_stopping(w))
+		phase_changed(w, phase);
 	handover_tick(w);
 	if (w->inbox) {
 		bool last = acceptor_done(w);
@@ -234,7 +257,7 @@ static int open_listener(struct worker *w)
 	/* The first one's port is everybody's. */
 	weir_listener_addr(w->listener, &service->addr);
 	w->row->epoch++;
-	service->listening++;	/* no thread has been made yet */
+	accepting(w, true);
 	return service->steering->ops->join(service->steering, w->index, fd);
 }
 
@@ -380,19 +403,32 @@ void worker_close(struct worker *w)
 
 /* the thread */
 
+/* Twice: when it is ready to serve, and when it serves. */
 static void report(struct worker *w, int err)
 {
 	struct weir_service *service = w->service;
 
-	if (w->reported)
-		return;
-	w->reported = true;
+	w->reports++;
 	pthread_mutex_lock(&service->lock);
 	service->reports++;
 	if (err && !service->start_err)
 		service->start_err = err;
-	pthread_cond_signal(&service->reported);
+	pthread_cond_broadcast(&service->reported);
 	pthread_mutex_unlock(&service->lock);
+}
+
+/* Until all are ready and what is steered is this service's. */
+static int stand_by(struct worker *w)
+{
+	struct weir_service *service = w->service;
+	int go;
+
+	pthread_mutex_lock(&service->lock);
+	while (!service->go)
+		pthread_cond_wait(&service->reported, &service->lock);
+	go = service->go;
+	pthread_mutex_unlock(&service->lock);
+	return go < 0 ? go : 0;
 }
 
 static void leave_group(struct worker *w)
@@ -400,8 +436,11 @@ static void leave_group(struct worker *w)
 	int fd = w->listener ? weir_listener_fd(w->listener) : -1;
 
 	listener_leave(w);
-	/* Closing it takes effect only when the accept in flight has let go. */
-	if (fd >= 0)
+	/*
+	 * Closing it takes effect only when the accept in flight has let go. But what a
+	 * successor has is his.
+	 */
+	if (fd >= 0 && atomic_load(&w->service->phase) == PHASE_ACCEPTING)
 		shutdown(fd, SHUT_RDWR);
 }
 
@@ -425,14 +464,14 @@ static void worker_died(void *arg)
 	if (!w->index)
 		acceptor_ended(w->service);
 	loop_abandon(w->loop);
-	if (w->listener)
-		worker_left(w);
+	accepting(w, false);
 	listener_forget(w->listener, &w->service->alloc);
 	listener_forget(w->spare, &w->service->alloc);
 	w->listener = NULL;
 	w->spare = NULL;
 	w->loop = NULL;
-	report(w, w->err);
+	if (w->reports < 2)
+		report(w, w->err);
 }
 
 static int pin_thread(const struct worker *w)
@@ -449,7 +488,8 @@ static int pin_thread(const struct worker *w)
 	return -pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 }
 
-static int worker_begin(struct worker *w)
+/* All that may fail for good: of a predecessor nothing has been taken yet. */
+static int worker_ready(struct worker *w)
 {
 	const struct weir_service *service = w->service;
 	char name[16];
@@ -460,20 +500,24 @@ static int worker_begin(struct worker *w)
 	ret = pin_thread(w);
 	if (ret)
 		return ret;
-	w->row->pid = (uint32_t)syscall(SYS_gettid);
-	meter_begin(w);
 	/* From here the loop is this thread's. */
 	ret = weir_loop_run_once(w->loop, 0);
 	if (ret < 0)
 		return ret;
-	w->row->loop_ns = weir_loop_now(w->loop);
 	ret = service->ops.start ? service->ops.start(service->opts.ctx, w->index, w->loop) : 0;
 	/* Opening returns it, where a positive value would pass for success. */
 	if (ret)
 		return ret < 0 ? ret : -EINVAL;
 	w->started = true;
+	return 0;
+}
+
+static int worker_begin(struct worker *w)
+{
+	w->row->pid = (uint32_t)syscall(SYS_gettid);
+	meter_begin(w);
 	signals_start(w);
-	if (dgram_mode(service))
+	if (dgram_mode(w->service))
 		dgram_start(w);
 	else if (w->listener)
 		weir_listener_start(w->listener);
@@ -513,8 +557,14 @@ static void *worker_main(void *arg)
 	int err;
 
 	pthread_cleanup_push(worker_died, w);
-	err = worker_begin(w);
+	err = worker_ready(w);
 	report(w, err);
+	if (!err)
+		err = stand_by(w);
+	if (!err) {
+		err = worker_begin(w);
+		report(w, err);
+	}
 	if (!err)
 		w->err = worker_serve(w);
 	if (!w->err)

@@ -1,0 +1,483 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_succession.c - a successor fails somewhere between its question and its first
+ * client: the service goes on, and the next successor serves
+ *
+ * Owner, bad and good successor are processes that were there before the clients:
+ * each begins when it is told to.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <weir/serve.h>
+#include <weir/takeover.h>
+
+#include "serve/parcel.h"
+
+#include "bpf_service.h"
+
+enum place {
+	ASKS,			/* it has got the listeners, and ends */
+	YIELD_SENT,
+	YIELDED,
+	TOO_SLOW,		/* to answer that */
+	BEGUN,
+	START_FAILS,
+	START_DIES,
+	SEAL_FAILS,
+	SEAL_DIES,
+	SEALED_FAILS,
+	SEALED_DIES,
+	NOWHERE,
+};
+
+enum {
+	LOADERS		= 3,
+	SERVED		= 150,		/* clients between two steps */
+	PATIENCE_MS	= 30000,
+};
+
+struct child {
+	pid_t pid;
+	int go;			/* written to by the test */
+	int ready;		/* read by it: the port, or nothing */
+};
+
+struct load {
+	uint16_t port;
+	atomic_uint served;
+	atomic_uint failed;
+	atomic_bool stop;
+	pthread_t threads[LOADERS + 1];
+};
+
+FIXTURE(succession)
+{
+	char name[WEIR_NAME_BYTES];
+	struct child owner, bad, good;
+	struct load load;
+};
+
+FIXTURE_VARIANT(succession)
+{
+	bool plain;
+	enum place place;
+};
+
+#define PLACE(place_)								\
+FIXTURE_VARIANT_ADD(succession, bpf_##place_) { .place = place_ };		\
+FIXTURE_VARIANT_ADD(succession, plain_##place_) { .plain = true, .place = place_ }
+
+PLACE(ASKS);
+PLACE(YIELD_SENT);
+PLACE(YIELDED);
+PLACE(TOO_SLOW);
+PLACE(BEGUN);
+PLACE(START_FAILS);
+PLACE(START_DIES);
+PLACE(SEAL_FAILS);
+PLACE(SEAL_DIES);
+PLACE(SEALED_FAILS);
+PLACE(SEALED_DIES);
+
+/* a process that serves */
+
+static struct weir_service *serving;
+static enum place failing = NOWHERE;
+static const struct weir_steering_ops *real_ops;
+
+static void on_term(int sig)
+{
+	weir_service_stop(serving, 1000000000);
+}
+
+static void echo(struct weir_conn *conn, struct weir_lease *lease)
+{
+	if (!lease || weir_conn_send_lease(conn, lease, 0, weir_lease_len(lease)) < 0)
+		weir_conn_close(conn);
+}
+
+static int on_start(void *ctx, unsigned int worker, struct weir_loop *loop)
+{
+	if (worker && failing == START_DIES)
+		kill(getpid(), SIGKILL);
+	return worker && failing == START_FAILS ? -ENODATA : 0;
+}
+
+static int bad_seal(struct weir_steering *st)
+{
+	int err = 0;
+
+	if (failing == SEAL_DIES)
+		kill(getpid(), SIGKILL);
+	if (failing == SEALED_FAILS || failing == SEALED_DIES)
+		err = real_ops->seal(st);
+	if (failing == SEALED_DIES)
+		kill(getpid(), SIGKILL);
+	return err ? err : -ENODATA;
+}
+
+static int steering_open(struct weir_steering **stp, const char *name, bool plain,
+			 unsigned int workers, const int *lock)
+{
+	static struct weir_steering_ops bad;
+	char why[256] = "";
+	struct weir_bpf_opts opts = {
+		.sz = sizeof(opts), .name = name, .workers = workers,
+		.policy = WEIR_POLICY_LEAST, .flags = WEIR_BPF_ADOPT, .lock = lock,
+		.reason = why, .reason_bytes = sizeof(why),
+	};
+	struct weir_bpf *bpf;
+	int err;
+
+	if (plain) {
+		err = weir_steering_reuseport(stp, workers);
+	} else {
+		err = weir_bpf_open(&bpf, &opts);
+		if (err) {
+			fprintf(stderr, "# %s\n", why);
+			return err;
+		}
+		/* A busy machine is no reason to refuse. */
+		weir_bpf_cfg(bpf)->shed_max_permille = 0;
+		*stp = weir_bpf_steering(bpf);
+	}
+	if (!err && failing >= SEAL_FAILS && failing <= SEALED_DIES) {
+		real_ops = (*stp)->ops;
+		bad = *real_ops;
+		bad.seal = bad_seal;
+		(*stp)->ops = &bad;
+	}
+	return err;
+}
+
+/* An exit status: 0 when it served and ended well. */
+static int serve(const char *name, bool plain, bool takeover, int ready)
+{
+	static const struct weir_service_ops ops = { .data = echo, .start = on_start };
+	struct weir_takeover *listeners = NULL;
+	struct weir_service_opts opts = {
+		.sz = sizeof(opts), .ops = &ops, .workers = 2, .control = name,
+	};
+	struct weir_addr addr;
+	uint16_t port;
+
+	if (takeover && weir_takeover_open(&listeners, name, WEIR_TAKEOVER_SERVICE))
+		return 2;
+	if (weir_addr_parse(&addr, "127.0.0.1:0") ||
+	    steering_open(&opts.steering, name, plain, opts.workers,
+			  listeners ? weir_takeover_lock(listeners) : NULL))
+		return 3;
+	opts.addr = &addr;
+	opts.takeover = listeners;
+	if (weir_service_open(&serving, &opts))
+		return 4;
+	weir_takeover_close(listeners);
+	signal(SIGTERM, on_term);
+	weir_service_addr(serving, &addr);
+	port = ntohs(((struct sockaddr_in *)(void *)&addr.ss)->sin_port);
+	if (write(ready, &port, sizeof(port)) != sizeof(port) ||
+	    weir_service_wait(serving))
+		return 5;
+	weir_service_close(serving);
+	return 0;
+}
+
+/* one that only talks */
+
+static int hear_yielded(int fd)
+{
+	struct parcel parcel;
+
+	return parcel_want(fd, PARCEL_YIELDED, &parcel);
+}
+
+static int talk(const char *name, bool plain, enum place place)
+{
+	int fd = parcel_connect(name, "sock"), *fds, lock = -1;
+	struct pollfd pfd = { .fd = fd };
+	struct parcel parcel;
+	unsigned int count, got = 0;
+
+	if (fd < 0 || parcel_send(fd, PARCEL_TAKE, 0, 0, NULL, 0) ||
+	    parcel_recv_listeners(fd, &fds, &count) || count != 2 ||
+	    parcel_recv(fd, &parcel, &lock, 1, &got) || got != !plain)
+		return 2;
+	if (place == ASKS)
+		return 0;
+	if (parcel_send(fd, PARCEL_YIELD, !plain, 0, NULL, 0))
+		return 3;
+	if (place == YIELD_SENT)
+		return 0;
+	if (hear_yielded(fd))
+		return 4;
+	if (place == YIELDED)
+		return 0;
+	if (place == TOO_SLOW) {
+		/* Until he has turned away: it must not be able to say that it begins. */
+		poll(&pfd, 1, PATIENCE_MS);
+		return parcel_send(fd, PARCEL_BEGIN, 0, 0, NULL, 0) == -EPIPE ? 0 : 5;
+	}
+	return parcel_send(fd, PARCEL_BEGIN, 0, 0, NULL, 0) ? 6 : 0;
+}
+
+static int child_make(struct child *child, const char *name, bool plain, enum place place,
+		      bool takeover)
+{
+	int go[2], ready[2];
+	char byte;
+
+	if (pipe2(go, O_CLOEXEC) || pipe2(ready, O_CLOEXEC))
+		return -errno;
+	child->pid = fork();
+	if (child->pid < 0)
+		return -errno;
+	if (child->pid) {
+		close(go[0]);
+		close(ready[1]);
+		child->go = go[1];
+		child->ready = ready[0];
+		return 0;
+	}
+	close(go[1]);
+	close(ready[0]);
+	failing = place;
+	if (read(go[0], &byte, 1) != 1)
+		_exit(1);
+	_exit(place < START_FAILS ? talk(name, plain, place) :
+	      serve(name, plain, takeover, ready[1]));
+}
+
+/* The port, or 0 when it does not come to serve. */
+static uint16_t child_start(struct child *child)
+{
+	struct pollfd pfd = { .fd = child->ready, .events = POLLIN };
+	uint16_t port = 0;
+
+	if (write(child->go, "g", 1) != 1 || poll(&pfd, 1, PATIENCE_MS) <= 0 ||
+	    read(child->ready, &port, sizeof(port)) != sizeof(port))
+		return 0;
+	return port;
+}
+
+static int child_status(struct child *child)
+{
+	int status, ms;
+
+	for (ms = 0; ms < PATIENCE_MS; ms++) {
+		if (waitpid(child->pid, &status, WNOHANG) == child->pid) {
+			child->pid = 0;
+			return status;
+		}
+		usleep(1000);
+	}
+	return -ETIMEDOUT;
+}
+
+/* clients */
+
+static int client(uint16_t port)
+{
+	struct timeval patience = { .tv_sec = PATIENCE_MS / 1000 };
+	struct sockaddr_storage addr;
+	socklen_t len = addr_fill(&addr, AF_INET, port);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, len)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static bool asked(int fd)
+{
+	char text[8] = "request", answer[8];
+
+	return send(fd, text, sizeof(text), MSG_NOSIGNAL) == sizeof(text) &&
+	       recv(fd, answer, sizeof(answer), MSG_WAITALL) == sizeof(answer) &&
+	       !memcmp(text, answer, sizeof(text));
+}
+
+static void *come_and_go(void *arg)
+{
+	struct load *load = arg;
+	int fd;
+
+	while (!atomic_load(&load->stop)) {
+		fd = client(load->port);
+		atomic_fetch_add(fd >= 0 && asked(fd) ? &load->served : &load->failed, 1);
+		if (fd >= 0)
+			close(fd);
+	}
+	return NULL;
+}
+
+/* With the owner, whoever serves new ones. */
+static void *stay(void *arg)
+{
+	struct load *load = arg;
+	int fd = client(load->port);
+
+	while (!atomic_load(&load->stop)) {
+		if (!asked(fd)) {
+			atomic_fetch_add(&load->failed, 1);
+			break;
+		}
+		usleep(1000);
+	}
+	close(fd);
+	return NULL;
+}
+
+static int load_start(struct load *load, uint16_t port)
+{
+	unsigned int i;
+	int err = 0;
+
+	load->port = port;
+	for (i = 0; i <= LOADERS && !err; i++)
+		err = pthread_create(&load->threads[i], NULL, i ? come_and_go : stay, load);
+	return -err;
+}
+
+static void load_end(struct load *load)
+{
+	unsigned int i;
+
+	atomic_store(&load->stop, true);
+	for (i = 0; i <= LOADERS; i++)
+		if (load->threads[i])
+			pthread_join(load->threads[i], NULL);
+	memset(load->threads, 0, sizeof(load->threads));
+}
+
+/* As many clients again. */
+static bool load_goes_on(struct load *load)
+{
+	unsigned int want = atomic_load(&load->served) + SERVED;
+	int ms;
+
+	for (ms = 0; ms < PATIENCE_MS && atomic_load(&load->served) < want; ms++)
+		usleep(1000);
+	return atomic_load(&load->served) >= want;
+}
+
+FIXTURE_SETUP(succession)
+{
+	const char *why = why_not();
+	bool plain = variant->plain;
+
+	if (why)
+		SKIP(return, "%s", why);
+	signal(SIGPIPE, SIG_IGN);
+	snprintf(self->name, sizeof(self->name), "test-%d-%d", runner, getpid());
+	ASSERT_EQ(0, child_make(&self->owner, self->name, plain, NOWHERE, false));
+	ASSERT_EQ(0, child_make(&self->bad, self->name, plain, variant->place, true));
+	ASSERT_EQ(0, child_make(&self->good, self->name, plain, NOWHERE, true));
+}
+
+FIXTURE_TEARDOWN(succession)
+{
+	struct child *children[] = { &self->owner, &self->bad, &self->good };
+	size_t i;
+
+	load_end(&self->load);
+	for (i = 0; i < sizeof(children) / sizeof(children[0]); i++) {
+		if (!children[i]->pid)
+			continue;
+		kill(children[i]->pid, SIGKILL);
+		waitpid(children[i]->pid, NULL, 0);
+	}
+}
+
+static bool there(const char *format, const char *name)
+{
+	char path[300];
+	struct stat st;
+
+	snprintf(path, sizeof(path), format, name);
+	return !stat(path, &st);
+}
+
+static int meta_find(void *ctx, const struct weir_bpf_instance *instance)
+{
+	struct weir_bpf_instance *wanted = ctx;
+
+	if (strcmp(instance->name, wanted->name))
+		return 0;
+	*wanted = *instance;
+	return 1;
+}
+
+/* Whose instance it is, as others see it. */
+static pid_t owner_of(const char *name)
+{
+	struct weir_bpf_instance instance = {};
+
+	strcpy(instance.name, name);
+	return weir_bpf_list(meta_find, &instance) == 1 ? (pid_t)instance.meta.owner_pid : -1;
+}
+
+/* What the workers say in the rows that others see. */
+static uint64_t accepted(const char *name)
+{
+	struct service s = {};
+	struct weir_bpf_worker w;
+	uint64_t sum = 0;
+	unsigned int i;
+
+	strcpy(s.name, name);
+	for (i = 0; i < 2 && !worker_read(&s, i, &w); i++)
+		sum += w.row.accepted;
+	return sum;
+}
+
+static bool dies(enum place place)
+{
+	return place == START_DIES || place == SEAL_DIES || place == SEALED_DIES;
+}
+
+TEST_F_TIMEOUT(succession, one_that_fails_is_as_if_it_had_not_come, 100)
+{
+	struct load *load = &self->load;
+	uint16_t port = child_start(&self->owner);
+	uint64_t before;
+	int status;
+
+	ASSERT_NE(0, port);
+	ASSERT_EQ(0, load_start(load, port));
+	ASSERT_TRUE(load_goes_on(load));
+
+	ASSERT_EQ(0, child_start(&self->bad));
+	status = child_status(&self->bad);
+	if (dies(variant->place)) {
+		ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	} else {
+		ASSERT_TRUE(WIFEXITED(status));
+		ASSERT_EQ(variant->place < START_FAILS ? 0 : 4, WEXITSTATUS(status));
+	}
+	before = accepted(self->name);
+	EXPECT_TRUE(load_goes_on(load));
+	EXPECT_EQ(0, atomic_load(&load->failed));
+	if (!variant->plain) {
+		EXPECT_TRUE(there("/sys/fs/bpf/weir/%s/weir_steer", self->name));
+		EXPECT_LE(before + SERVED / 2, accepted(self->name));
+		EXPECT_EQ(self->owner.pid, owner_of(self->name));
+	}
+
+	EXPECT_EQ(port, child_start(&self->good));
+	EXPECT_TRUE(load_goes_on(load));
+	EXPECT_EQ(variant->plain ? -1 : self->good.pid, owner_of(self->name));
+	load_end(load);
+	EXPECT_EQ(0, atomic_load(&load->failed));
+	/* Without clients the owner has nothing more to do. */
+	EXPECT_EQ(0, child_status(&self->owner));
+	kill(self->good.pid, SIGTERM);
+	EXPECT_EQ(0, child_status(&self->good));
+	EXPECT_FALSE(there("/run/weir/%s.sock", self->name));
+	EXPECT_FALSE(there("/sys/fs/bpf/weir/%s", self->name));
+}
+
+TEST_HARNESS_MAIN
