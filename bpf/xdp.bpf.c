@@ -3,8 +3,8 @@
  * xdp.bpf.c - datagrams of the service to its workers' AF_XDP sockets
  *
  * Runs on every frame of one interface. What is not a datagram or a SYN for the
- * service passes unchanged, and so does whatever looks odd: the kernel's stack
- * knows better. The kernel gives a frame only to a socket of the queue that it came
+ * service on this host passes unchanged, and so does whatever looks odd: the kernel's
+ * stack knows better. The kernel gives a frame only to a socket of the queue that it came
  * in on, so each queue has one worker, and the interface spreads flows over queues.
  * A worker that does not serve, or hangs, gets none: its datagrams pass too, and the
  * stack gives them to another one's socket.
@@ -84,6 +84,22 @@ struct {
 } weir_xdp_port SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_xdp_mac);
+} weir_xdp_mac SEC(".maps");
+
+/* The value is that of the round in which user space found it last. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct weir_xdp_addr);
+	__type(value, __u32);
+} weir_xdp_addr SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
@@ -131,6 +147,14 @@ struct port_key {
 };
 
 _Static_assert(sizeof(struct port_key) == sizeof(struct weir_xdp_port), "one key");
+
+/* struct weir_xdp_addr. */
+struct addr_key {
+	__u64 ip[2];
+	__u64 family;
+};
+
+_Static_assert(sizeof(struct addr_key) == sizeof(struct weir_xdp_addr), "one key");
 
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 #define PORT_WHAT(port, proto, family)	((port) << 48 | (proto) << 40 | (family) << 32)
@@ -207,6 +231,16 @@ static __always_inline enum kind read_tcp(struct xdp_md *md, struct packet *p)
 	return SYN;
 }
 
+/* Not for another host on the link: the stack would drop it. Also none to many. */
+static __always_inline bool is_addressed(const struct ethhdr *eth)
+{
+	__u32 zero ON_STACK = 0;
+	const struct weir_xdp_mac *own = bpf_map_lookup_elem(&weir_xdp_mac, &zero);
+	const __u16 *is = (const __u16 *)own, *to = (const __u16 *)eth->h_dest;
+
+	return own && is[0] == to[0] && is[1] == to[1] && is[2] == to[2];
+}
+
 static __always_inline enum kind read_frame(struct xdp_md *md, struct packet *p)
 {
 	struct ethhdr *eth = (void *)(long)md->data;
@@ -217,8 +251,7 @@ static __always_inline enum kind read_frame(struct xdp_md *md, struct packet *p)
 		return MALFORMED;
 	if (eth->h_proto == bpf_htons(ETH_P_8021Q) || eth->h_proto == bpf_htons(ETH_P_8021AD))
 		return TAGGED;
-	/* To many: the stack makes copies for all who listen. */
-	if (eth->h_dest[0] & 1)
+	if (!is_addressed(eth))
 		return OTHER;
 	if (eth->h_proto == bpf_htons(ETH_P_IP))
 		kind = read_ipv4(md, p, bytes);
@@ -233,6 +266,16 @@ static __always_inline enum kind read_frame(struct xdp_md *md, struct packet *p)
 	return kind;
 }
 
+/* To an address of this host: anything else it would forward, or drop. */
+static __always_inline bool is_local(const struct packet *p)
+{
+	struct addr_key key = {
+		.ip = { p->to[0], p->to[1] }, .family = FIRST_HALF(p->family),
+	};
+
+	return bpf_map_lookup_elem(&weir_xdp_addr, &key);
+}
+
 static __always_inline bool is_ours(const struct packet *p)
 {
 	struct port_key key = {
@@ -244,7 +287,7 @@ static __always_inline bool is_ours(const struct packet *p)
 		return true;
 	key.ip[0] = 0;
 	key.ip[1] = 0;
-	return bpf_map_lookup_elem(&weir_xdp_port, &key);
+	return bpf_map_lookup_elem(&weir_xdp_port, &key) && is_local(p);
 }
 
 /* the gate */

@@ -334,7 +334,30 @@ struct weir_xdp_cfg {
 
 WEIR_ASSERT_SIZE(struct weir_xdp_cfg, 48);
 
-/* Key of map weir_xdp_port: what is the service's. Address 0 is any. */
+enum weir_family {
+	WEIR_FAMILY_NONE = 0,
+	WEIR_FAMILY_INET = 2,
+	WEIR_FAMILY_INET6 = 10,
+};
+
+/* What a frame for this host has as its destination (map weir_xdp_mac, one entry). */
+struct weir_xdp_mac {
+	__u8 mac[6];
+	__u8 pad[2];
+};
+
+WEIR_ASSERT_SIZE(struct weir_xdp_mac, 8);
+
+/* Key of map weir_xdp_addr: an address of this host's. */
+struct weir_xdp_addr {
+	__u32 ip[4];		/* network order; IPv4 in [0] */
+	enum weir_family family;
+	__u32 pad;
+};
+
+WEIR_ASSERT_SIZE(struct weir_xdp_addr, 24);
+
+/* Key of map weir_xdp_port: what is the service's. Address 0 is any of this host's. */
 struct weir_xdp_port {
 	__u32 ip[4];		/* network order; IPv4 in [0] */
 	__u16 port;		/* host order */
@@ -402,12 +425,6 @@ enum weir_tcp_state {
 	WEIR_TCP_LISTEN = 10,
 	WEIR_TCP_CLOSING = 11,
 	WEIR_TCP_NEW_SYN_RECV = 12,
-};
-
-enum weir_family {
-	WEIR_FAMILY_NONE = 0,
-	WEIR_FAMILY_INET = 2,
-	WEIR_FAMILY_INET6 = 10,
 };
 
 /* Bits of weir_flow.edges: what is on now. */

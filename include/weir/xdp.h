@@ -102,6 +102,7 @@ WEIR_API void weir_xdp_close(struct weir_xdp *xdp);
  * weir_xdp_port_add() - what comes to an address is the service's
  * @xdp: what was opened
  * @addr: IPv4 or IPv6, with its port; the unspecified address is any of its family
+ *	that this host has, as the tick of the steering finds them
  * @proto: IPPROTO_UDP: datagrams go to the workers' sockets. IPPROTO_TCP: SYNs
  *	have a budget, see struct weir_xdp_cfg
  *

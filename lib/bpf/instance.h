@@ -134,6 +134,9 @@ uint64_t clock_ns(void);
 /* Print a path; -ENAMETOOLONG when it does not fit. */
 int path_join(char *path, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* xdp_own.c: follow the addresses of this host */
+void xdp_tick(struct weir_xdp *xdp);
+
 /* quiet.c: the same for libxdp, whose lines go nowhere */
 void xdp_quiet_begin(void);
 void xdp_quiet_end(void);

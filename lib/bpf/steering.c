@@ -304,6 +304,10 @@ static void bpf_tick(struct weir_steering *st, uint64_t now_ns)
 	overflow_tick(bpf, now_ns);
 	if (bpf->flow)
 		sweep_tick(bpf, now_ns);
+	pthread_mutex_lock(&bpf->listeners);
+	if (bpf->xdp)
+		xdp_tick(bpf->xdp);
+	pthread_mutex_unlock(&bpf->listeners);
 }
 
 static void bpf_leave(struct weir_steering *st, unsigned int worker)

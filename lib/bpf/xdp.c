@@ -25,20 +25,11 @@ _Static_assert(sizeof(((struct weir_xdp_cfg *)0)->ifname) == IFNAMSIZ, "a name f
 
 static int link_find(struct weir_xdp *xdp, const char *ifname, const struct reason *reason)
 {
-	struct ifreq ifr = { 0 };
-	int err = 0, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr;
+	int err = link_ask(ifname, SIOCGIFINDEX, &ifr, reason);
 
-	if (fd < 0)
-		return -errno;
-	if (strlen(ifname) >= sizeof(ifr.ifr_name))
-		err = -ENODEV;
-	else
-		strcpy(ifr.ifr_name, ifname);
-	if (!err && ioctl(fd, SIOCGIFINDEX, &ifr))
-		err = -errno;
-	close(fd);
 	if (err)
-		return reason_set(reason, err, "%.32s: %s", ifname, strerror(-err));
+		return err;
 	strcpy(xdp->ifname, ifname);
 	xdp->ifindex = ifr.ifr_ifindex;
 	return 0;
@@ -151,6 +142,7 @@ int weir_xdp_open(struct weir_xdp **xdpp, struct weir_bpf *bpf, const struct wei
 		return -ENOMEM;
 	xdp->bpf = bpf;
 	xdp->link_fd = -1;
+	xdp->news_fd = -1;
 	xdp->want = opts.want;
 	err = link_find(xdp, opts.ifname, &reason);
 	if (!err) {
@@ -162,12 +154,16 @@ int weir_xdp_open(struct weir_xdp **xdpp, struct weir_bpf *bpf, const struct wei
 	if (!err)
 		err = maps_map(xdp, opts.queue_first);
 	if (!err)
+		err = xdp_own_open(xdp);
+	if (!err)
 		err = pin(xdp, &reason);
 	if (err) {
 		weir_xdp_close(xdp);
 		return err;
 	}
+	pthread_mutex_lock(&bpf->listeners);
 	bpf->xdp = xdp;
+	pthread_mutex_unlock(&bpf->listeners);
 	*xdpp = xdp;
 	return 0;
 }
@@ -176,8 +172,11 @@ void weir_xdp_close(struct weir_xdp *xdp)
 {
 	if (!xdp)
 		return;
+	/* A tick may be under way. */
+	pthread_mutex_lock(&xdp->bpf->listeners);
 	if (xdp->bpf->xdp == xdp)
 		xdp->bpf->xdp = NULL;
+	pthread_mutex_unlock(&xdp->bpf->listeners);
 	xdp_quiet_begin();
 	xdp_detach(xdp);
 	xdp_quiet_end();
@@ -187,6 +186,8 @@ void weir_xdp_close(struct weir_xdp *xdp)
 		munmap(xdp->cfg, map_bytes(xdp->skel->maps.weir_xdp_cfg));
 		unpin(xdp);
 	}
+	if (xdp->news_fd >= 0)
+		close(xdp->news_fd);
 	xdp_bpf__destroy(xdp->skel);
 	free(xdp);
 }

@@ -20,7 +20,7 @@
 
 #include <weir/file.h>
 
-#include "bpf/instance.h"
+#include "bpf/xdp.h"
 #include "bpf/xsk.h"
 
 #define FRAMES_MIN	64U
@@ -70,27 +70,17 @@ static int opts_check(const struct weir_xsk_opts *opts, const struct reason *rea
 /* What the interface takes, and whether it is there and up. */
 static int link_read(struct weir_xsk *xsk, const char *ifname, const struct reason *reason)
 {
-	struct ifreq ifr = { 0 };
-	int err = 0, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr;
+	int err = link_ask(ifname, SIOCGIFMTU, &ifr, reason);
 
-	if (fd < 0)
-		return -errno;
-	if (strlen(ifname) >= sizeof(ifr.ifr_name))
-		err = -ENODEV;
-	else
-		strcpy(ifr.ifr_name, ifname);
-	if (!err && ioctl(fd, SIOCGIFMTU, &ifr))
-		err = -errno;
-	if (!err)
-		xsk->frame_max = (uint32_t)ifr.ifr_mtu + ETH_HLEN + VLAN_BYTES;
-	if (!err && ioctl(fd, SIOCGIFFLAGS, &ifr))
-		err = -errno;
-	close(fd);
 	if (err)
-		return reason_set(reason, err, "%.32s: %s", ifname, strerror(-err));
-	if (!(ifr.ifr_flags & IFF_UP))
-		return reason_set(reason, -ENETDOWN, "%s is down", ifname);
-	return 0;
+		return err;
+	xsk->frame_max = (uint32_t)ifr.ifr_mtu + ETH_HLEN + VLAN_BYTES;
+	err = link_ask(ifname, SIOCGIFFLAGS, &ifr, reason);
+	if (err)
+		return err;
+	return ifr.ifr_flags & IFF_UP ? 0 :
+	       reason_set(reason, -ENETDOWN, "%s is down", ifname);
 }
 
 /* All but one of its buffers are spare: none is received into by other means. */
