@@ -25,10 +25,11 @@ fi
 : > "$tmp/log"
 
 echo "TAP version 13"
-echo "1..14"
+echo "1..17"
 
 mkfifo "$tmp/fifo"
-"$weir" serve echo --port 0 --instance "$instance" --workers $workers > "$tmp/fifo" 2> "$tmp/err" &
+"$weir" serve echo --port 0 --instance "$instance" --workers $workers \
+	--vip '10.99.0.0/24:8000-8009,[fd99::/64]:80' > "$tmp/fifo" 2> "$tmp/err" &
 server=$!
 exec 3< "$tmp/fifo"
 line=''
@@ -93,7 +94,9 @@ want = {
     "weir_socks6": ("reuseport_sockarray", 4, 8, workers),
     "weir_prefix": ("lru_hash", 24, 24, 16384), "weir_hold": ("sk_storage", 4, 16, 0),
     "weir_flow": ("hash", 8, 144, 65536), "weir_events": ("array_of_maps", 4, 4, workers),
-    "weir_own": ("sk_storage", 4, 16, 0), "weir_observe": ("ringbuf", 0, 0, 65536),
+    "weir_own": ("sk_storage", 4, 16, 0), "weir_group": ("sk_storage", 4, 8, 0), "weir_observe": ("ringbuf", 0, 0, 65536),
+    "weir_overflow": ("array", 4, 32, workers), "weir_vip": ("lpm_trie", 24, 136, 1024),
+    "weir_rep": ("sockmap", 4, 8, 4), "weir_vip_stats": ("percpu_array", 4, 32, 1),
 }
 for name, is_ in want.items():
     m = t("map", "show", "pinned", pin(name))
@@ -107,13 +110,14 @@ quote = 2 * chr(96)
 doc = open(sys.argv[1] + "/Documentation/bpftool.rst").read()
 for path in glob.glob(pin("*")):
     name = os.path.basename(path)
-    assert name == "flows" or name.startswith("weir_") and len(name) <= 15, name
+    assert name in ("flows", "group") or name.startswith("weir_") and len(name) <= 15, name
     assert quote + name + quote in doc, name + " is not documented"
 '
 is "every pin has a name of its kind and is documented"
 
 compare '
-for name in ("weir_steer", "weir_sockops_q", "weir_tp_state", "weir_iter_flows"):
+for name in ("weir_steer", "weir_sockops_q", "weir_tp_state", "weir_iter_flows", "weir_iter_group",
+             "weir_overflown", "weir_lookup", "weir_raise"):
     p = t("prog", "show", "pinned", pin(name))
     meta = p["metadata"]
     assert p["name"] == name and p["gpl_compatible"], p
@@ -125,7 +129,7 @@ assert t("prog", "show", "pinned", pin("weir_steer"))["tag"] == meta["build_id"]
 is "programs name their version and build; weir_meta has the tag of the one that steers"
 
 compare '
-links = {"weir_link_ops": "cgroup", "weir_link_state": "raw_tracepoint", "flows": "iter"}
+links = {"weir_link_ops": "cgroup", "weir_link_state": "raw_tracepoint", "flows": "iter", "group": "iter"}
 for name, kind in links.items():
     link = t("link", "show", "pinned", pin(name))
     assert link["type"] == kind, link
@@ -201,6 +205,37 @@ for cookie, r in rows.items():
 is "cat flows prints the same table, with a heading"
 
 compare '
+lines = open(pin("group")).read().splitlines()
+assert lines[0].split() == ["WORKER", "FAMILY", "PROGRAM", "OURS"], lines
+rows = sorted(l.split() for l in lines[1:])
+mine = sorted([str(g["worker"]), g["family"], str(g["prog"]), str(g["own"])] for g in w("group"))
+steer = t("prog", "show", "pinned", pin("weir_steer"))["id"]
+assert rows == mine and len(mine) == workers, (rows, mine)
+assert all(g["prog"] == g["own"] == steer and g["chooser"] == "ours" for g in w("group")), mine
+'
+is "cat group says whose program chooses, as bpftool names it"
+
+compare '
+import ipaddress
+def network(key):
+    v6 = key["family"] == "WEIR_FAMILY_INET6"
+    ip = b"".join(w.to_bytes(4, sys.byteorder) for w in key["ip"])
+    return "%s/%d" % (ipaddress.ip_address(ip if v6 else ip[:4]), key["bits"] - 32)
+rows = sorted((network(r["key"]), v["proto"], v["first"], v["last"])
+              for r in dump("weir_vip") for v in r["value"]["range"][:r["value"]["own"]])
+mine = w("vips")[0]
+assert rows == [("10.99.0.0/24", "WEIR_PROTO_TCP", 8000, 8009),
+                ("fd99::/64", "WEIR_PROTO_TCP", 80, 80)], rows
+assert rows == sorted((v["network"], "WEIR_PROTO_" + v["proto"].upper(), v["first"], v["last"])
+                      for v in mine["vips"]), (rows, mine)
+stats = dump("weir_vip_stats")[0]["values"]
+for k in ("assigned", "taken", "absent", "failed"):
+    assert mine[k] == sum(v["value"][k] for v in stats), (mine, stats)
+assert w("xdp") == [], w("xdp")
+'
+is "networks are the same from both"
+
+compare '
 cost = {c["name"]: c for c in w("cost", "--interval", "50ms")}
 for name, c in cost.items():
     p = t("prog", "show", "pinned", pin(name))
@@ -232,6 +267,65 @@ rc=$?
 kill -TERM "$helper" && wait "$helper" && [ $rc = 0 ]
 is "a service of datagrams has its own pins, documented as well"
 helper=''
+
+# One end of a pair has the program, the other sends it a frame; both are of this namespace.
+name="what an XDP program has is pinned, documented and the same from both"
+if [ "$(config CONFIG_XDP)" != y ]; then
+	skip "$name" "built without libxdp (CONFIG_XDP=n)"
+elif ! { ip link add s0 numrxqueues 2 numtxqueues 2 type veth peer name c0 \
+	numrxqueues 2 numtxqueues 2 && ip link set s0 up && ip link set c0 up &&
+	ip addr add 10.98.0.2/24 dev s0; } 2>> "$tmp/log"; then
+	skip "$name" "needs ip link and veth"
+else
+	mkfifo "$tmp/xdp"
+	"$weir" serve udp-echo --addr 10.98.0.2 --port 0 --instance "$instance-x" --workers 2 \
+		--xdp s0:generic > "$tmp/xdp" 2>> "$tmp/log" &
+	helper=$!
+	exec 6< "$tmp/xdp"
+	IFS= read -r line <&6
+	INSTANCE_X=$instance-x compare '
+import socket
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("c0", 0))
+s.send(b"\xff" * 6 + b"\2" * 6 + b"\x88\xb5" + bytes(46))
+env["DIR"] = env["DIR"] + "-x"
+want = {"weir_xdp_cfg": ("array", 4, 48, 1), "weir_xdp_row": ("array", 4, 64, 2),
+        "weir_xdp_stats": ("percpu_array", 4, 96, 1), "weir_xdp_port": ("hash", 24, 4, 64),
+        "weir_xdp_syn": ("lru_hash", 24, 24, 16384), "weir_xsks": ("xskmap", 4, 4, 2),
+        "weir_xdp_dgram": ("lru_hash", 24, 24, 16384)}
+for name, is_ in want.items():
+    m = t("map", "show", "pinned", pin(name))
+    assert (m["type"], m["bytes_key"], m["bytes_value"], m["max_entries"]) == is_, (name, m)
+doc = open(sys.argv[1] + "/Documentation/bpftool.rst").read()
+for name in os.listdir(env["DIR"]):
+    assert 2 * chr(96) + name + 2 * chr(96) in doc, name + " is not documented"
+p = t("prog", "show", "pinned", pin("weir_xdp"))
+assert p["type"] == "xdp" and p["name"] == "weir_xdp" and "build_id" in p["metadata"], p
+cfg, rows = dump("weir_xdp_cfg")[0]["value"], dump("weir_xdp_row")
+stats = dump("weir_xdp_stats")[0]["values"]
+mine = json.loads(subprocess.run([env["WEIR"], "show", "xdp", "-i", env["INSTANCE_X"], "-j"],
+                                 check=True, stdout=subprocess.PIPE).stdout)[0]
+assert mine["ifname"] == "s0" and mine["ifindex"] == cfg["ifindex"] == socket.if_nametoindex("s0")
+assert "WEIR_XDP_" + mine["mode"].upper() == cfg["mode"] == "WEIR_XDP_GENERIC", (mine, cfg)
+assert "WEIR_XDP_BY_" + mine["by"].upper() == cfg["by"], (mine, cfg)
+for k in ("queue_first", "syn_rate", "syn_burst", "dgram_rate", "dgram_burst"):
+    assert mine[k] == cfg[k], (k, mine, cfg)
+names = set(stats[0]["value"])
+assert names <= set(mine) and mine["frames"] >= 1 and mine["passed"] >= 1, (mine, stats)
+for k in names:
+    assert mine[k] <= sum(v["value"][k] for v in dump("weir_xdp_stats")[0]["values"]), k
+assert len(rows) == len(mine["workers"]) == 2
+for r, m in zip(rows, mine["workers"]):
+    assert all(r["value"][k] == m[k] for k in set(m) - {"worker"}), (r, m)
+text = subprocess.run([env["WEIR"], "show", "xdp", "-i", env["INSTANCE_X"]], check=True,
+                      stdout=subprocess.PIPE).stdout.decode().split()
+assert {"s0", "generic", mine["by"], "FRAMES", "syns_refused"} <= set(text), text
+'
+	rc=$?
+	kill -TERM "$helper" && wait "$helper" && [ $rc = 0 ]
+	is "$name"
+	helper=''
+fi
 
 kill -TERM $server && cat <&3 > /dev/null && wait $server
 rc=$?

@@ -51,7 +51,7 @@ json "$tmp/doctor" 'd["rung"] in ("steer", "flow", "full")' 2> /dev/null ||
 : > "$tmp/log"
 
 echo "TAP version 13"
-echo "1..11"
+echo "1..12"
 
 fails 2 "policy, weight" steer && fails 2 "frob is not policy" steer frob &&
 	fails 2 "policy: wants INSTANCE" steer policy weir && fails 2 "drain: wants" steer drain weir 1 2 &&
@@ -119,6 +119,36 @@ steer get "$instance" && cp "$tmp/out" "$tmp/before" &&
 	fails 1 "flags: says what is attached" steer set "$instance" flags 0 &&
 	steer get "$instance" && cmp "$tmp/out" "$tmp/before" >> "$tmp/log"
 is "what is out of range is named and changes nothing"
+
+# A listener of the same user may join the group, and a filter of his replaces the program.
+name="a stranger who takes the group over is told by the service and by show"
+if ! json "$tmp/doctor" 'd["rung"] == "full"'; then
+	skip "$name" "takes CAP_PERFMON: see weir doctor"
+else
+	timeout 60 python3 - "$weir" "$instance" "$port" >> "$tmp/log" 2>&1 <<-'END'
+	import ctypes, json, socket, struct, subprocess, sys, time
+	weir, instance, port = sys.argv[1:]
+	def show(noun):
+	    return json.loads(subprocess.run([weir, "show", noun, "-i", instance, "-j"], check=True,
+	                                     stdout=subprocess.PIPE).stdout)
+	def told(edge):
+	    return [e for e in show("events") if (e["kind"], e["edge"]) == ("FOREIGN", edge)]
+	assert all(g["chooser"] == "ours" for g in show("group")) and not told("on")
+	s = socket.socket()
+	s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+	s.bind(("127.0.0.1", int(port)))
+	s.listen(1)
+	insn = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))  # return 0: the first
+	s.setsockopt(socket.SOL_SOCKET, 51, struct.pack("HP", 1, ctypes.addressof(insn)))
+	assert all(g["chooser"] == "foreign" and g["prog"] != g["own"] for g in show("group"))
+	while not told("on"):
+	    time.sleep(0.05)
+	assert told("on")[0]["limit"] == show("group")[0]["own"], show("events")
+	END
+	rc=$?
+	[ $rc = 0 ] && grep -q "somebody took its program" "$tmp/err"
+	is "$name"
+fi
 
 name="who may not write to the pins is refused"
 if command -v setpriv > /dev/null; then

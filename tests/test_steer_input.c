@@ -307,6 +307,113 @@ TEST_F(input, foreign_program_of_the_group_stays)
 	close(prog);
 }
 
+/* The last event of that kind: its edge, or -1. */
+static int foreign_edge(const struct service *s, struct weir_event *event)
+{
+	struct weir_event events[WEIR_RECENT_MAX];
+	struct weir_bpf_view *view;
+	int n, edge = -1;
+
+	if (weir_bpf_view_open(&view, s->name))
+		return -1;
+	n = weir_bpf_view_events(view, events, WEIR_RECENT_MAX);
+	weir_bpf_view_close(view);
+	while (n-- > 0 && edge < 0) {
+		if (events[n].kind != WEIR_EV_FOREIGN)
+			continue;
+		*event = events[n];
+		edge = (int)events[n].edge;
+	}
+	return edge;
+}
+
+struct choosers {
+	unsigned int listeners, foreign;
+};
+
+static int chooser_count(void *ctx, const struct weir_bpf_group *group)
+{
+	struct choosers *choosers = ctx;
+
+	choosers->listeners++;
+	choosers->foreign += group->prog != group->own;
+	return group->own ? 0 : -EINVAL;
+}
+
+static int choosers_read(const struct service *s, struct choosers *choosers)
+{
+	struct weir_bpf_view *view;
+	int err;
+
+	memset(choosers, 0, sizeof(*choosers));
+	err = weir_bpf_view_open(&view, s->name);
+	if (err)
+		return err;
+	err = weir_bpf_view_groups(view, chooser_count, choosers);
+	weir_bpf_view_close(view);
+	return err;
+}
+
+static void foreign_tried(struct __test_metadata *_metadata, struct service *s, int theirs)
+{
+	const char *why = "no CAP_PERFMON: a foreign program is not noticed here";
+	struct bpf_prog_info info = {};
+	uint32_t len = sizeof(info);
+	struct weir_event event;
+	struct choosers choosers;
+	int prog = foreign_prog(), zero = 0, err;
+
+	ASSERT_LE(0, prog);
+	ASSERT_EQ(0, bpf_obj_get_info_by_fd(prog, &info, &len));
+	err = choosers_read(s, &choosers);
+	if (err == -ENODATA)
+		SKIP(return, "%s", why);
+	ASSERT_EQ(0, err);
+	EXPECT_EQ(3, choosers.listeners);
+	EXPECT_EQ(0, choosers.foreign);
+	s->st->ops->tick(s->st, now_ns());
+	EXPECT_EQ(-1, foreign_edge(s, &event));
+	/* By one who came later, and for the whole group. */
+	ASSERT_EQ(0, setsockopt(theirs, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &prog,
+				sizeof(prog)));
+	ASSERT_EQ(0, choosers_read(s, &choosers));
+	EXPECT_EQ(3, choosers.foreign);
+	s->st->ops->tick(s->st, now_ns());
+	s->st->ops->tick(s->st, now_ns());
+	ASSERT_EQ(WEIR_EDGE_ON, foreign_edge(s, &event));
+	EXPECT_EQ(info.id, event.value);
+	EXPECT_NE(event.limit, event.value);
+	ASSERT_EQ(0, setsockopt(theirs, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &zero,
+				sizeof(zero)));
+	ASSERT_EQ(0, choosers_read(s, &choosers));
+	EXPECT_EQ(3, choosers.foreign);
+	close(theirs);
+	ASSERT_EQ(0, s->st->ops->seal(s->st));
+	s->st->ops->tick(s->st, now_ns());
+	EXPECT_EQ(WEIR_EDGE_OFF, foreign_edge(s, &event));
+	close(prog);
+}
+
+TEST_F(input, foreign_program_that_comes_later_is_told)
+{
+	int theirs;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 3, WEIR_POLICY_P2C, 0, AF_INET));
+	theirs = listen_on(AF_INET, &self->s.port);
+	ASSERT_LE(0, theirs);
+	foreign_tried(_metadata, &self->s, theirs);
+}
+
+TEST_F(input, foreign_program_of_ipv6_is_told)
+{
+	int theirs;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 3, WEIR_POLICY_P2C, 0, AF_INET6));
+	theirs = listen_on(AF_INET6, &self->s.port);
+	ASSERT_LE(0, theirs);
+	foreign_tried(_metadata, &self->s, theirs);
+}
+
 TEST_F(input, same_port_of_another_address_is_no_stranger)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET };

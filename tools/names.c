@@ -50,6 +50,7 @@ const char *show_kind(unsigned int kind)
 		[WEIR_EV_WORKER_SLOW] = "WORKER_SLOW",
 		[WEIR_EV_WORKER_STALE] = "WORKER_STALE",
 		[WEIR_EV_CQ_OVERFLOW] = "CQ_OVERFLOW",
+		[WEIR_EV_FOREIGN] = "FOREIGN",
 	};
 
 	return NAME_OF(names, kind);

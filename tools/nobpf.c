@@ -92,6 +92,24 @@ int weir_bpf_view_gate(struct weir_bpf_view *view, struct weir_gate *gate)
 	return -EOPNOTSUPP;
 }
 
+int weir_bpf_view_groups(struct weir_bpf_view *view,
+			 int (*fn)(void *ctx, const struct weir_bpf_group *group), void *ctx)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_bpf_view_xdp(struct weir_bpf_view *view, struct weir_xdp_cfg *cfg,
+		      struct weir_xdp_stats *stats)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_bpf_view_xdp_row(struct weir_bpf_view *view, unsigned int worker,
+			  struct weir_xdp_row *row)
+{
+	return -EOPNOTSUPP;
+}
+
 int weir_bpf_view_progs(struct weir_bpf_view *view,
 			int (*fn)(void *ctx, const struct weir_bpf_prog *prog), void *ctx)
 {

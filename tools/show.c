@@ -17,7 +17,7 @@ struct show {
 	char name[WEIR_NAME_BYTES];
 };
 
-#define NOUNS		"workers, flows, events, gate, cfg, cost or instances"
+#define NOUNS		"workers, flows, events, gate, group, vips, xdp, cfg, cost or instances"
 #define AT(field)	offsetof(struct show, field)
 
 static const struct opt show_opts[] = {
@@ -37,7 +37,8 @@ static const struct opt show_opts[] = {
 };
 
 static const struct show_noun *const nouns[] = {
-	&show_workers, &show_flows, &show_events, &show_gate, &show_cfg, &show_cost,
+	&show_workers, &show_flows, &show_events, &show_gate, &show_group, &show_vips, &show_xdp,
+	&show_cfg, &show_cost,
 };
 
 static int read_failed(const char *instance, int err)
@@ -54,6 +55,9 @@ static int read_failed(const char *instance, int err)
 		return fail("instance %s: to measure run times takes CAP_SYS_ADMIN", instance);
 	case -EACCES:
 		return fail("instance %s: the mode of its pins keeps this user from it", instance);
+	case -ENODATA:
+		return fail("instance %s: whose program chooses is not known: it was opened "
+			    "without CAP_PERFMON", instance);
 	case -EOPNOTSUPP:
 		return fail("this weir was built without BPF: there are no instances to show");
 	default:
@@ -236,7 +240,7 @@ static int show_run(const struct command *cmd, int argc, char **argv)
 
 const struct command cmd_show = {
 	.name = "show",
-	.operands = "workers|flows|events|gate|cfg|cost|instances",
+	.operands = "workers|flows|events|gate|group|vips|xdp|cfg|cost|instances",
 	.summary = "look at running services",
 	.about =
 "Reads the maps pinned under /sys/fs/bpf/weir; needs the right to read them and\n"

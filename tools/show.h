@@ -16,6 +16,21 @@ struct show_noun {
 };
 
 extern const struct show_noun show_workers, show_flows, show_events, show_gate, show_cfg, show_cost;
+extern const struct show_noun show_group, show_vips, show_xdp;
+
+/* A counter of 64 bits in a structure, by its name there. */
+struct counter {
+	const char *name;
+	size_t offset;
+};
+
+#define COUNTER(type, member)	{ #member, offsetof(type, member) }
+#define COUNTERS_ALL(table, type)						\
+	_Static_assert(ARRAY_SIZE(table) * sizeof(__u64) == sizeof(type), "one name per counter")
+
+/* counters_table() - those of the structure at @of, a row each; and as members of JSON. */
+void counters_table(FILE *out, const struct counter *counters, size_t count, const void *of);
+void counters_json(struct json *j, const struct counter *counters, size_t count, const void *of);
 
 /* show_age_ns() - how long ago that was; 0 for never. */
 uint64_t show_age_ns(uint64_t then);

@@ -9,62 +9,66 @@
 
 /* gate */
 
-static const struct {
-	const char *name;
-	size_t offset;
-} gate_counters[] = {
-	{ "asked", offsetof(struct weir_gate, asked) },
-	{ "shed", offsetof(struct weir_gate, shed) },
-	{ "shed_prefix", offsetof(struct weir_gate, shed_prefix) },
-	{ "prefix_failed", offsetof(struct weir_gate, prefix_failed) },
-	{ "dgram_kept", offsetof(struct weir_gate, dgram_kept) },
-	{ "dgram_moved", offsetof(struct weir_gate, dgram_moved) },
-	{ "dgram_failed", offsetof(struct weir_gate, dgram_failed) },
-	{ "dgram_named", offsetof(struct weir_gate, dgram_named) },
+static const struct counter gate_counters[] = {
+	COUNTER(struct weir_gate, asked),
+	COUNTER(struct weir_gate, shed),
+	COUNTER(struct weir_gate, shed_prefix),
+	COUNTER(struct weir_gate, prefix_failed),
+	COUNTER(struct weir_gate, dgram_kept),
+	COUNTER(struct weir_gate, dgram_moved),
+	COUNTER(struct weir_gate, dgram_failed),
+	COUNTER(struct weir_gate, dgram_named),
 };
 
-_Static_assert(ARRAY_SIZE(gate_counters) * sizeof(__u64) == sizeof(struct weir_gate),
-	       "one name per counter");
+COUNTERS_ALL(gate_counters, struct weir_gate);
 
-static uint64_t gate_value(const struct weir_gate *gate, size_t i)
+static uint64_t counter_value(const struct counter *counter, const void *of)
 {
-	const void *at = (const char *)gate + gate_counters[i].offset;
+	const void *at = (const char *)of + counter->offset;
 
 	return *(const __u64 *)at;
 }
 
-static int gate_table(struct weir_bpf_view *view, FILE *out)
+void counters_table(FILE *out, const struct counter *counters, size_t count, const void *of)
 {
 	static const char *const heads[] = { "<COUNTER", "VALUE", NULL };
-	struct weir_gate gate;
-	struct table *table;
+	struct table *table = table_open(heads);
 	size_t i;
-	int err;
 
-	err = weir_bpf_view_gate(view, &gate);
-	if (err)
-		return err;
-	table = table_open(heads);
-	for (i = 0; i < ARRAY_SIZE(gate_counters); i++) {
-		table_cell(table, "%s", gate_counters[i].name);
-		table_cell(table, "%llu", (unsigned long long)gate_value(&gate, i));
+	for (i = 0; i < count; i++) {
+		table_cell(table, "%s", counters[i].name);
+		table_cell(table, "%llu", (unsigned long long)counter_value(&counters[i], of));
 	}
 	table_close(table, out);
-	return 0;
+}
+
+void counters_json(struct json *j, const struct counter *counters, size_t count, const void *of)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		json_u64(j, counters[i].name, counter_value(&counters[i], of));
+}
+
+static int gate_table(struct weir_bpf_view *view, FILE *out)
+{
+	struct weir_gate gate;
+	int err = weir_bpf_view_gate(view, &gate);
+
+	if (!err)
+		counters_table(out, gate_counters, ARRAY_SIZE(gate_counters), &gate);
+	return err;
 }
 
 static int gate_json(struct weir_bpf_view *view, struct json *j)
 {
 	struct weir_gate gate;
-	size_t i;
-	int err;
+	int err = weir_bpf_view_gate(view, &gate);
 
-	err = weir_bpf_view_gate(view, &gate);
 	if (err)
 		return err;
 	json_object(j, NULL);
-	for (i = 0; i < ARRAY_SIZE(gate_counters); i++)
-		json_u64(j, gate_counters[i].name, gate_value(&gate, i));
+	counters_json(j, gate_counters, ARRAY_SIZE(gate_counters), &gate);
 	json_end_object(j);
 	return 0;
 }

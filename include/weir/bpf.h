@@ -168,6 +168,21 @@ struct weir_bpf_prog {
 };
 
 /**
+ * struct weir_bpf_group - a listener, and which program chooses in its group
+ * @worker: whose it is
+ * @family: enum weir_family
+ * @prog: the kernel's number for the program; 0: there is none, or a classic
+ *	filter, which has no number
+ * @own: that of the instance's own: what @prog should be
+ */
+struct weir_bpf_group {
+	uint32_t worker;
+	uint32_t family;
+	uint32_t prog;
+	uint32_t own;
+};
+
+/**
  * struct weir_bpf_change - one new value for weir_bpf_control_set()
  * @member: of struct weir_cfg, by its name
  * @value: in the unit of that name
@@ -396,6 +411,45 @@ WEIR_API int weir_bpf_view_stats(struct weir_bpf_view *view, struct weir_stats *
  * Return: 0 or -errno.
  */
 WEIR_API int weir_bpf_view_gate(struct weir_bpf_view *view, struct weir_gate *gate);
+
+/**
+ * weir_bpf_view_groups() - walk the listeners and see whose program chooses
+ * @view: the view
+ * @fn: called for each one; a value other than 0 ends the walk
+ * @ctx: handed to @fn
+ *
+ * Context: Any thread.
+ * Return: what @fn returned last, 0, -ENODATA where the instance has no such table
+ * (it was opened without CAP_PERFMON), or -errno.
+ */
+WEIR_API int weir_bpf_view_groups(struct weir_bpf_view *view,
+				  int (*fn)(void *ctx, const struct weir_bpf_group *group),
+				  void *ctx);
+
+/**
+ * weir_bpf_view_xdp() - how the instance's XDP program is attached, and its counters
+ * @view: the view
+ * @cfg: filled in
+ * @stats: filled in, summed over the CPUs
+ *
+ * Context: Any thread.
+ * Return: 0, -EOPNOTSUPP when the instance has no XDP program, or -errno.
+ */
+WEIR_API int weir_bpf_view_xdp(struct weir_bpf_view *view, struct weir_xdp_cfg *cfg,
+			       struct weir_xdp_stats *stats);
+
+/**
+ * weir_bpf_view_xdp_row() - one worker as the XDP program sees it
+ * @view: the view
+ * @worker: which one
+ * @row: filled in
+ *
+ * Context: Any thread.
+ * Return: 0, -ENOENT beyond the last one, -EOPNOTSUPP when the instance has no XDP
+ * program, or -errno.
+ */
+WEIR_API int weir_bpf_view_xdp_row(struct weir_bpf_view *view, unsigned int worker,
+				   struct weir_xdp_row *row);
 
 /**
  * weir_bpf_view_progs() - walk the programs

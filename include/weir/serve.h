@@ -40,7 +40,7 @@ struct weir_takeover;
  *	the kernel (seq is not 0) may be lost, or not come while the connection is
  *	quiet: it must not pause a producer
  * @trouble: a signal about worker @worker itself (cookie is 0): WEIR_EV_WORKER_SLOW,
- *	WEIR_EV_WORKER_STALE, WEIR_EV_CQ_OVERFLOW. A worker that hangs hears of it
+ *	WEIR_EV_WORKER_STALE, WEIR_EV_CQ_OVERFLOW, WEIR_EV_FOREIGN. A worker that hangs hears of it
  *	when it is back. NULL: the default answer, which is none: steering, rescue and
  *	shedding have answered already
  * @close: the connection is over; @err is 0 or what ended it; NULL for none.

@@ -241,6 +241,14 @@ struct weir_own {
 
 WEIR_ASSERT_SIZE(struct weir_own, 16);
 
+/* Storage on a listener, not inherited (map weir_group): which program is to choose. */
+struct weir_group {
+	__u32 worker;
+	__u32 prog;		/* the kernel's number for ours */
+};
+
+WEIR_ASSERT_SIZE(struct weir_group, 8);
+
 /* Counters of one worker on one CPU (map weir_listener). */
 struct weir_listener_row {
 	__u64 picked;		/* selections; syncookies pick twice */
@@ -480,6 +488,7 @@ enum weir_event_kind {
 	WEIR_EV_WORKER_SLOW = 7,	/* value, limit: queue delay, us */
 	WEIR_EV_WORKER_STALE = 8,	/* value, limit: age, ns */
 	WEIR_EV_CQ_OVERFLOW = 9,	/* value: completions */
+	WEIR_EV_FOREIGN = 10,		/* not our program chooses; value, limit: its id, ours */
 };
 
 enum weir_edge {

@@ -141,18 +141,21 @@ int weir_bpf_open(struct weir_bpf **bpfp, const struct weir_bpf_opts *opts)
 		goto unload_event;
 	flow_load(bpf);
 	iter_load(bpf);
+	watch_load(bpf);
+	overflow_load(bpf);
 	err = lookup_load(bpf, &reason);
 	/* Of an owner who lives the pins are replaced when he has left: bpf_seal(). */
 	if (!err && bpf->adopted != WEIR_BPF_TAKEN)
 		err = pin_all(bpf, &reason);
 	if (err)
 		goto unload_flow;
-	overflow_load(bpf);
 	*bpfp = bpf;
 	return 0;
 
 unload_flow:
 	lookup_unload(bpf);
+	overflow_unload(bpf);
+	watch_unload(bpf);
 	iter_unload(bpf);
 	flow_unload(bpf);
 unload_event:
@@ -172,6 +175,7 @@ void weir_bpf_close(struct weir_bpf *bpf)
 	weir_xdp_close(bpf->xdp);
 	overflow_unload(bpf);
 	lookup_unload(bpf);
+	watch_unload(bpf);
 	iter_unload(bpf);
 	flow_unload(bpf);
 	dgram_unload(bpf);

@@ -25,6 +25,7 @@ struct event_bpf;
 struct flow_bpf;
 struct overflow_bpf;
 struct iter_bpf;
+struct group_bpf;
 struct lookup_bpf;
 struct bpf_link;
 struct bpf_map;
@@ -89,6 +90,9 @@ struct weir_bpf {
 	struct dgram_bpf *dgram;	/* in an instance for datagrams */
 	struct event_bpf *event;
 	struct iter_bpf *iter;		/* NULL: no table for cat */
+	struct group_bpf *watch;	/* NULL: a foreign program is not noticed */
+	uint32_t prog_id;		/* of the one that is to choose */
+	int foreign;			/* 1: another does */
 	struct overflow_bpf *overflow;	/* NULL: no signals of it */
 	struct weir_overflow *overflows;
 	struct flow_bpf *flow;	/* NULL below WEIR_RUNG_FLOW */
@@ -254,6 +258,7 @@ bool dgram_settle(struct weir_bpf *bpf, unsigned int worker, uint64_t establishe
 /* overflow.c: completion queues that overflow, as signals; nothing where it cannot be had */
 void overflow_load(struct weir_bpf *bpf);
 void overflow_unload(struct weir_bpf *bpf);
+int overflow_pin(struct weir_bpf *bpf, const struct reason *reason);
 void overflow_tick(struct weir_bpf *bpf, uint64_t now_ns);
 
 /* telemetry.c: the flow programs and their cgroup; falls to lower rungs */
@@ -289,6 +294,15 @@ unsigned int ring_follow(struct ring *ring, uint64_t *pos, struct weir_event *ou
 
 /* observe.c: say in the configuration whether anybody observes */
 void observers_look(struct weir_cfg *cfg, int dir_fd);
+
+/* watch.c: whose program the groups have; nothing where it cannot be had */
+void watch_load(struct weir_bpf *bpf);
+void watch_unload(struct weir_bpf *bpf);
+int watch_pin(struct weir_bpf *bpf, const struct reason *reason);
+int watch_join(struct weir_bpf *bpf, unsigned int worker, int fd);
+void watch_tick(struct weir_bpf *bpf, uint64_t now_ns);
+/* Each line of the table that @fd reads. Return: what @fn returned last, 0, or -errno. */
+int groups_walk(int fd, int (*fn)(void *ctx, const struct weir_bpf_group *group), void *ctx);
 
 /* group.c: 0, or -EINVAL when two listeners of a group differ in an option */
 int group_alike(const struct weir_bpf *bpf, int fd, int other);

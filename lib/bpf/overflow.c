@@ -90,6 +90,19 @@ void overflow_unload(struct weir_bpf *bpf)
 	bpf->overflow = NULL;
 }
 
+/* Not the link: the program ends with its owner, and with it what it costs others. */
+int overflow_pin(struct weir_bpf *bpf, const struct reason *reason)
+{
+	struct overflow_bpf *over = bpf->overflow;
+	int err;
+
+	if (!over)
+		return 0;
+	err = pin_fd(bpf, bpf_map__fd(over->maps.weir_overflow), "weir_overflow", reason);
+	return err ? err : pin_prog(bpf, bpf_program__fd(over->progs.weir_overflown),
+				    "weir_overflown", reason);
+}
+
 /* The kernel half has no timer: what has been quiet for a second ends here. */
 void overflow_tick(struct weir_bpf *bpf, uint64_t now_ns)
 {

@@ -282,11 +282,19 @@ int pin_all(struct weir_bpf *bpf, const struct reason *reason)
 		err = pin_flow(bpf, reason);
 	if (!err)
 		err = iter_pin(bpf, reason);
+	if (!err)
+		err = watch_pin(bpf, reason);
+	if (!err)
+		err = overflow_pin(bpf, reason);
 	if (!err && bpf->lookup)
 		err = pin_lookup(bpf, reason);
 	if (!err && pins_replace(bpf) && !bpf->flow) {
 		unlinkat(bpf->pins_fd, "weir_link_ops", 0);
 		unlinkat(bpf->pins_fd, "weir_link_state", 0);
+	}
+	if (!err && pins_replace(bpf) && !bpf->overflow) {
+		unlinkat(bpf->pins_fd, "weir_overflow", 0);
+		unlinkat(bpf->pins_fd, "weir_overflown", 0);
 	}
 	if (!err && pins_replace(bpf) && !bpf->lookup)
 		unlinkat(bpf->pins_fd, "weir_link_vip", 0);

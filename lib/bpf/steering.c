@@ -76,7 +76,9 @@ static int member_put(struct weir_bpf *bpf, unsigned int worker, bool v6)
 	if (fd < 0)
 		return 0;
 	err = own_set(bpf, worker, fd);
-	return err ? err : socks_put(bpf, worker, fd, v6);
+	if (!err)
+		err = socks_put(bpf, worker, fd, v6);
+	return err ? err : watch_join(bpf, worker, fd);
 }
 
 static int bpf_join(struct weir_steering *st, unsigned int worker, int fd)
@@ -302,6 +304,7 @@ static void bpf_tick(struct weir_steering *st, uint64_t now_ns)
 	pending_tick(bpf);
 	observers_look(bpf->cfg, bpf->lock_fd);
 	overflow_tick(bpf, now_ns);
+	watch_tick(bpf, now_ns);
 	if (bpf->flow)
 		sweep_tick(bpf, now_ns);
 	pthread_mutex_lock(&bpf->listeners);

@@ -3,6 +3,7 @@
  * view.c - read an instance from its pins
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -150,8 +151,8 @@ int weir_bpf_view_cfg(struct weir_bpf_view *view, struct weir_cfg *cfg)
 }
 
 /* Sum the @words counters of a per-CPU entry over the CPUs. */
-static int percpu_sum(const struct weir_bpf_view *view, enum view_map map, uint32_t key,
-		      uint64_t *sum, size_t words)
+static int percpu_sum(const struct weir_bpf_view *view, int map_fd, uint32_t key, uint64_t *sum,
+		      size_t words)
 {
 	uint64_t *values;
 	size_t i;
@@ -160,7 +161,7 @@ static int percpu_sum(const struct weir_bpf_view *view, enum view_map map, uint3
 	values = calloc(view->cpus, words * sizeof(*values));
 	if (!values)
 		return -ENOMEM;
-	err = bpf_map_lookup_elem(view->fd[map], &key, values);
+	err = bpf_map_lookup_elem(map_fd, &key, values);
 	memset(sum, 0, words * sizeof(*sum));
 	for (i = 0; !err && i < view->cpus * words; i++)
 		sum[i % words] += values[i];
@@ -184,7 +185,8 @@ int weir_bpf_view_worker(struct weir_bpf_view *view, unsigned int worker,
 	if (!err)
 		err = bpf_map_lookup_elem(view->fd[VIEW_HIST], &key, &read.hist);
 	if (!err)
-		err = percpu_sum(view, VIEW_LISTENER, key, counters, ARRAY_SIZE(counters));
+		err = percpu_sum(view, view->fd[VIEW_LISTENER], key, counters,
+				 ARRAY_SIZE(counters));
 	if (err)
 		return err;
 	memcpy(&read.listener, counters, sizeof(read.listener));
@@ -261,7 +263,7 @@ int weir_bpf_view_stats(struct weir_bpf_view *view, struct weir_stats *stats)
 	int err = 0;
 
 	if (view->fd[VIEW_STATS] >= 0)
-		err = percpu_sum(view, VIEW_STATS, 0, counters, ARRAY_SIZE(counters));
+		err = percpu_sum(view, view->fd[VIEW_STATS], 0, counters, ARRAY_SIZE(counters));
 	if (err)
 		return err;
 	memcpy(stats, counters, sizeof(*stats));
@@ -273,15 +275,73 @@ int weir_bpf_view_gate(struct weir_bpf_view *view, struct weir_gate *gate)
 	uint64_t counters[sizeof(*gate) / sizeof(uint64_t)];
 	int err;
 
-	err = percpu_sum(view, VIEW_GATE, 0, counters, ARRAY_SIZE(counters));
+	err = percpu_sum(view, view->fd[VIEW_GATE], 0, counters, ARRAY_SIZE(counters));
 	if (err)
 		return err;
 	memcpy(gate, counters, sizeof(*gate));
 	return 0;
 }
 
+int weir_bpf_view_groups(struct weir_bpf_view *view,
+			 int (*fn)(void *ctx, const struct weir_bpf_group *group), void *ctx)
+{
+	int fd = openat(view->dir_fd, "group", O_RDONLY | O_NOFOLLOW | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return errno == ENOENT ? -ENODATA : -errno;
+	err = groups_walk(fd, fn, ctx);
+	close(fd);
+	return err;
+}
+
 int weir_bpf_view_progs(struct weir_bpf_view *view,
 			int (*fn)(void *ctx, const struct weir_bpf_prog *prog), void *ctx)
 {
 	return progs_walk(view->dir_fd, fn, ctx);
+}
+
+/* It comes and goes while a view is open, so its maps are opened when asked for. */
+static int xdp_map(const struct weir_bpf_view *view, const char *name)
+{
+	int fd = pin_read(view->dir_fd, name, false);
+
+	return fd == -ENOENT ? -EOPNOTSUPP : fd;
+}
+
+int weir_bpf_view_xdp(struct weir_bpf_view *view, struct weir_xdp_cfg *cfg,
+		      struct weir_xdp_stats *stats)
+{
+	uint64_t counters[sizeof(*stats) / sizeof(uint64_t)];
+	uint32_t zero = 0;
+	int fd, err;
+
+	fd = xdp_map(view, "weir_xdp_cfg");
+	if (fd < 0)
+		return fd;
+	err = bpf_map_lookup_elem(fd, &zero, cfg);
+	close(fd);
+	if (err)
+		return err;
+	fd = xdp_map(view, "weir_xdp_stats");
+	if (fd < 0)
+		return fd;
+	err = percpu_sum(view, fd, 0, counters, ARRAY_SIZE(counters));
+	close(fd);
+	if (!err)
+		memcpy(stats, counters, sizeof(*stats));
+	return err;
+}
+
+int weir_bpf_view_xdp_row(struct weir_bpf_view *view, unsigned int worker,
+			  struct weir_xdp_row *row)
+{
+	uint32_t key = worker;
+	int fd, err;
+
+	fd = xdp_map(view, "weir_xdp_row");
+	if (fd < 0)
+		return fd;
+	err = bpf_map_lookup_elem(fd, &key, row);
+	close(fd);
+	return err;
 }

@@ -35,7 +35,7 @@ _weir_words() {
 			'--new-conn --requests --sources --seed --cpu --addr --port --serve --sqpoll --napi' \
 			'--server-cpu --spectrum --json --pretty --verbose --help' ;;
 	show)
-		echo 'workers flows events gate cfg cost instances --instance --watch --follow --interval' \
+		echo 'workers flows events gate group vips xdp cfg cost instances --instance --watch --follow --interval' \
 			'--json --pretty --help' ;;
 	steer)
 		_weir_steer ;;
