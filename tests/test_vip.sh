@@ -79,7 +79,7 @@ fi
 ip link set lo up
 
 echo "TAP version 13"
-echo "1..9"
+echo "1..10"
 
 fails 2 "--vip: '10.0.0.1/24:80' is not" serve echo --vip 127.9.0.0/16:80,10.0.0.1/24:80 &&
 	fails 2 "--vip: '' is not" serve echo --vip '' && fails 2 "needs BPF" serve echo --vip 10.0.0.1:80 --no-bpf &&
@@ -104,6 +104,15 @@ is "networks are added and taken away while it runs"
 fails 1 "answers there already" steer vip "$instance" add 127.9.0.0/16:440-450 &&
 	fails 1 "does not answer on 127.9.0.0/16:22" steer vip "$instance" del 127.9.0.0/16:22
 is "what is there already, or is not, is told"
+
+vip list && cp "$tmp/out" "$tmp/before" &&
+	fails 1 "127.9.0.0/16:440-450: instance $instance answers there already" \
+		steer vip "$instance" add 127.5.0.0/16:22 127.9.0.0/16:440-450 127.4.0.0/16:22 &&
+	fails 1 "127.5.0.0/16:20-30: instance $instance answers there already" \
+		steer vip "$instance" add 127.5.0.0/16:22 127.5.0.0/16:20-30 &&
+	fails 1 "does not answer on 127.9.0.0/16:22" steer vip "$instance" del 127.9.0.0/16:443 127.9.0.0/16:22 &&
+	vip list && cmp "$tmp/before" "$tmp/out" >> "$tmp/log" && refused 127.5.0.1 22 && answers 127.9.1.2 443
+is "of several networks all are added or taken away, or none"
 
 serve "$instance-b" - && fails 1 "instance $instance answers on 127.9.0.0/16:443" \
 	steer vip "$instance-b" add 127.9.8.7:443 && fails 1 "instance $instance answers on" \

@@ -215,7 +215,14 @@ int weir_bpf_vip_add(const char *name, const struct weir_bpf_vip *vip, char *rea
 	return -EOPNOTSUPP;
 }
 
-int weir_bpf_vip_del(const char *name, const struct weir_bpf_vip *vip)
+int weir_bpf_vip_add_all(const char *name, const struct weir_bpf_vip *vips, unsigned int count,
+			 unsigned int *at, char *reason, size_t reason_bytes)
+{
+	return -EOPNOTSUPP;
+}
+
+int weir_bpf_vip_del_all(const char *name, const struct weir_bpf_vip *vips, unsigned int count,
+			 unsigned int *at)
 {
 	return -EOPNOTSUPP;
 }

@@ -378,7 +378,7 @@ const struct command cmd_steer = {
 "  vip INSTANCE list             networks and ports that it answers on\n"
 "  vip INSTANCE add NET[:PORTS]  it does there, too: 10.0.0.0/24:80-89, [fd00::/64]:443;\n"
 "                                without ports: on its own\n"
-"  vip INSTANCE del NET[:PORTS]  it no longer does\n"
+"  vip INSTANCE del NET[:PORTS]  it no longer does; of several, all or none\n"
 "\n"
 "A change holds from the next connection on; nothing is attached anew. A number\n"
 "has the unit that ends the member's name; a time may be given as 20ms. Needs the\n"

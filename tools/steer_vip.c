@@ -135,21 +135,9 @@ static int list_print(const struct steer_call *call)
 	return err ? steer_failed(call, err) : WEIR_EXIT_OK;
 }
 
-static int change_one(const struct steer_call *call, const char *text, bool add)
+static int change_failed(const struct steer_call *call, int err, const char *text, bool add,
+			 const char *why)
 {
-	struct weir_bpf_vip vip;
-	char why[256] = "";
-	int err;
-
-	if (weir_bpf_vip_parse(&vip, text))
-		return steer_usage(call, "'%s' is not a network, with or without "
-				   "ports, such as 10.0.0.0/24:80-89", text);
-	if (add)
-		err = weir_bpf_vip_add(call->instance, &vip, why, sizeof(why));
-	else
-		err = weir_bpf_vip_del(call->instance, &vip);
-	if (!err)
-		return WEIR_EXIT_OK;
 	if (err == -EOPNOTSUPP)
 		return no_lookup(call);
 	if (!add && err == -ENOENT)
@@ -160,19 +148,36 @@ static int change_one(const struct steer_call *call, const char *text, bool add)
 	return steer_failed(call, err);
 }
 
+/* All of them, or none. */
+static int change(const struct steer_call *call, char **texts, unsigned int count, bool add)
+{
+	static struct weir_bpf_vip vips[VIPS_MAX];
+	unsigned int at = 0, i;
+	char why[256] = "";
+	int err;
+
+	for (i = 0; i < count; i++)
+		if (weir_bpf_vip_parse(&vips[i], texts[i]))
+			return steer_usage(call, "'%s' is not a network, with or without "
+					   "ports, such as 10.0.0.0/24:80-89", texts[i]);
+	if (add)
+		err = weir_bpf_vip_add_all(call->instance, vips, count, &at, why, sizeof(why));
+	else
+		err = weir_bpf_vip_del_all(call->instance, vips, count, &at);
+	return err ? change_failed(call, err, texts[at], add, why) : WEIR_EXIT_OK;
+}
+
 int vip_run(const struct steer_call *call)
 {
 	bool add = !strcmp(call->args[0], "add");
-	int i, status;
+	int status;
 
 	if (!strcmp(call->args[0], "list") && call->count == 1)
 		return list_print(call);
 	if ((!add && strcmp(call->args[0], "del")) || call->count == 1)
 		return steer_usage(call, "wants %s", call->verb->operands);
-	for (i = 1; i < call->count; i++) {
-		status = change_one(call, call->args[i], add);
-		if (status != WEIR_EXIT_OK)
-			return status;
-	}
+	status = change(call, call->args + 1, (unsigned int)call->count - 1, add);
+	if (status != WEIR_EXIT_OK)
+		return status;
 	return call->json || call->pretty ? list_print(call) : WEIR_EXIT_OK;
 }

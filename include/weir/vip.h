@@ -100,6 +100,38 @@ WEIR_API int weir_bpf_vip_add(const char *name, const struct weir_bpf_vip *vip, 
 WEIR_API int weir_bpf_vip_del(const char *name, const struct weir_bpf_vip *vip);
 
 /**
+ * weir_bpf_vip_add_all() - let an instance answer on several networks, or on none
+ * @name: as for weir_bpf_vip_add()
+ * @vips: the networks and their ports; what one of them says counts for the next
+ * @count: of them
+ * @at: where the place in @vips of the one that was refused goes; may be NULL
+ * @reason: where the reason of a failure is written, as one line; may be NULL
+ * @reason_bytes: size of @reason
+ *
+ * What fails changes nothing. A client who connects meanwhile may be answered on
+ * some of them and not yet on others.
+ *
+ * Context: as weir_bpf_vip_add().
+ * Return: as weir_bpf_vip_add().
+ */
+WEIR_API int weir_bpf_vip_add_all(const char *name, const struct weir_bpf_vip *vips,
+				  unsigned int count, unsigned int *at, char *reason,
+				  size_t reason_bytes);
+
+/**
+ * weir_bpf_vip_del_all() - answer on several networks no longer, or go on with all
+ * @name: as for weir_bpf_vip_del()
+ * @vips: the networks and their ports, as they were added
+ * @count: of them
+ * @at: where the place in @vips of the one that was refused goes; may be NULL
+ *
+ * Context: as weir_bpf_vip_del().
+ * Return: as weir_bpf_vip_del().
+ */
+WEIR_API int weir_bpf_vip_del_all(const char *name, const struct weir_bpf_vip *vips,
+				  unsigned int count, unsigned int *at);
+
+/**
  * weir_bpf_vip_list() - what an instance answers on
  * @name: the instance
  * @fn: called for each; a value other than 0 ends the walk

@@ -180,6 +180,14 @@ static int nobody_else(struct claim *claim)
 
 /* changes, under the lock of the root directory */
 
+/* Networks that come or go together. */
+struct change {
+	const struct weir_bpf_vip *vips;
+	unsigned int count;
+	bool add;
+	unsigned int *at;		/* which one is looked at: the bad one, after a failure */
+};
+
 static int claim_proto(struct claim *claim, struct weir_bpf_vip *vip)
 {
 	bool dgram = !faccessat(claim->dir_fd, "weir_dgram", F_OK, 0);
@@ -224,9 +232,28 @@ static int claim_fill(struct claim *claim, const struct weir_meta *meta, struct 
 	return 0;
 }
 
-static int set_change(struct claim *claim, bool add)
+/* In memory alone, so that the rest of the change may still be refused. */
+static int one_change(struct claim *claim, struct vip_set *set, const struct weir_meta *meta,
+		      const struct weir_bpf_vip *vip, bool add)
+{
+	int err = claim_fill(claim, meta, *vip, add);
+
+	if (err)
+		return err;
+	err = add ? vip_set_add(set, &claim->key, &claim->range) :
+		    vip_set_del(set, &claim->key, &claim->range);
+	if (err == -EEXIST)
+		reason_set(claim->reason, err, "instance %s answers there already", claim->name);
+	else if (err)
+		reason_set(claim->reason, err, "instance %s: %s", claim->name, strerror(-err));
+	return err || !add ? err : nobody_else(claim);
+}
+
+static int set_change(struct claim *claim, const struct weir_meta *meta,
+		      const struct change *change)
 {
 	struct vip_set set;
+	unsigned int i;
 	int err;
 
 	err = vip_set_open(&set, claim->dir_fd, true);
@@ -236,14 +263,10 @@ static int set_change(struct claim *claim, bool add)
 	if (err)
 		return reason_set(claim->reason, err, "instance %s: %s", claim->name,
 				  strerror(-err));
-	err = add ? vip_set_add(&set, &claim->key, &claim->range) :
-		    vip_set_del(&set, &claim->key, &claim->range);
-	if (err == -EEXIST)
-		reason_set(claim->reason, err, "instance %s answers there already", claim->name);
-	else if (err)
-		reason_set(claim->reason, err, "instance %s: %s", claim->name, strerror(-err));
-	if (!err && add)
-		err = nobody_else(claim);
+	for (i = 0; i < change->count && !err; i++) {
+		*change->at = i;
+		err = one_change(claim, &set, meta, &change->vips[i], change->add);
+	}
 	if (!err) {
 		err = vip_set_write(&set);
 		reason_set(claim->reason, err, "instance %s: cannot store it: %s", claim->name,
@@ -253,7 +276,7 @@ static int set_change(struct claim *claim, bool add)
 	return err;
 }
 
-static int dir_change(struct claim *claim, const struct weir_bpf_vip *vip, bool add)
+static int dir_change(struct claim *claim, const struct change *change)
 {
 	struct weir_meta meta;
 	int err;
@@ -268,42 +291,60 @@ static int dir_change(struct claim *claim, const struct weir_bpf_vip *vip, bool 
 			   strerror(-err));
 	} else {
 		claim->netns_cookie = meta.netns_cookie;
-		err = claim_fill(claim, &meta, *vip, add);
-		if (!err)
-			err = set_change(claim, add);
+		err = set_change(claim, &meta, change);
 	}
 	if (claim->dir_fd >= 0)
 		close(claim->dir_fd);
 	return err;
 }
 
-static int vip_change(const char *name, const struct weir_bpf_vip *vip, bool add,
-		      const struct reason *reason)
+static int vip_change(const char *name, const struct change *change, const struct reason *reason)
 {
 	struct claim claim = { .name = name, .reason = reason };
+	bool valid = name && name_valid(name);
+	unsigned int i;
 	int err;
 
-	if (!name || !name_valid(name) || !vip_valid(vip))
+	for (i = 0; i < change->count && valid; i++) {
+		*change->at = i;
+		valid = vip_valid(&change->vips[i]);
+	}
+	if (!valid)
 		return reason_set(reason, -EINVAL, "no instance name, or no network and ports");
 	claim.root_fd = root_open(false, reason);
 	if (claim.root_fd < 0)
 		return claim.root_fd;
-	err = dir_change(&claim, vip, add);
+	err = dir_change(&claim, change);
 	close(claim.root_fd);
 	return err;
+}
+
+int weir_bpf_vip_add_all(const char *name, const struct weir_bpf_vip *vips, unsigned int count,
+			 unsigned int *at, char *reason, size_t reason_bytes)
+{
+	const struct reason why = { reason, reason_bytes };
+	unsigned int none;
+
+	return vip_change(name, &(struct change){ vips, count, true, at ?: &none }, &why);
+}
+
+int weir_bpf_vip_del_all(const char *name, const struct weir_bpf_vip *vips, unsigned int count,
+			 unsigned int *at)
+{
+	unsigned int none;
+
+	return vip_change(name, &(struct change){ vips, count, false, at ?: &none }, NULL);
 }
 
 int weir_bpf_vip_add(const char *name, const struct weir_bpf_vip *vip, char *reason,
 		     size_t reason_bytes)
 {
-	const struct reason why = { reason, reason_bytes };
-
-	return vip_change(name, vip, true, &why);
+	return weir_bpf_vip_add_all(name, vip, 1, NULL, reason, reason_bytes);
 }
 
 int weir_bpf_vip_del(const char *name, const struct weir_bpf_vip *vip)
 {
-	return vip_change(name, vip, false, NULL);
+	return weir_bpf_vip_del_all(name, vip, 1, NULL);
 }
 
 /* reading */

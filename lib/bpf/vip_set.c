@@ -165,6 +165,27 @@ static int derive(const struct vip_set *set, const struct vip_entry *entry, stru
 	return err;
 }
 
+static int entry_put(struct vip_set *set, struct vip_entry *entry, const struct weir_vip *vip)
+{
+	return vip->own ? bpf_map_update_elem(set->map_fd, &entry->key, vip, BPF_ANY) :
+			  bpf_map_delete_elem(set->map_fd, &entry->key);
+}
+
+/* The first @count as they were: what cannot be stored as a whole is not stored. */
+static void take_back(struct vip_set *set, uint32_t count)
+{
+	struct vip_entry *entry;
+	struct weir_vip vip;
+
+	while (count--) {
+		entry = &set->entry[count];
+		if (derive(set, entry, &vip) || !memcmp(&vip, &entry->stored, sizeof(vip)))
+			continue;
+		/* It was so a moment ago, and takes no more room. */
+		(void)entry_put(set, entry, &entry->stored);
+	}
+}
+
 int vip_set_write(struct vip_set *set)
 {
 	struct weir_vip vip;
@@ -179,10 +200,9 @@ int vip_set_write(struct vip_set *set)
 		err = derive(set, entry, &vip);
 		if (err || !memcmp(&vip, &entry->stored, sizeof(vip)))
 			continue;
-		if (vip.own)
-			err = bpf_map_update_elem(set->map_fd, &entry->key, &vip, BPF_ANY);
-		else
-			err = bpf_map_delete_elem(set->map_fd, &entry->key);
+		err = entry_put(set, entry, &vip);
+		if (err)
+			take_back(set, i);
 	}
 	return err;
 }
