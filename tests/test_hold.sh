@@ -147,7 +147,7 @@ class Manager:
         children.append(p)
         for fd in high:
             os.close(fd)
-        port = int(re.search(r":(\d+): 2 workers", line(p, "listening on"))[1])
+        port = int(re.search(r":(\d+): \d+ worker", line(p, "listening on"))[1])
         assert self.until_ready() == p.pid
         return p, port
 
@@ -159,6 +159,16 @@ def with_manager(path):
     p, again = manager.run()
     assert again == port
     answered(waiting)
+    if extra:
+        p.terminate()
+        assert wait(p) == 0
+        return
+    # Fewer: what waits in the other queue is moved, and nothing of it stays stored.
+    waiting = crash(p, port, lambda: None)
+    p, again = manager.run("--workers", "1")
+    assert again == port
+    answered(waiting)
+    assert sorted(manager.store) == [f"weir-{name}-0"], manager.store
     p.terminate()
     assert wait(p) == 0
 
@@ -193,7 +203,7 @@ if json "$tmp/doctor" 'd["rung"] in ("steer", "flow", "full")' 2> /dev/null; the
 	run 5 bpf-late
 	is "with BPF: a holder that comes later is given them, too"
 	run 6 bpf-manager
-	is "with BPF: the service manager's store keeps the queues over kill -9"
+	is "with BPF: the service manager's store keeps the queues over kill -9, and for fewer workers"
 else
 	: > "$tmp/log"
 	for what in "a holder keeps the queues" "a holder that comes later" "the manager's store"; do

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * test_succession.c - a successor fails somewhere between its question and its first
- * client: the service goes on, and the next successor serves
+ * client: the service goes on, and the next successor serves; and one that has another
+ * number of workers
  *
  * Owner, bad and good successor are processes that were there before the clients:
  * each begins when it is told to.
  */
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include <weir/serve.h>
 #include <weir/takeover.h>
+#include <weir/vip.h>
 
 #include "serve/parcel.h"
 
@@ -28,14 +31,20 @@ enum place {
 	SEAL_DIES,
 	SEALED_FAILS,
 	SEALED_DIES,
+	SEAL_WAITS,		/* so that there are queues, and serves */
 	NOWHERE,
+	FEWER,			/* workers, and nobody moves the queues of the others */
 };
 
 enum {
-	LOADERS		= 3,
+	LOADERS		= 6,
 	SERVED		= 150,		/* clients between two steps */
 	PATIENCE_MS	= 30000,
+	VIP_PORT	= 443,
 };
+
+#define VIP_NETWORK	"127.9.0.0/16:443"
+#define VIP_IP		0x7f090102
 
 struct child {
 	pid_t pid;
@@ -45,6 +54,7 @@ struct child {
 
 struct load {
 	uint16_t port;
+	bool vip;		/* half of the clients come there */
 	atomic_uint served;
 	atomic_uint failed;
 	atomic_bool stop;
@@ -64,21 +74,29 @@ FIXTURE_VARIANT(succession)
 	enum place place;
 };
 
-#define PLACE(place_)								\
-FIXTURE_VARIANT_ADD(succession, bpf_##place_) { .place = place_ };		\
-FIXTURE_VARIANT_ADD(succession, plain_##place_) { .plain = true, .place = place_ }
-
-PLACE(ASKS);
-PLACE(YIELD_SENT);
-PLACE(YIELDED);
-PLACE(TOO_SLOW);
-PLACE(BEGUN);
-PLACE(START_FAILS);
-PLACE(START_DIES);
-PLACE(SEAL_FAILS);
-PLACE(SEAL_DIES);
-PLACE(SEALED_FAILS);
-PLACE(SEALED_DIES);
+FIXTURE_VARIANT_ADD(succession, bpf_ASKS) { .place = ASKS };
+FIXTURE_VARIANT_ADD(succession, plain_ASKS) { .plain = true, .place = ASKS };
+FIXTURE_VARIANT_ADD(succession, bpf_YIELD_SENT) { .place = YIELD_SENT };
+FIXTURE_VARIANT_ADD(succession, plain_YIELD_SENT) { .plain = true, .place = YIELD_SENT };
+FIXTURE_VARIANT_ADD(succession, bpf_YIELDED) { .place = YIELDED };
+FIXTURE_VARIANT_ADD(succession, plain_YIELDED) { .plain = true, .place = YIELDED };
+FIXTURE_VARIANT_ADD(succession, bpf_TOO_SLOW) { .place = TOO_SLOW };
+FIXTURE_VARIANT_ADD(succession, plain_TOO_SLOW) { .plain = true, .place = TOO_SLOW };
+FIXTURE_VARIANT_ADD(succession, bpf_BEGUN) { .place = BEGUN };
+FIXTURE_VARIANT_ADD(succession, plain_BEGUN) { .plain = true, .place = BEGUN };
+FIXTURE_VARIANT_ADD(succession, bpf_START_FAILS) { .place = START_FAILS };
+FIXTURE_VARIANT_ADD(succession, plain_START_FAILS) { .plain = true, .place = START_FAILS };
+FIXTURE_VARIANT_ADD(succession, bpf_START_DIES) { .place = START_DIES };
+FIXTURE_VARIANT_ADD(succession, plain_START_DIES) { .plain = true, .place = START_DIES };
+FIXTURE_VARIANT_ADD(succession, bpf_SEAL_FAILS) { .place = SEAL_FAILS };
+FIXTURE_VARIANT_ADD(succession, plain_SEAL_FAILS) { .plain = true, .place = SEAL_FAILS };
+FIXTURE_VARIANT_ADD(succession, bpf_SEAL_DIES) { .place = SEAL_DIES };
+FIXTURE_VARIANT_ADD(succession, plain_SEAL_DIES) { .plain = true, .place = SEAL_DIES };
+FIXTURE_VARIANT_ADD(succession, bpf_SEALED_FAILS) { .place = SEALED_FAILS };
+FIXTURE_VARIANT_ADD(succession, plain_SEALED_FAILS) { .plain = true, .place = SEALED_FAILS };
+FIXTURE_VARIANT_ADD(succession, bpf_SEALED_DIES) { .place = SEALED_DIES };
+FIXTURE_VARIANT_ADD(succession, plain_SEALED_DIES) { .plain = true, .place = SEALED_DIES };
+FIXTURE_VARIANT_ADD(succession, plain_FEWER) { .plain = true, .place = FEWER };
 
 /* a process that serves */
 
@@ -97,10 +115,28 @@ static void echo(struct weir_conn *conn, struct weir_lease *lease)
 		weir_conn_close(conn);
 }
 
+/* As an operator does it. */
+static int weight_edit(const char *name, uint32_t worker, uint32_t weight)
+{
+	struct weir_admin admin = { .weight = weight };
+	char path[300];
+	int fd, err;
+
+	snprintf(path, sizeof(path), "/sys/fs/bpf/weir/%s/weir_admin", name);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return -errno;
+	err = bpf_map_update_elem(fd, &worker, &admin, BPF_ANY);
+	close(fd);
+	return err;
+}
+
 static int on_start(void *ctx, unsigned int worker, struct weir_loop *loop)
 {
 	if (worker && failing == START_DIES)
 		kill(getpid(), SIGKILL);
+	if (!worker && failing == SEAL_WAITS)
+		weight_edit(ctx, 0, 99);
 	return worker && failing == START_FAILS ? -ENODATA : 0;
 }
 
@@ -108,6 +144,10 @@ static int bad_seal(struct weir_steering *st)
 {
 	int err = 0;
 
+	if (failing == SEAL_WAITS) {
+		usleep(200000);
+		return real_ops->seal(st);
+	}
 	if (failing == SEAL_DIES)
 		kill(getpid(), SIGKILL);
 	if (failing == SEALED_FAILS || failing == SEALED_DIES)
@@ -126,6 +166,7 @@ static int steering_open(struct weir_steering **stp, const char *name, bool plai
 		.sz = sizeof(opts), .name = name, .workers = workers,
 		.policy = WEIR_POLICY_LEAST, .flags = WEIR_BPF_ADOPT, .lock = lock,
 		.reason = why, .reason_bytes = sizeof(why),
+		.vips_max = lock ? 0 : 8,	/* a successor has what is there */
 	};
 	struct weir_bpf *bpf;
 	int err;
@@ -142,7 +183,7 @@ static int steering_open(struct weir_steering **stp, const char *name, bool plai
 		weir_bpf_cfg(bpf)->shed_max_permille = 0;
 		*stp = weir_bpf_steering(bpf);
 	}
-	if (!err && failing >= SEAL_FAILS && failing <= SEALED_DIES) {
+	if (!err && failing >= SEAL_FAILS && failing <= SEAL_WAITS) {
 		real_ops = (*stp)->ops;
 		bad = *real_ops;
 		bad.seal = bad_seal;
@@ -151,16 +192,27 @@ static int steering_open(struct weir_steering **stp, const char *name, bool plai
 	return err;
 }
 
+static int vip_open(const char *name)
+{
+	struct weir_bpf_vip vip;
+	char why[256];
+	int err = weir_bpf_vip_parse(&vip, VIP_NETWORK);
+
+	return err ? err : weir_bpf_vip_add(name, &vip, why, sizeof(why));
+}
+
 /* An exit status: 0 when it served and ended well. */
-static int serve(const char *name, bool plain, bool takeover, int ready)
+static int serve(const char *name, bool plain, unsigned int workers, bool takeover, int ready)
 {
 	static const struct weir_service_ops ops = { .data = echo, .start = on_start };
 	struct weir_takeover *listeners = NULL;
 	struct weir_service_opts opts = {
-		.sz = sizeof(opts), .ops = &ops, .workers = 2, .control = name,
+		.sz = sizeof(opts), .ops = &ops, .workers = workers, .control = name,
+		.ctx = (void *)name,
 	};
 	struct weir_addr addr;
 	uint16_t port;
+	int err;
 
 	if (takeover && weir_takeover_open(&listeners, name, WEIR_TAKEOVER_SERVICE))
 		return 2;
@@ -170,9 +222,12 @@ static int serve(const char *name, bool plain, bool takeover, int ready)
 		return 3;
 	opts.addr = &addr;
 	opts.takeover = listeners;
-	if (weir_service_open(&serving, &opts))
-		return 4;
+	err = weir_service_open(&serving, &opts);
+	if (err)
+		return err == -EOPNOTSUPP ? 6 : 4;
 	weir_takeover_close(listeners);
+	if (!plain && !takeover && vip_open(name))
+		return 7;
 	signal(SIGTERM, on_term);
 	weir_service_addr(serving, &addr);
 	port = ntohs(((struct sockaddr_in *)(void *)&addr.ss)->sin_port);
@@ -221,8 +276,8 @@ static int talk(const char *name, bool plain, enum place place)
 	return parcel_send(fd, PARCEL_BEGIN, 0, 0, NULL, 0) ? 6 : 0;
 }
 
-static int child_make(struct child *child, const char *name, bool plain, enum place place,
-		      bool takeover)
+static int child_make(struct child *child, const char *name, bool plain, unsigned int workers,
+		      enum place place, bool takeover)
 {
 	int go[2], ready[2];
 	char byte;
@@ -245,7 +300,7 @@ static int child_make(struct child *child, const char *name, bool plain, enum pl
 	if (read(go[0], &byte, 1) != 1)
 		_exit(1);
 	_exit(place < START_FAILS ? talk(name, plain, place) :
-	      serve(name, plain, takeover, ready[1]));
+	      serve(name, plain, workers, takeover, ready[1]));
 }
 
 /* The port, or 0 when it does not come to serve. */
@@ -276,13 +331,15 @@ static int child_status(struct child *child)
 
 /* clients */
 
-static int client(uint16_t port)
+static int client(uint16_t port, bool vip)
 {
 	struct timeval patience = { .tv_sec = PATIENCE_MS / 1000 };
 	struct sockaddr_storage addr;
-	socklen_t len = addr_fill(&addr, AF_INET, port);
+	socklen_t len = addr_fill(&addr, AF_INET, vip ? VIP_PORT : port);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+	if (vip)
+		((struct sockaddr_in *)&addr)->sin_addr.s_addr = htonl(VIP_IP);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, len)) {
 		close(fd);
@@ -303,10 +360,12 @@ static bool asked(int fd)
 static void *come_and_go(void *arg)
 {
 	struct load *load = arg;
+	bool vip = false;
 	int fd;
 
 	while (!atomic_load(&load->stop)) {
-		fd = client(load->port);
+		fd = client(load->port, vip);
+		vip = load->vip && !vip;
 		atomic_fetch_add(fd >= 0 && asked(fd) ? &load->served : &load->failed, 1);
 		if (fd >= 0)
 			close(fd);
@@ -318,7 +377,7 @@ static void *come_and_go(void *arg)
 static void *stay(void *arg)
 {
 	struct load *load = arg;
-	int fd = client(load->port);
+	int fd = client(load->port, false);
 
 	while (!atomic_load(&load->stop)) {
 		if (!asked(fd)) {
@@ -364,6 +423,19 @@ static bool load_goes_on(struct load *load)
 	return atomic_load(&load->served) >= want;
 }
 
+/* What moves queues where no program does; of this network namespace alone. */
+static int migrate_set(bool on)
+{
+	int fd = open("/proc/sys/net/ipv4/tcp_migrate_req", O_WRONLY | O_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	err = write(fd, on ? "1" : "0", 1) == 1 ? 0 : -errno;
+	close(fd);
+	return err;
+}
+
 FIXTURE_SETUP(succession)
 {
 	const char *why = why_not();
@@ -373,23 +445,30 @@ FIXTURE_SETUP(succession)
 		SKIP(return, "%s", why);
 	signal(SIGPIPE, SIG_IGN);
 	snprintf(self->name, sizeof(self->name), "test-%d-%d", runner, getpid());
-	ASSERT_EQ(0, child_make(&self->owner, self->name, plain, NOWHERE, false));
-	ASSERT_EQ(0, child_make(&self->bad, self->name, plain, variant->place, true));
-	ASSERT_EQ(0, child_make(&self->good, self->name, plain, NOWHERE, true));
+	ASSERT_EQ(0, child_make(&self->owner, self->name, plain, 2, NOWHERE, false));
+	ASSERT_EQ(0, migrate_set(false));
+	ASSERT_EQ(0, child_make(&self->bad, self->name, plain, variant->place == FEWER ? 1 : 2,
+				variant->place, true));
+	ASSERT_EQ(0, child_make(&self->good, self->name, plain, 2, NOWHERE, true));
 }
 
-FIXTURE_TEARDOWN(succession)
+static void children_kill(struct child *one, struct child *two, struct child *three)
 {
-	struct child *children[] = { &self->owner, &self->bad, &self->good };
-	size_t i;
+	struct child *children[3] = { one, two, three };
+	int i;
 
-	load_end(&self->load);
-	for (i = 0; i < sizeof(children) / sizeof(children[0]); i++) {
+	for (i = 0; i < 3; i++) {
 		if (!children[i]->pid)
 			continue;
 		kill(children[i]->pid, SIGKILL);
 		waitpid(children[i]->pid, NULL, 0);
 	}
+}
+
+FIXTURE_TEARDOWN(succession)
+{
+	load_end(&self->load);
+	children_kill(&self->owner, &self->bad, &self->good);
 }
 
 static bool there(const char *format, const char *name)
@@ -447,6 +526,7 @@ TEST_F_TIMEOUT(succession, one_that_fails_is_as_if_it_had_not_come, 100)
 	int status;
 
 	ASSERT_NE(0, port);
+	load->vip = !variant->plain;
 	ASSERT_EQ(0, load_start(load, port));
 	ASSERT_TRUE(load_goes_on(load));
 
@@ -456,7 +536,8 @@ TEST_F_TIMEOUT(succession, one_that_fails_is_as_if_it_had_not_come, 100)
 		ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	} else {
 		ASSERT_TRUE(WIFEXITED(status));
-		ASSERT_EQ(variant->place < START_FAILS ? 0 : 4, WEXITSTATUS(status));
+		ASSERT_EQ(variant->place < START_FAILS ? 0 : variant->place == FEWER ? 6 : 4,
+			  WEXITSTATUS(status));
 	}
 	before = accepted(self->name);
 	EXPECT_TRUE(load_goes_on(load));
@@ -477,6 +558,139 @@ TEST_F_TIMEOUT(succession, one_that_fails_is_as_if_it_had_not_come, 100)
 	kill(self->good.pid, SIGTERM);
 	EXPECT_EQ(0, child_status(&self->good));
 	EXPECT_FALSE(there("/run/weir/%s.sock", self->name));
+	EXPECT_FALSE(there("/sys/fs/bpf/weir/%s", self->name));
+}
+
+/* another number of workers */
+
+FIXTURE(number)
+{
+	char name[WEIR_NAME_BYTES];
+	struct child owner, next, last;
+	struct load load;
+};
+
+FIXTURE_VARIANT(number)
+{
+	bool plain;
+	unsigned int from, to;
+};
+
+FIXTURE_VARIANT_ADD(number, bpf_more) { .from = 2, .to = 5 };
+FIXTURE_VARIANT_ADD(number, bpf_fewer) { .from = 5, .to = 2 };
+FIXTURE_VARIANT_ADD(number, bpf_one) { .from = 3, .to = 1 };
+FIXTURE_VARIANT_ADD(number, plain_more) { .plain = true, .from = 2, .to = 5 };
+FIXTURE_VARIANT_ADD(number, plain_fewer) { .plain = true, .from = 5, .to = 2 };
+
+FIXTURE_SETUP(number)
+{
+	const char *why = why_not();
+	bool plain = variant->plain;
+
+	if (why)
+		SKIP(return, "%s", why);
+	signal(SIGPIPE, SIG_IGN);
+	ASSERT_EQ(0, migrate_set(false));
+	snprintf(self->name, sizeof(self->name), "test-%d-%d", runner, getpid());
+	ASSERT_EQ(0, child_make(&self->owner, self->name, plain, variant->from, NOWHERE, false));
+	ASSERT_EQ(0, child_make(&self->next, self->name, plain, variant->to, SEAL_WAITS, true));
+	ASSERT_EQ(0, child_make(&self->last, self->name, plain, variant->from, SEAL_WAITS, true));
+}
+
+FIXTURE_TEARDOWN(number)
+{
+	load_end(&self->load);
+	children_kill(&self->owner, &self->next, &self->last);
+}
+
+static unsigned int listeners_at(uint16_t port)
+{
+	unsigned int at, state, count = 0;
+	char line[300];
+	FILE *file = fopen("/proc/net/tcp", "re");
+
+	while (file && fgets(line, sizeof(line), file))
+		count += sscanf(line, " %*u: %*8x:%4x %*8x:%*4x %2x", &at, &state) == 2 &&
+			 at == port && state == TCP_LISTEN;
+	if (file)
+		fclose(file);
+	return count;
+}
+
+static void settings_check(struct __test_metadata *_metadata, const char *name, unsigned int to)
+{
+	struct service s = {};
+	struct weir_bpf_view *view;
+	struct weir_bpf_worker w;
+	struct weir_cfg cfg;
+
+	strcpy(s.name, name);
+	ASSERT_EQ(0, weir_bpf_view_open(&view, name));
+	EXPECT_EQ(0, weir_bpf_view_cfg(view, &cfg));
+	weir_bpf_view_close(view);
+	EXPECT_EQ(WEIR_POLICY_LEAST, cfg.policy);
+	EXPECT_EQ(777777777, cfg.rtx_quiet_ns);
+	EXPECT_EQ(to, cfg.workers);
+	/* Changed by the operator when the successor had read it already. */
+	ASSERT_EQ(0, worker_read(&s, 0, &w));
+	EXPECT_EQ(99, w.admin.weight);
+	if (to == 1)
+		return;
+	ASSERT_EQ(0, worker_read(&s, 1, &w));
+	EXPECT_EQ(42, w.admin.weight);
+}
+
+static int quiet_edit(const char *name)
+{
+	struct weir_cfg cfg;
+	char path[300];
+	uint32_t zero = 0;
+	int fd, err;
+
+	snprintf(path, sizeof(path), "/sys/fs/bpf/weir/%s/weir_cfg", name);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return -errno;
+	err = bpf_map_lookup_elem(fd, &zero, &cfg);
+	cfg.rtx_quiet_ns = 777777777;
+	if (!err)
+		err = bpf_map_update_elem(fd, &zero, &cfg, BPF_ANY);
+	close(fd);
+	return err;
+}
+
+TEST_F_TIMEOUT(number, of_workers_may_be_another, 100)
+{
+	struct load *load = &self->load;
+	uint16_t port = child_start(&self->owner);
+
+	ASSERT_NE(0, port);
+	if (!variant->plain) {
+		ASSERT_EQ(0, quiet_edit(self->name));
+		ASSERT_EQ(0, weight_edit(self->name, 1, 42));
+	} else {
+		ASSERT_EQ(0, migrate_set(true));
+	}
+	load->vip = !variant->plain;
+	ASSERT_EQ(0, load_start(load, port));
+	ASSERT_TRUE(load_goes_on(load));
+	ASSERT_EQ(port, child_start(&self->next));
+	EXPECT_TRUE(load_goes_on(load));
+	EXPECT_EQ(0, atomic_load(&load->failed));
+	/* With one that stands for the group of each, as long as the owner drains. */
+	EXPECT_EQ(variant->to + (variant->plain ? 0 : 1), listeners_at(port));
+	if (!variant->plain)
+		settings_check(_metadata, self->name, variant->to);
+	/* And back, while the first still has a client. */
+	EXPECT_EQ(port, child_start(&self->last));
+	EXPECT_TRUE(load_goes_on(load));
+	load_end(load);
+	EXPECT_EQ(0, atomic_load(&load->failed));
+	EXPECT_EQ(variant->from + (variant->plain ? 0 : 1), listeners_at(port));
+	EXPECT_EQ(0, child_status(&self->owner));
+	EXPECT_EQ(0, child_status(&self->next));
+	kill(self->last.pid, SIGTERM);
+	EXPECT_EQ(0, child_status(&self->last));
 	EXPECT_FALSE(there("/sys/fs/bpf/weir/%s", self->name));
 }
 

@@ -68,7 +68,7 @@ stop_next() {
 }
 
 echo "TAP version 13"
-echo "1..16"
+echo "1..17"
 
 succeed --no-bpf
 is "without BPF: the old service drains and ends with status 0"
@@ -98,11 +98,20 @@ if json "$tmp/doctor" 'd["rung"] in ("steer", "flow", "full")' 2> /dev/null; the
 	END
 	is "every connection was counted once, in rows that both had"
 
-	! start third --takeover --instance "$name" --workers 3 && grep -q 'it has 2 listeners' "$tmp/third.err" && kill -0 "$helper"
-	is "another number of workers is refused, and the service goes on"
+	server=$helper
+	timeout 60 "$weir" bench echo --port "$port" -d 2s -c 100 -n -R 800 -j > "$tmp/new" 2>> "$tmp/log" &
+	new=$!
+	start more --takeover --instance "$name" --workers 5 && helper=$started &&
+		expr "$line" : '.*: 5 workers' >> "$tmp/log" && wait "$server" && server=$helper &&
+		start third --takeover --instance "$name" --workers 2 && helper=$started &&
+		expr "$line" : '.*: 2 workers' >> "$tmp/log" && wait "$server" && wait $new &&
+		clean "$tmp/new" 500
+	is "to another number of workers, more and then fewer, and no request failed"
+	server=''
 
 	"$weir" steer set "$name" rtx_burst 9 >> "$tmp/log" 2>&1
 	"$weir" steer policy "$name" least >> "$tmp/log" 2>&1
+	"$weir" show workers -i "$name" -j > "$tmp/workers"
 	kill -KILL "$helper"
 	wait "$helper" 2>/dev/null
 	start again --port 0 --workers 2 --instance "$name" && helper=$started &&
@@ -128,13 +137,25 @@ else
 	for what in "with BPF: the old service drains and ends with status 0" \
 		"with BPF: no request failed, on connections that last and on new ones" \
 		"every connection was counted once, in rows that both had" \
-		"another number of workers is refused, and the service goes on" \
+		"to another number of workers, more and then fewer, and no request failed" \
 		"after kill -9 the next start comes up by itself" \
 		"with the configuration of the dead one" "and its counters" \
 		"the recovered one stops and leaves no pins"; do
 		skip "$what" "BPF is refused here or not built in: see weir doctor"
 	done
 fi
+
+refused() {
+	want=$1
+	shift
+	timeout 20 "$weir" serve "$@" --takeover --instance "$name" > "$tmp/out" 2> "$tmp/err"
+	got=$?
+	cat "$tmp/err" >> "$tmp/log"
+	[ $got = 2 ] && grep -qF -e "$want" "$tmp/err"
+}
+refused 'TCP alone' udp-echo && refused 'share one listener' echo --acceptor &&
+	refused 'the parent has the listeners' echo --processes
+is "what cannot be taken over is refused by its reason"
 
 ! start none --takeover --no-bpf --instance "$name" && grep -q 'there is no live service' "$tmp/none.err"
 is "there must be one to take over"

@@ -190,9 +190,13 @@ static int check(struct serve *serve, int operands, char **argv)
 	if (!serve->udp && strcmp(argv[0], "echo"))
 		return usage_error(&cmd_serve, "%s: no such service; there are echo and udp-echo",
 				   argv[0]);
-	if (serve->udp && (serve->acceptor || serve->processes || serve->takeover))
+	if (serve->udp && (serve->acceptor || serve->processes))
 		return usage_error(&cmd_serve, "--%s: not for datagrams", serve->acceptor ?
-				   "acceptor" : serve->processes ? "processes" : "takeover");
+				   "acceptor" : "processes");
+	err = serve->takeover ? takeover_check(&cmd_serve, serve->udp, serve->acceptor,
+					       serve->processes) : 0;
+	if (err)
+		return err;
 	if (serve->instance && !steer_name_ok(serve->instance))
 		return usage_error(&cmd_serve,
 				   "--instance: '%s' is not 1 to %d of A-Z a-z 0-9 _ -",
@@ -203,11 +207,8 @@ static int check(struct serve *serve, int operands, char **argv)
 	    (serve->policy != POLICY_NOT_SAID || serve->instance || serve->group))
 		return usage_error(&cmd_serve, "--acceptor: clients go to the worker with the "
 				   "fewest; --policy, --instance and --group are for listeners");
-	if (serve->processes && (serve->acceptor || serve->json_exit || serve->takeover))
-		return usage_error(&cmd_serve, "--processes: not with --acceptor, --json-exit "
-				   "or --takeover");
-	if (serve->takeover && serve->acceptor)
-		return usage_error(&cmd_serve, "--takeover: there is one listener with --acceptor");
+	if (serve->processes && (serve->acceptor || serve->json_exit))
+		return usage_error(&cmd_serve, "--processes: not with --acceptor or --json-exit");
 	if (read_addr(serve))
 		return usage_error(&cmd_serve, "--addr: '%s' is not a numeric address",
 				   serve->addr);
@@ -274,7 +275,7 @@ static int steer(struct serve *serve)
 			"and there are no flows: %s\n", serve->steer.reason);
 	if (serve->xdp)
 		err = serve_xdp_open(&serve->carrier, &serve->steer, serve->xdp);
-	if (!err && serve->vip)
+	if (!err && serve->vip && !serve->takeover)
 		err = vips_add(opts.instance, serve->vip, (uint16_t)serve->port);
 	if (err)
 		steer_close(&serve->steer);
@@ -295,6 +296,10 @@ static int open_failed(const struct serve *serve, int err)
 	case -ENFILE:
 		return fail("cannot serve on %s: %s; a smaller --conns or a higher ulimit -n helps",
 			    text, weir_strerror(err));
+	case -EOPNOTSUPP:
+		if (serve->listeners)
+			return takeover_surplus(serve->instance ?: INSTANCE, serve->workers);
+		return fail("cannot serve on %s: %s", text, weir_strerror(err));
 	case -EINVAL:
 		return fail("cannot serve on %s: %s; %u connections per worker may be too many, "
 			    "or backend or processor are not there (see -v)", text,
@@ -614,7 +619,9 @@ static int run(struct serve *serve)
 	err = steer(serve);
 	if (err)
 		return err;
-	err = privilege_drop((serve->port && serve->port < 1024 ? PRIVILEGE_KEEP_BIND : 0) |
+	/* Which port there is a listener on already is not asked. */
+	err = privilege_drop((serve->listeners || (serve->port && serve->port < 1024) ?
+			      PRIVILEGE_KEEP_BIND : 0) |
 			     (serve->xdp ? PRIVILEGE_KEEP_RAW : 0));
 	if (err)
 		fprintf(stderr, "weir: warning: capabilities stay: %s\n", weir_strerror(err));
@@ -625,6 +632,8 @@ static int run(struct serve *serve)
 		return err;
 	weir_takeover_close(serve->listeners);
 	serve->listeners = NULL;
+	if (serve->takeover && serve->vip)
+		takeover_vips(serve->service, instance, serve->vip);
 	drop_rest();
 	serve_line(serve->service, &serve->steer, (unsigned int)serve->workers, instance);
 	return await(serve);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* takeover.c - listeners that are there already, and for whom */
 #include <errno.h>
+#include <netinet/in.h>
 
 #include "common.h"
+#include "steer_vip.h"
 #include "takeover.h"
 
 static const struct {
@@ -53,10 +55,38 @@ int takeover_find(struct weir_takeover **takeoverp, const char *instance, bool l
 	weir_takeover_listeners(*takeoverp, &count);
 	if (!*workers)
 		*workers = count;
-	if (*workers == count)
-		return 0;
-	weir_takeover_close(*takeoverp);
-	*takeoverp = NULL;
-	return fail("instance %s: it has %u listeners, one for each worker; leave out --workers, "
-		    "or say %u", instance, count, count);
+	return 0;
+}
+
+int takeover_check(const struct command *cmd, bool udp, bool acceptor, bool processes)
+{
+	if (udp)
+		return usage_error(cmd, "--takeover: not for datagrams: listeners of TCP alone are "
+				   "handed over");
+	if (acceptor)
+		return usage_error(cmd, "--takeover: not with --acceptor, where workers share one "
+				   "listener");
+	if (processes)
+		return usage_error(cmd, "--takeover: not with --processes, where the parent has "
+				   "the listeners and its children the clients");
+	return 0;
+}
+
+int takeover_surplus(const char *instance, uint64_t workers)
+{
+	return fail("instance %s: there are more listeners than %u workers, and without BPF the "
+		    "kernel does not move the clients that wait in the others; sysctl "
+		    "net.ipv4.tcp_migrate_req=1 helps", instance, (unsigned int)workers);
+}
+
+/* The predecessor's are there. What cannot be added to them is no reason to end. */
+void takeover_vips(const struct weir_service *service, const char *instance, const char *list)
+{
+	struct weir_addr addr;
+	in_port_t port_be;
+
+	weir_service_addr(service, &addr);
+	/* At the same place in both families. */
+	port_be = ((const struct sockaddr_in *)(const void *)&addr.ss)->sin_port;
+	(void)vips_add(instance, list, ntohs(port_be));
 }

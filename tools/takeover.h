@@ -4,7 +4,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <weir/serve.h>
 #include <weir/takeover.h>
+
+struct command;
 
 /*
  * takeover_find() - listeners of @instance that are there already: those of its
@@ -15,5 +18,12 @@
  */
 int takeover_find(struct weir_takeover **takeoverp, const char *instance, bool live,
 		  uint64_t *workers);
+
+/* What cannot be taken over; 0, or an exit status after a message. */
+int takeover_check(const struct command *cmd, bool udp, bool acceptor, bool processes);
+/* Says why fewer workers are refused; an exit status. */
+int takeover_surplus(const char *instance, uint64_t workers);
+/* Networks beside those that the predecessor had. */
+void takeover_vips(const struct weir_service *service, const char *instance, const char *list);
 
 #endif /* WEIR_TOOLS_TAKEOVER_H */

@@ -131,9 +131,13 @@ enum weir_service_flags {
  * @supervise_ns: period of the supervisor, see struct weir_supervisor_opts;
  *	default 5 ms. There is one where steering is more than the kernel's hash
  * @carrier: carries datagrams beside the workers' sockets; NULL: they alone do
- * @takeover: listeners of a predecessor, one for each worker, instead of
- *	@listeners; when everything is open and before a thread is made, he is told
- *	to yield. It stays the caller's. Without WEIR_SERVICE_ACCEPTOR and
+ * @takeover: listeners of a predecessor instead of @listeners and @addr; when all is
+ *	open and every start() has returned, he is told to yield, and when all
+ *	workers serve, that they do. If opening fails, he goes on. @workers is by
+ *	default as many as there are; for more, listeners are opened beside them;
+ *	of more listeners than workers the queues are moved to the others, by BPF
+ *	or where net.ipv4.tcp_migrate_req is 1, else opening fails with
+ *	-EOPNOTSUPP. It stays the caller's. Without WEIR_SERVICE_ACCEPTOR and
  *	WEIR_SERVICE_DGRAM
  * @control: name by which another process may take this service over, or hold its
  *	listeners, see <weir/takeover.h>; the service manager's store gets them,

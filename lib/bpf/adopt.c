@@ -48,26 +48,6 @@ bool adopt_likely(const struct weir_bpf *bpf)
 	return !err;
 }
 
-/* Another number of workers takes other maps; what the operator set goes on. */
-static void carry_cfg(struct weir_bpf *bpf, int pins_fd, const struct weir_meta *meta)
-{
-	struct bpf_map_info info = {};
-	uint32_t len = sizeof(info), zero = 0;
-	struct weir_cfg cfg;
-	int fd;
-
-	if (meta->abi_major != WEIR_ABI_MAJOR || meta->cfg_bytes != sizeof(cfg))
-		return;
-	fd = pin_read(pins_fd, "weir_cfg", false);
-	if (fd < 0)
-		return;
-	if (!bpf_obj_get_info_by_fd(fd, &info, &len) && info.value_size == sizeof(cfg) &&
-	    !bpf_map_lookup_elem(fd, &zero, &cfg) &&
-	    !weir_cfg_check(&cfg, WEIR_WORKERS_MAX))
-		bpf->carried = cfg;
-	close(fd);
-}
-
 static int prog_check(int pins_fd, const struct weir_meta *meta, const struct reason *reason)
 {
 	struct bpf_prog_info info = {};
@@ -131,7 +111,7 @@ int adopt_check(struct weir_bpf *bpf, int pins_fd, const struct reason *reason)
 	if (err)
 		return err;
 	if (!meta_fits(bpf, &meta)) {
-		carry_cfg(bpf, pins_fd, &meta);
+		carry_open(bpf, pins_fd, &meta);
 		return -ESTALE;
 	}
 	err = prog_check(pins_fd, &meta, reason);
@@ -330,20 +310,6 @@ int adopt_leave(struct weir_bpf *bpf)
 	return err;
 }
 
-/* What this process was told to set, and no more: others may have set the rest. */
-static void cfg_merge(struct weir_cfg *cfg, const struct weir_cfg *want,
-		      const struct weir_cfg *had)
-{
-	const uint32_t *from = (const void *)want, *old = (const void *)had;
-	uint32_t *to = (void *)cfg;
-	size_t i;
-
-	for (i = 0; i < sizeof(*cfg) / sizeof(*to); i++) {
-		if (from[i] != old[i])
-			__atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);
-	}
-}
-
 int adopt_claim(struct weir_bpf *bpf)
 {
 	struct weir_cfg want = *bpf->cfg;
@@ -356,7 +322,8 @@ int adopt_claim(struct weir_bpf *bpf)
 		err = share_again(*memp, bytes, fd, false);
 	if (err)
 		return err;
-	cfg_merge(bpf->cfg, &want, &bpf->had);
+	/* What this process was told to set, and no more: others may have set the rest. */
+	carry_changes(bpf->cfg, &want, &bpf->had, sizeof(want));
 	for (i = 0; i < bpf->opts.workers; i++) {
 		bpf->rows[i].epoch = bpf->members[i].epoch;
 		bpf->rows[i].cookie = bpf->members[i].cookie[1] ?: bpf->members[i].cookie[0];

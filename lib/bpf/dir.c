@@ -272,23 +272,6 @@ bool dir_empty(int dir_fd)
 	return count <= 2;
 }
 
-static int clean_pins(int fd, const char *path, const struct reason *reason)
-{
-	struct weir_meta meta;
-	int err;
-
-	if (dir_empty(fd))
-		return 0;
-	err = pin_meta(fd, &meta);
-	if (err == -ENOENT || err == -EPROTO)
-		return reason_set(reason, -EEXIST, "%s holds something that is not weir's", path);
-	if (err)
-		return reason_set(reason, err, "cannot read %s/%s: %s", path, META,
-				  strerror(-err));
-	err = unlink_all(fd);
-	return err ? reason_set(reason, err, "cannot clean %s: %s", path, strerror(-err)) : 0;
-}
-
 /*
  * What holds a map may be a program that is attached to the listeners: they stay in
  * its arrays, and a listener can be in one alone.
@@ -308,6 +291,25 @@ static void socks_empty(int pins_fd, const char *name)
 	close(fd);
 }
 
+static int clean_pins(int fd, const char *path, const struct reason *reason)
+{
+	struct weir_meta meta;
+	int err;
+
+	if (dir_empty(fd))
+		return 0;
+	err = pin_meta(fd, &meta);
+	if (err == -ENOENT || err == -EPROTO)
+		return reason_set(reason, -EEXIST, "%s holds something that is not weir's", path);
+	if (err)
+		return reason_set(reason, err, "cannot read %s/%s: %s", path, META,
+				  strerror(-err));
+	socks_empty(fd, "weir_socks");
+	socks_empty(fd, "weir_socks6");
+	err = unlink_all(fd);
+	return err ? reason_set(reason, err, "cannot clean %s: %s", path, strerror(-err)) : 0;
+}
+
 /* The newest first: what is left by a failure is older. */
 int clean_generations(int fd, unsigned int after, const char *path, const struct reason *reason)
 {
@@ -315,10 +317,6 @@ int clean_generations(int fd, unsigned int after, const char *path, const struct
 
 	while ((latest = generation_latest(fd)) > (int)after) {
 		pins_fd = generation_open(fd, (unsigned int)latest);
-		if (pins_fd >= 0) {
-			socks_empty(pins_fd, "weir_socks");
-			socks_empty(pins_fd, "weir_socks6");
-		}
 		err = pins_fd < 0 ? pins_fd : clean_pins(pins_fd, path, reason);
 		if (pins_fd >= 0)
 			close(pins_fd);
@@ -386,6 +384,9 @@ static int pins_take(struct weir_bpf *bpf, const struct reason *reason)
 	if (pins_fd < 0)
 		return reason_set(reason, pins_fd, "cannot read %s: %s", bpf->dir,
 				  strerror(-pins_fd));
+	/* Whoever succeeds a service answers wherever that does. */
+	if (bpf->opts.lock && !bpf->opts.vips_max)
+		bpf->opts.vips_max = carry_vips_max(pins_fd);
 	err = adopt_check(bpf, pins_fd, reason);
 	if (!err) {
 		bpf->pins_fd = pins_fd;

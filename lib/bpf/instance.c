@@ -80,6 +80,7 @@ static struct weir_bpf *instance_new(const struct weir_bpf_opts *opts)
 	bpf->root_fd = -1;
 	bpf->lock_fd = -1;
 	bpf->pins_fd = -1;
+	bpf->carried.pins_fd = -1;
 	bpf->cgroup_fd = -1;
 	bpf->own_fd = -1;
 	bpf->rep_fd[0] = -1;
@@ -91,6 +92,7 @@ static struct weir_bpf *instance_new(const struct weir_bpf_opts *opts)
 
 static void instance_free(struct weir_bpf *bpf)
 {
+	carry_close(bpf);
 	pthread_mutex_destroy(&bpf->listeners);
 	free(bpf->members);
 	free(bpf);

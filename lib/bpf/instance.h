@@ -61,6 +61,14 @@ struct member {
 	uint64_t accepted_seen;
 };
 
+/* What was set in maps that could not be used. */
+struct carried {
+	int pins_fd;			/* of an owner who lives, or -1 */
+	uint32_t count;			/* of admin */
+	struct weir_admin *admin;
+	struct weir_cfg cfg;		/* workers 0: there was none */
+};
+
 struct weir_bpf {
 	struct weir_steering base;
 	struct weir_bpf_opts opts;
@@ -79,7 +87,7 @@ struct weir_bpf {
 	bool resumed;			/* one did not come to serve */
 	bool sealed;
 	struct weir_cfg had;		/* of a predecessor: what this process has not set */
-	struct weir_cfg carried;	/* of pins that could not be used; workers 0: none */
+	struct carried carried;
 
 	char cgroup[WEIR_BPF_PATH_BYTES];
 	char cgroup_home[WEIR_BPF_PATH_BYTES];
@@ -207,6 +215,15 @@ int adopt_claim(struct weir_bpf *bpf);
 int adopt_return(struct weir_bpf *bpf);
 /* Programs of this process into the links that are pinned. */
 int adopt_links(struct weir_bpf *bpf);
+
+/* carry.c: from maps that cannot be used to this instance's */
+void carry_open(struct weir_bpf *bpf, int pins_fd, const struct weir_meta *meta);
+void carry_close(struct weir_bpf *bpf);
+void carry_set(struct weir_bpf *bpf);
+int carry_again(struct weir_bpf *bpf);	/* what has changed since, of an owner who lives */
+/* The words that differ @now from what was @then, each in one piece. */
+void carry_changes(void *to, const void *now, const void *then, size_t bytes);
+uint32_t carry_vips_max(int pins_fd);	/* for how many networks there is room, or 0 */
 
 /* pin.c: what is in it */
 int meta_write(struct weir_bpf *bpf);

@@ -106,20 +106,15 @@ static void cfg_defaults(struct weir_bpf *bpf)
 {
 	uint32_t i;
 
-	if (bpf->carried.workers) {
-		*bpf->cfg = bpf->carried;
-		bpf->cfg->shed_permille = 0;
-		bpf->cfg->flags = 0;
-	} else {
-		weir_cfg_init(bpf->cfg);
-		bpf->cfg->stale_ns = bpf->opts.stale_ns;
-		if (bpf->cfg->rescue_ns < bpf->cfg->stale_ns)
-			bpf->cfg->rescue_ns = bpf->cfg->stale_ns;
-		bpf->cfg->policy = bpf->opts.policy;
-	}
-	bpf->cfg->workers = bpf->opts.workers;
+	weir_cfg_init(bpf->cfg);
+	bpf->cfg->stale_ns = bpf->opts.stale_ns;
+	if (bpf->cfg->rescue_ns < bpf->cfg->stale_ns)
+		bpf->cfg->rescue_ns = bpf->cfg->stale_ns;
+	bpf->cfg->policy = bpf->opts.policy;
 	for (i = 0; i < bpf->opts.workers; i++)
 		bpf->admin[i].weight = WEIR_WEIGHT_DEFAULT;
+	carry_set(bpf);
+	bpf->cfg->workers = bpf->opts.workers;
 }
 
 static int steer_map(struct weir_bpf *bpf, const struct reason *reason)

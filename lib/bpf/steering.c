@@ -154,10 +154,14 @@ static int succeed(struct weir_bpf *bpf)
 		return err;
 	bpf->sealed = true;
 	bpf->theirs = false;
-	err = members_put(bpf);
-	if (!err && bpf->adopted)
-		pending_settle(bpf);
-	return err || !taken ? err : claim(bpf);
+	err = carry_again(bpf);
+	if (!err)
+		err = members_put(bpf);
+	if (err)
+		return err;
+	/* Of listeners that were there before some clients are not counted. */
+	pending_settle(bpf);
+	return taken ? claim(bpf) : 0;
 }
 
 /*
@@ -167,7 +171,8 @@ static int succeed(struct weir_bpf *bpf)
  */
 static int group_check(const struct weir_bpf *bpf, int fd)
 {
-	int strangers = bpf->adopted || bpf->opts.lock ? 0 : group_strangers(bpf, fd);
+	bool succeeds = bpf->adopted || bpf->opts.lock || bpf->carried.count;
+	int strangers = succeeds ? 0 : group_strangers(bpf, fd);
 
 	if (strangers > 0) {
 		bpf_log(bpf, WEIR_LOG_ERROR, "bpf: instance %s: another socket listens at the "

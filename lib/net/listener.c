@@ -190,12 +190,12 @@ static int take_listener(struct weir_loop *loop, struct weir_addr *addr, int giv
 	return fd < 0 ? -errno : fd;
 }
 
-static int make_listener(struct weir_loop *loop, struct weir_listener *listener)
+static int make_listener(struct weir_loop *loop, struct weir_listener *listener, bool listens)
 {
 	int fd, err;
 
 	fd = bind_listener(loop, &listener->addr, listener->opts.reuseport);
-	if (fd < 0)
+	if (fd < 0 || !listens)
 		return fd;
 	err = loop->sys->listen(loop, fd, (int)listener->burst);
 	if (!err)
@@ -218,8 +218,8 @@ static int own_socket(struct weir_loop *loop, int fd, struct weir_file *filep)
 	return err;
 }
 
-int weir_listener_open(struct weir_listener **listenerp, struct weir_loop *loop,
-		       const struct weir_listener_opts *given)
+static int open_it(struct weir_listener **listenerp, struct weir_loop *loop,
+		   const struct weir_listener_opts *given, bool listens)
 {
 	struct weir_listener *listener;
 	uint32_t limit = backlog_limit(loop);
@@ -237,7 +237,7 @@ int weir_listener_open(struct weir_listener **listenerp, struct weir_loop *loop,
 	if (limit && limit < listener->burst)
 		listener->burst = limit;
 	fd = listener->opts.fd ? take_listener(loop, &listener->addr, *listener->opts.fd) :
-				 make_listener(loop, listener);
+				 make_listener(loop, listener, listens);
 	if (fd < 0) {
 		err = fd;
 		goto free_listener;
@@ -254,6 +254,18 @@ close_fd:
 free_listener:
 	mem_put(&loop->alloc, listener, 1, sizeof(*listener));
 	return err;
+}
+
+int weir_listener_open(struct weir_listener **listenerp, struct weir_loop *loop,
+		       const struct weir_listener_opts *opts)
+{
+	return open_it(listenerp, loop, opts, true);
+}
+
+int listener_bind(struct weir_listener **listenerp, struct weir_loop *loop,
+		  const struct weir_listener_opts *opts)
+{
+	return open_it(listenerp, loop, opts, false);
 }
 
 /* accept */

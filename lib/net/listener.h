@@ -23,6 +23,13 @@ void listener_share(struct weir_listener *listener);
 void listener_halt(struct weir_listener *listener, void (*halted)(void *ctx), void *ctx);
 void listener_go_on(struct weir_listener *listener);
 
+/*
+ * listener_bind() - weir_listener_open(), but it does not listen yet: that is the
+ * caller's listen(2), before the start
+ */
+int listener_bind(struct weir_listener **listenerp, struct weir_loop *loop,
+		  const struct weir_listener_opts *opts);
+
 /* listener_forget() - free a listener whose loop was abandoned; NULL for none */
 void listener_forget(struct weir_listener *listener, const struct weir_alloc *alloc);
 

@@ -382,7 +382,7 @@ int control_start(struct weir_service *service)
 		control_close(service);
 		return 0;
 	}
-	err = manager_store(control->instance, control->fds, control->count);
+	err = manager_store(control->instance, control->fds, control->count, service->given);
 	if (err)
 		service_log(service, WEIR_LOG_WARN, "control: the service manager is not told: %s",
 			    weir_strerror(err));

@@ -74,7 +74,8 @@ static int notify(int fd, struct sockaddr_un *addr, socklen_t len, char *text, c
 	return sendmsg(fd, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-int manager_store(const char *instance, const int *fds, unsigned int count)
+int manager_store(const char *instance, const int *fds, unsigned int count,
+		  unsigned int before)
 {
 	struct sockaddr_un addr;
 	char text[TEXT_BYTES];
@@ -86,9 +87,11 @@ int manager_store(const char *instance, const int *fds, unsigned int count)
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
 	/* By its name a descriptor of before is not replaced: it has to go first. */
-	for (i = 0; i < count && !err; i++) {
+	for (i = 0; i < (count > before ? count : before) && !err; i++) {
 		snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=weir-%s-%u", instance, i);
 		err = notify(fd, &addr, len, text, NULL);
+		if (i >= count)
+			continue;
 		snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=weir-%s-%u", instance,
 			 i);
 		if (!err)

@@ -3,8 +3,12 @@
 #ifndef SERVE_MANAGER_H
 #define SERVE_MANAGER_H
 
-/* Ready, and here is what to keep; nothing without NOTIFY_SOCKET. 0 or -errno. */
-int manager_store(const char *instance, const int *fds, unsigned int count);
+/*
+ * Ready, and here is what to keep, in the place of the @before that may be kept; nothing
+ * without NOTIFY_SOCKET. 0 or -errno.
+ */
+int manager_store(const char *instance, const int *fds, unsigned int count,
+		  unsigned int before);
 /* What was kept, in the order of the workers; -ENOENT: nothing of this instance. */
 int manager_listeners(const char *instance, int **fdsp, unsigned int *countp);
 

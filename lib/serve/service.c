@@ -8,6 +8,7 @@
  * that.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,14 +64,30 @@ static bool is_simulated(const struct weir_service *service)
 static int take_over(struct weir_service *service)
 {
 	struct weir_service_opts *opts = &service->opts;
-	unsigned int count;
 
-	if (!opts->takeover)
+	if (!opts->takeover) {
+		service->given = opts->listeners ? or_default(opts->workers, 1) : 0;
 		return 0;
+	}
 	if (opts->listeners || dgram_mode(service) || acceptor_mode(service))
 		return -EINVAL;
-	opts->listeners = weir_takeover_listeners(opts->takeover, &count);
-	return or_default(opts->workers, 1) == count ? 0 : -EINVAL;
+	opts->listeners = weir_takeover_listeners(opts->takeover, &service->given);
+	opts->workers = or_default(opts->workers, service->given);
+	return 0;
+}
+
+/* Whether the kernel moves a queue where no program says so. */
+static bool kernel_moves(void)
+{
+	char digit = '0';
+	int fd = open("/proc/sys/net/ipv4/tcp_migrate_req", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	if (read(fd, &digit, 1) != 1)
+		digit = '0';
+	close(fd);
+	return digit != '0';
 }
 
 static int read_opts(struct weir_service *service, const struct weir_service_opts *given)
@@ -130,6 +147,10 @@ static int take_steering(struct weir_service *service)
 	}
 	if (service->opts.workers > service->steering->ops->rows(service->steering))
 		return -E2BIG;
+	/* Clients wait in the queues of those that nobody takes. */
+	if (service->given > service->opts.workers &&
+	    service->steering->ops == &steer_reuseport_ops && !kernel_moves())
+		return -EOPNOTSUPP;
 	return 0;
 }
 
@@ -172,7 +193,25 @@ static int succeed(struct weir_service *service)
 		err = takeover_begin(service->opts.takeover, st->ops->adopted(st), &hung);
 	for (i = 0; hung && i < service->opts.workers; i++)
 		listener_share(service->workers[i].listener);
+	for (i = 0; i < service->opts.workers && !err; i++)
+		err = worker_listen(&service->workers[i]);
 	return err ? err : st->ops->seal(st);
+}
+
+/*
+ * Listeners that no worker of ours has: the kernel moves their queues to the others
+ * of the group, and nobody comes to them any more.
+ */
+static void end_surplus(struct weir_service *service)
+{
+	unsigned int count, i;
+	const int *fds;
+
+	if (!service->opts.takeover)
+		return;
+	fds = weir_takeover_listeners(service->opts.takeover, &count);
+	for (i = service->opts.workers; i < count; i++)
+		shutdown(fds[i], SHUT_RDWR);
 }
 
 static int open_workers(struct weir_service *service)
@@ -364,6 +403,7 @@ int weir_service_open(struct weir_service **servicep, const struct weir_service_
 		err = open_supervisor(service);
 	if (!err) {
 		takeover_serves(service->opts.takeover);
+		end_surplus(service);
 		err = control_start(service);
 	}
 	if (err) {

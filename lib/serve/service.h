@@ -152,6 +152,7 @@ struct worker {
 	struct weir_loop *loop;
 	struct weir_pool *pool;
 	struct weir_listener *listener;	/* NULL: another accepts, or it is closed */
+	int later_fd;			/* its, bound: it listens when a predecessor yields; or -1 */
 	struct weir_listener *spare;	/* stands for the group: of the first that lives */
 	struct weir_dgram dgram;	/* instead, in a service of datagrams */
 	struct weir_worker_row *row;
@@ -208,6 +209,7 @@ enum phase {
 
 struct weir_service {
 	struct weir_service_opts opts;
+	uint32_t given;		/* of opts.listeners */
 	struct weir_service_ops ops;
 	struct weir_conn_ops conn_ops;
 	struct weir_conn_opts conn_opts;
@@ -270,6 +272,7 @@ void control_close(struct weir_service *service);
 /* worker.c */
 int worker_open(struct worker *w, uint32_t index);
 int worker_start(struct worker *w);	/* make its thread */
+int worker_listen(struct worker *w);	/* it stands by, and had to wait with that */
 int thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg);
 void worker_wake(struct worker *w);	/* any thread, signal handler */
 void worker_tick(struct worker *w);	/* after the events of a turn */

@@ -229,6 +229,14 @@ static void accept_failed(void *ctx, int err)
 		    w->index, weir_strerror(err), w->conns, w->held.count);
 }
 
+static int join(struct worker *w, int fd)
+{
+	struct weir_steering *st = w->service->steering;
+
+	w->row->epoch++;
+	return st->ops->join(st, w->index, fd);
+}
+
 static int open_listener(struct worker *w)
 {
 	struct weir_service *service = w->service;
@@ -240,14 +248,17 @@ static int open_listener(struct worker *w)
 		.ctx		= w,
 		.backlog	= service->opts.backlog,
 		.reuseport	= !acceptor_mode(service),
-		.fd		= service->opts.listeners ?
-				  &service->opts.listeners[w->index] : NULL,
 	};
+	bool later = false;
 	int err, fd;
 
 	if (acceptor_mode(service) && w->index)
 		return 0;
-	err = weir_listener_open(&w->listener, w->loop, &opts);
+	if (w->index < service->given)
+		opts.fd = &service->opts.listeners[w->index];
+	else
+		later = service->opts.takeover;
+	err = (later ? listener_bind : weir_listener_open)(&w->listener, w->loop, &opts);
 	if (err)
 		return err;
 	/* A simulated one has none; who steers by the kernel refuses that. */
@@ -256,9 +267,19 @@ static int open_listener(struct worker *w)
 		return fd;
 	/* The first one's port is everybody's. */
 	weir_listener_addr(w->listener, &service->addr);
-	w->row->epoch++;
 	accepting(w, true);
-	return service->steering->ops->join(service->steering, w->index, fd);
+	w->later_fd = later ? fd : -1;
+	return later ? 0 : join(w, fd);
+}
+
+int worker_listen(struct worker *w)
+{
+	int fd = w->later_fd;
+
+	if (fd < 0)
+		return 0;
+	w->later_fd = -1;
+	return listen(fd, (int)w->service->opts.backlog) ? -errno : join(w, fd);
 }
 
 bool worker_first(const struct worker *w)
@@ -325,6 +346,7 @@ int worker_open(struct worker *w, uint32_t index)
 
 	w->index = index;
 	w->stop_ns = DEADLINE_NONE;
+	w->later_fd = -1;
 	w->row = service->steering->ops->row(service->steering, index);
 	if (!w->row)
 		return -EINVAL;

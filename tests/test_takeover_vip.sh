@@ -1,0 +1,70 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# test_takeover_vip.sh - networks that a service answers on survive a takeover
+
+# shellcheck source=tests/tap.sh
+. "${srctree:?}/tests/tap.sh"
+weir=$objtree/tools/weir
+name=takeover-vip-$$
+
+# Addresses of a namespace of its own: those of the host may be in use.
+if [ "${WEIR_VIP_NETNS:-}" != yes ]; then
+	[ "$(id -u)" = 0 ] || skip_all "needs root"
+	unshare -n true 2> /dev/null || skip_all "no private network namespace"
+	command -v ip > /dev/null || skip_all "no ip"
+	"$weir" doctor -j > "$tmp/doctor" 2>> "$tmp/log"
+	json "$tmp/doctor" 'd["rung"] in ("flow", "full")' 2> /dev/null ||
+		skip_all "sk_lookup needs CAP_BPF and CAP_NET_ADMIN: see weir doctor"
+	WEIR_VIP_NETNS=yes exec unshare -n "$0" "$@"
+fi
+ip link set lo up
+
+# start <arguments>...: sets started when it listens
+start() {
+	rm -f "$tmp/fifo"
+	mkfifo "$tmp/fifo"
+	"$weir" serve echo --instance "$name" "$@" > "$tmp/fifo" 2>> "$tmp/log" &
+	started=$!
+	exec 3< "$tmp/fifo"
+	line=''
+	IFS= read -r line <&3
+	exec 3<&-
+	[ -n "$line" ]
+}
+
+# next <arguments>...: takes over, and the one before ends well
+next() {
+	start --takeover "$@" || return 1
+	helper=$started
+	wait "$server"
+	rc=$?
+	server=$helper
+	helper=''
+	return $rc
+}
+
+vips() {
+	"$weir" steer vip "$name" list 2>> "$tmp/log" | sort | tr '\n' ' '
+}
+
+echo "TAP version 13"
+echo "1..4"
+
+start --port 7000 --workers 2 --vip 127.9.0.0/16:443 && server=$started &&
+	"$weir" steer set "$name" shed_max_permille 0 2>> "$tmp/log" &&
+	"$weir" steer weight "$name" 1 42 2>> "$tmp/log"
+is "a service answers on a network"
+
+timeout 60 "$weir" bench echo -a 127.9.1.2 --port 443 -d 6s -c 60 -n -R 500 -j > "$tmp/load" 2>> "$tmp/log" &
+load=$!
+next && [ "$(vips)" = "127.9.0.0/16:443 " ]
+is "its successor does, too, without being told"
+next --workers 4 --vip 127.8.0.0/16:80 && [ "$(vips)" = "127.8.0.0/16:80 127.9.0.0/16:443 " ] &&
+	"$weir" show workers -i "$name" -j > "$tmp/workers" 2>> "$tmp/log" &&
+	json "$tmp/workers" '(d["workers"] if isinstance(d, dict) else d)[1]["weight"] == 42' &&
+	timeout 20 "$weir" bench echo -a 127.8.3.3 --port 80 --requests 10 -n > "$tmp/out" 2>> "$tmp/log"
+is "one with more workers and another network answers on both, and weights stay"
+next --workers 1 && [ "$(vips)" = "127.8.0.0/16:80 127.9.0.0/16:443 " ] && wait $load &&
+	json "$tmp/load" 'sum(d["errors"].values()) == 0 and d["requests"] > 1000'
+is "one with fewer, too, and no request failed"
+exit $bad
