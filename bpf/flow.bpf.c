@@ -13,19 +13,12 @@
  * The RTT callback fires on ACKs: a peer that stops reading is invisible here.
  * That edge is raised by the worker's loop.
  */
-#include "event.bpf.h"
+#include "fill.bpf.h"
+#include "edge.bpf.h"
 #include "hold.bpf.h"
 
 #define CALLBACKS	(BPF_SOCK_OPS_RTO_CB_FLAG | BPF_SOCK_OPS_RETRANS_CB_FLAG |	\
 			 BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTT_CB_FLAG)
-
-/* The few kernel fields that the sockops context does not have. */
-struct tcp_sock {
-	__u32 rcv_nxt;
-	__u32 copied_seq;
-	__u32 snd_una;
-	__u32 write_seq;
-} __attribute__((preserve_access_index));
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -35,106 +28,6 @@ struct {
 } weir_own SEC(".maps");
 
 static const struct weir_flow flow_zero;
-
-struct edge {
-	__u64 cookie;
-	__u64 now;
-	__u64 value;
-	__u64 limit;
-};
-
-static __always_inline enum weir_event_kind kind_of(__u32 bit)
-{
-	return bit == WEIR_FLOW_RTT ? WEIR_EV_RTT :
-	       bit == WEIR_FLOW_RETRANS ? WEIR_EV_RETRANS :
-	       bit == WEIR_FLOW_RTO ? WEIR_EV_RTO : WEIR_EV_SENDQ;
-}
-
-/* Turn an edge bit of a flow on or off; only changes come here. */
-static __noinline int flow_toggle(struct weir_flow *flow, const struct edge *edge, __u32 bit)
-{
-	__u32 seq ON_STACK;
-	struct weir_event *event;
-
-	flow->edges ^= bit;
-	event = event_new(&seq);
-	if (!event)
-		return 0;
-	event->ns = edge->now;
-	event->cookie = edge->cookie;
-	event->value = edge->value;
-	event->limit = edge->limit;
-	event->kind = kind_of(bit);
-	event->edge = flow->edges & bit ? WEIR_EDGE_ON : WEIR_EDGE_OFF;
-	event->worker = flow->worker;
-	event_send(event, seq, false);
-	return 0;
-}
-
-static __always_inline void flow_edge(struct weir_flow *flow, __u64 cookie, __u64 now, __u32 bit,
-				      bool on, __u64 value, __u64 limit)
-{
-	const struct edge edge = {
-		.cookie = cookie,
-		.now = now,
-		.value = value,
-		.limit = limit,
-	};
-
-	if (!!(flow->edges & bit) != on)
-		flow_toggle(flow, &edge, bit);
-}
-
-static __always_inline void flow_fill(struct weir_flow *flow, struct bpf_sock_ops *ops, __u64 now)
-{
-	flow->updated_ns = now;
-	flow->bytes_acked = ops->bytes_acked;
-	flow->bytes_received = ops->bytes_received;
-	flow->srtt_us = ops->srtt_us >> 3;	/* the kernel keeps eighths */
-	flow->rtt_min_us = ops->rtt_min;
-	flow->cwnd = ops->snd_cwnd;
-	flow->mss_bytes = ops->mss_cache;
-	flow->retrans = ops->total_retrans;
-	flow->inflight = ops->packets_out + ops->retrans_out - ops->lost_out - ops->sacked_out;
-	flow->lost = ops->lost_out;
-}
-
-/* Queue lengths are kernel memory: reading them takes CAP_PERFMON. */
-static __always_inline void flow_fill_queues(struct weir_flow *flow, struct bpf_sock *sk)
-{
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-
-	if (!tp)
-		return;
-	flow->sendq_bytes = tp->write_seq - tp->snd_una;
-	flow->recvq_bytes = tp->rcv_nxt - tp->copied_seq;
-}
-
-/*
- * The barrier ends one branch and not the other: clang would merge their tails
- * and compute the address of a context member, which the verifier refuses.
- */
-static __always_inline void flow_address(struct weir_flow *flow, struct bpf_sock_ops *ops)
-{
-	flow->local_port = ops->local_port;
-	flow->remote_port = __builtin_bswap32(ops->remote_port);
-	if (ops->family == WEIR_FAMILY_INET) {
-		flow->family = WEIR_FAMILY_INET;
-		flow->local_ip[0] = ops->local_ip4;
-		flow->remote_ip[0] = ops->remote_ip4;
-		asm volatile("" ::: "memory");
-		return;
-	}
-	flow->family = WEIR_FAMILY_INET6;
-	flow->local_ip[0] = ops->local_ip6[0];
-	flow->local_ip[1] = ops->local_ip6[1];
-	flow->local_ip[2] = ops->local_ip6[2];
-	flow->local_ip[3] = ops->local_ip6[3];
-	flow->remote_ip[0] = ops->remote_ip6[0];
-	flow->remote_ip[1] = ops->remote_ip6[1];
-	flow->remote_ip[2] = ops->remote_ip6[2];
-	flow->remote_ip[3] = ops->remote_ip6[3];
-}
 
 static __noinline int flow_open(struct bpf_sock_ops *ops, __u32 worker, __u32 state, __u64 now)
 {
@@ -209,46 +102,6 @@ static __always_inline struct weir_flow *flow_find(struct bpf_sock_ops *ops, __u
 		flow = bpf_map_lookup_elem(&weir_flow, cookie);
 	}
 	return flow;
-}
-
-static __always_inline void rtt_edge(struct weir_flow *flow, const struct weir_cfg *cfg,
-				     __u64 cookie, __u64 now)
-{
-	__u64 base = flow->rtt_min_us ? flow->rtt_min_us : 1;
-	__u64 on = base * cfg->rtt_on_permille / 1000;
-	__u64 off = base * cfg->rtt_off_permille / 1000;
-
-	if (on < base + cfg->rtt_floor_us)
-		on = base + cfg->rtt_floor_us;
-	if (off < base + cfg->rtt_floor_us / 2)
-		off = base + cfg->rtt_floor_us / 2;
-	if (flow->srtt_us > on)
-		flow_edge(flow, cookie, now, WEIR_FLOW_RTT, true, flow->srtt_us, on);
-	else if (flow->srtt_us < off)
-		flow_edge(flow, cookie, now, WEIR_FLOW_RTT, false, flow->srtt_us, off);
-}
-
-static __always_inline void sendq_edge(struct weir_flow *flow, const struct weir_cfg *cfg,
-				       __u64 cookie, __u64 now)
-{
-	__u64 bytes = flow->sendq_bytes;
-
-	if (bytes > cfg->sendq_high_bytes)
-		flow_edge(flow, cookie, now, WEIR_FLOW_SENDQ, true, bytes, cfg->sendq_high_bytes);
-	else if (bytes < cfg->sendq_low_bytes)
-		flow_edge(flow, cookie, now, WEIR_FLOW_SENDQ, false, bytes, cfg->sendq_low_bytes);
-}
-
-/*
- * The callback comes while the ACK is being worked on: the new srtt is not yet in
- * the socket, but an argument (since 6.10; before, it is one ACK behind).
- */
-static __always_inline void flow_fill_srtt(struct weir_flow *flow, struct bpf_sock_ops *ops)
-{
-	__u32 srtt = ops->args[1];
-
-	if (srtt)
-		flow->srtt_us = srtt >> 3;
 }
 
 /* An ACK with a round trip: it ends a timeout, and a burst that has gone quiet. */
@@ -355,6 +208,10 @@ static __always_inline int sockops(struct bpf_sock_ops *ops, bool queues)
 	struct bpf_sock *sk;
 	__u64 now;
 
+	if (ops->op == BPF_SOCK_OPS_HDR_OPT_LEN_CB) {
+		hold_again(ops);
+		return 1;
+	}
 	switch (ops->op) {
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
 	case BPF_SOCK_OPS_RTT_CB:

@@ -12,6 +12,7 @@
 #include "weir.bpf.h"
 
 #define SOL_SOCKET		1
+#define SO_RCVBUF		8
 #define SO_MAX_PACING_RATE	47
 #define SOL_TCP			6
 #define TCP_WINDOW_CLAMP	10
@@ -20,6 +21,8 @@
 struct before {
 	__u64 pace;
 	__u64 clamp;
+	__u64 rcvbuf;
+	__u64 asked;		/* to be called before each packet: it was not before */
 };
 
 struct {
@@ -29,15 +32,71 @@ struct {
 	__type(value, struct before);
 } weir_hold SEC(".maps");
 
-/* Set an option and return what it was; 0: it could not be set. */
-static __always_inline __u32 exchange(struct bpf_sock_ops *ops, int level, int name, __u32 value)
+/* 0: not to be had. */
+static __always_inline __u32 option_get(struct bpf_sock_ops *ops, int level, int name)
 {
-	__u32 was ON_STACK = 0, now ON_STACK = value;
+	__u32 value ON_STACK = 0;
 
-	if (bpf_getsockopt(ops, level, name, &was, sizeof(was)) ||
-	    bpf_setsockopt(ops, level, name, &now, sizeof(now)))
+	return bpf_getsockopt(ops, level, name, &value, sizeof(value)) ? 0 : value;
+}
+
+static __always_inline void option_set(struct bpf_sock_ops *ops, int level, int name, __u32 to)
+{
+	__u32 value ON_STACK = to;
+
+	bpf_setsockopt(ops, level, name, &value, sizeof(value));
+}
+
+static __always_inline void clamp_lower(struct bpf_sock_ops *ops, __u32 to)
+{
+	if (option_get(ops, SOL_TCP, TCP_WINDOW_CLAMP) > to)
+		option_set(ops, SOL_TCP, TCP_WINDOW_CLAMP, to);
+}
+
+/*
+ * When the kernel widens the receive buffer it sets the clamp to what fits into it.
+ * Before each packet it asks how much room for options is wanted, and then fills in
+ * the window: in time to lower the clamp again.
+ */
+static __always_inline void hold_clamp(struct bpf_sock_ops *ops, struct before *before, __u32 to)
+{
+	before->clamp = option_get(ops, SOL_TCP, TCP_WINDOW_CLAMP);
+	before->rcvbuf = option_get(ops, SOL_SOCKET, SO_RCVBUF);
+	clamp_lower(ops, to);
+	if (ops->bpf_sock_ops_cb_flags & BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG)
+		return;
+	before->asked = 1;
+	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags |
+				  BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG);
+}
+
+/* A buffer that was widened meanwhile is half window, as the kernel reckons at first. */
+static __always_inline void release_clamp(struct bpf_sock_ops *ops, const struct before *before)
+{
+	__u64 rcvbuf = option_get(ops, SOL_SOCKET, SO_RCVBUF);
+	__u64 clamp = before->clamp;
+
+	if (rcvbuf != before->rcvbuf && rcvbuf / 2 > clamp)
+		clamp = rcvbuf / 2;
+	option_set(ops, SOL_TCP, TCP_WINDOW_CLAMP, clamp);
+	if (before->asked)
+		bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags &
+					  ~BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG);
+}
+
+/* A packet is about to leave: of whose socket is not known. */
+static __noinline int hold_again(struct bpf_sock_ops *ops)
+{
+	struct weir_cfg *cfg = weir_cfg_get();
+	struct bpf_sock *sk = ops->sk;
+	struct before *before;
+
+	if (!cfg || !sk || !cfg->clamp_bytes)
 		return 0;
-	return was;
+	before = bpf_sk_storage_get(&weir_hold, sk, NULL, 0);
+	if (before && before->clamp)
+		clamp_lower(ops, cfg->clamp_bytes);
+	return 0;
 }
 
 static __noinline int hold(struct bpf_sock_ops *ops, struct weir_flow *flow)
@@ -51,10 +110,12 @@ static __noinline int hold(struct bpf_sock_ops *ops, struct weir_flow *flow)
 	before = bpf_sk_storage_get(&weir_hold, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!before)
 		return 0;
-	if (cfg->pace_bytes)
-		before->pace = exchange(ops, SOL_SOCKET, SO_MAX_PACING_RATE, cfg->pace_bytes);
+	if (cfg->pace_bytes) {
+		before->pace = option_get(ops, SOL_SOCKET, SO_MAX_PACING_RATE);
+		option_set(ops, SOL_SOCKET, SO_MAX_PACING_RATE, cfg->pace_bytes);
+	}
 	if (cfg->clamp_bytes)
-		before->clamp = exchange(ops, SOL_TCP, TCP_WINDOW_CLAMP, cfg->clamp_bytes);
+		hold_clamp(ops, before, cfg->clamp_bytes);
 	flow->edges |= WEIR_FLOW_HELD;
 	return 0;
 }
@@ -71,9 +132,9 @@ static __noinline int release(struct bpf_sock_ops *ops, struct weir_flow *flow)
 	if (!before)
 		return 0;
 	if (before->pace)
-		exchange(ops, SOL_SOCKET, SO_MAX_PACING_RATE, before->pace);
+		option_set(ops, SOL_SOCKET, SO_MAX_PACING_RATE, before->pace);
 	if (before->clamp)
-		exchange(ops, SOL_TCP, TCP_WINDOW_CLAMP, before->clamp);
+		release_clamp(ops, before);
 	bpf_sk_storage_delete(&weir_hold, sk);
 	return 0;
 }

@@ -328,6 +328,72 @@ TEST_F(bpf, pressed_connection_is_held_back_and_let_go)
 	EXPECT_EQ(clamp, option(server, IPPROTO_TCP, TCP_WINDOW_CLAMP));
 }
 
+/* tcpi_snd_wnd of <linux/tcp.h>, which does not go with <netinet/tcp.h>. */
+#define SND_WND_AT	228
+
+/* What its peer offers. */
+static uint32_t window_of(int fd)
+{
+	uint32_t words[64] = { 0 };
+	socklen_t len = sizeof(words);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, words, &len) || len <= SND_WND_AT ? ~0U :
+	       words[SND_WND_AT / 4];
+}
+
+/* The most that @server offered while @client sent it so much, beyond the first bytes. */
+static uint32_t offered(int server, int client, size_t bytes, size_t first)
+{
+	static char chunk[65536];
+	size_t in = 0, out = 0;
+	uint32_t most = 0;
+	ssize_t n;
+
+	while (in < bytes) {
+		n = send(client, chunk, sizeof(chunk), MSG_DONTWAIT);
+		out += n > 0 ? (size_t)n : 0;
+		n = out > in ? recv(server, chunk, sizeof(chunk), 0) : 0;
+		if (n < 0)
+			return ~0U;
+		in += (size_t)n;
+		if (in > first && window_of(client) > most)
+			most = window_of(client);
+	}
+	return most;
+}
+
+/* Receiving fast makes the kernel widen the buffer, and its own clamp with it. */
+TEST_F(bpf, clamp_of_a_held_connection_holds_while_data_flow)
+{
+	enum { CLAMP = 200000, SCALED = 4096, FLOW = 64 << 20, FIRST = 1 << 20 };
+	struct weir_cfg *cfg;
+	int client, server;
+	uint32_t most;
+
+	ASSERT_EQ(0, pair_open(&self->s, AF_INET, &client, &server));
+	cfg = weir_bpf_cfg(self->s.bpf);
+	cfg->clamp_bytes = CLAMP;
+	rtt_limit(cfg, true);
+	ASSERT_EQ(WEIR_FLOW_RTT | WEIR_FLOW_HELD,
+		  edges_settle(&self->s, server, client, WEIR_FLOW_RTT | WEIR_FLOW_HELD));
+	/* What it offers is less, and stays so. */
+	EXPECT_GE(CLAMP, option(server, IPPROTO_TCP, TCP_WINDOW_CLAMP));
+	EXPECT_GE(CLAMP + SCALED, offered(server, client, FLOW, 0));
+	rtt_limit(cfg, false);
+	ASSERT_EQ(0, edges_settle(&self->s, server, client, 0));
+	/* Let go, it has what the kernel's tuning gives it. */
+	most = offered(server, client, FLOW, 0);
+	EXPECT_LT(CLAMP + SCALED, most);
+	rtt_limit(cfg, true);
+	ASSERT_EQ(WEIR_FLOW_RTT | WEIR_FLOW_HELD,
+		  edges_settle(&self->s, server, client, WEIR_FLOW_RTT | WEIR_FLOW_HELD));
+	/* What was offered before cannot be taken back: it has to be used up. */
+	most += FIRST;
+	most = offered(server, client, most + FLOW, most);
+	EXPECT_GE(CLAMP + SCALED, most);
+	EXPECT_LT(CLAMP / 2, most);
+}
+
 /* A row that was swept, or deleted by hand, comes back with no edge on. */
 TEST_F(bpf, held_connection_whose_row_goes_is_let_go_all_the_same)
 {
