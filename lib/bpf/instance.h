@@ -288,6 +288,11 @@ void iter_load(struct weir_bpf *bpf);
 void iter_unload(struct weir_bpf *bpf);
 int iter_pin(struct weir_bpf *bpf, const struct reason *reason);
 
+/* array.c: an array of the kernel half as memory; nothing there is nothing to unmap */
+size_t array_bytes(const struct bpf_map *map);
+int array_map(void **memp, const struct bpf_map *map);
+void array_unmap(void **memp, const struct bpf_map *map);
+
 /* lookup.c: sk_lookup, and the listeners it gives clients to */
 int netns_open(void);
 int lookup_load(struct weir_bpf *bpf, const struct reason *reason);

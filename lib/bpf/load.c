@@ -4,8 +4,6 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -22,21 +20,6 @@ int steer_prog_fd(const struct weir_bpf *bpf)
 int steer_socks_fd(const struct weir_bpf *bpf, bool v6)
 {
 	return bpf_map__fd(v6 ? bpf->steer->maps.weir_socks6 : bpf->steer->maps.weir_socks);
-}
-
-static size_t page_round(size_t bytes)
-{
-	size_t page = sysconf(_SC_PAGESIZE);
-
-	return (bytes + page - 1) & ~(page - 1);
-}
-
-static size_t array_bytes(const struct bpf_map *map)
-{
-	/* The kernel keeps elements at multiples of eight bytes. */
-	size_t bytes = (bpf_map__value_size(map) + 7) & ~7U;
-
-	return page_round(bpf_map__max_entries(map) * bytes);
 }
 
 /* The arrays that both halves see, and where each is known here. */
@@ -66,18 +49,6 @@ void **steer_mapped(struct weir_bpf *bpf, unsigned int i, size_t *bytes, int *fd
 	*bytes = array_bytes(list[i].map);
 	*fd = bpf_map__fd(list[i].map);
 	return list[i].memp;
-}
-
-static int map_array(void **memp, const struct bpf_map *map)
-{
-	void *mem;
-
-	mem = mmap(NULL, array_bytes(map), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map),
-		   0);
-	if (mem == MAP_FAILED)
-		return -errno;
-	*memp = mem;
-	return 0;
 }
 
 static int steer_size(struct weir_bpf *bpf)
@@ -125,7 +96,7 @@ static int steer_map(struct weir_bpf *bpf, const struct reason *reason)
 
 	mapped_list(bpf, list);
 	for (i = 0; i < MAPPED && !err; i++)
-		err = map_array(list[i].memp, list[i].map);
+		err = array_map(list[i].memp, list[i].map);
 	/* What a living owner maps is not touched before he has yielded: bpf_seal(). */
 	if (!err && bpf->theirs) {
 		err = adopt_leave(bpf);
@@ -175,10 +146,8 @@ void steer_unload(struct weir_bpf *bpf)
 
 	if (bpf->steer) {
 		mapped_list(bpf, list);
-		for (i = 0; i < MAPPED; i++) {
-			if (*list[i].memp)
-				munmap(*list[i].memp, array_bytes(list[i].map));
-		}
+		for (i = 0; i < MAPPED; i++)
+			array_unmap(list[i].memp, list[i].map);
 	}
 	steer_bpf__destroy(bpf->steer);
 }

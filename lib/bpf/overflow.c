@@ -7,9 +7,7 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -36,16 +34,8 @@ static int overflow_share(struct weir_bpf *bpf, struct overflow_bpf *over)
 	return bpf_map__set_max_entries(over->maps.weir_overflow, bpf->opts.workers);
 }
 
-static size_t state_bytes(const struct weir_bpf *bpf)
-{
-	size_t page = sysconf(_SC_PAGESIZE);
-
-	return (bpf->opts.workers * sizeof(struct weir_overflow) + page - 1) & ~(page - 1);
-}
-
 static int overflow_start(struct weir_bpf *bpf, struct overflow_bpf *over)
 {
-	void *mem;
 	int err;
 
 	err = overflow_share(bpf, over);
@@ -53,14 +43,9 @@ static int overflow_start(struct weir_bpf *bpf, struct overflow_bpf *over)
 		err = overflow_bpf__load(over);
 	if (!err)
 		err = overflow_bpf__attach(over);
-	if (err)
-		return err;
-	mem = mmap(NULL, state_bytes(bpf), PROT_READ | PROT_WRITE, MAP_SHARED,
-		   bpf_map__fd(over->maps.weir_overflow), 0);
-	if (mem == MAP_FAILED)
-		return -errno;
-	bpf->overflows = mem;
-	return 0;
+	if (!err)
+		err = array_map((void **)&bpf->overflows, over->maps.weir_overflow);
+	return err;
 }
 
 void overflow_load(struct weir_bpf *bpf)
@@ -84,8 +69,7 @@ void overflow_load(struct weir_bpf *bpf)
 void overflow_unload(struct weir_bpf *bpf)
 {
 	if (bpf->overflows)
-		munmap(bpf->overflows, state_bytes(bpf));
-	bpf->overflows = NULL;
+		array_unmap((void **)&bpf->overflows, bpf->overflow->maps.weir_overflow);
 	overflow_bpf__destroy(bpf->overflow);
 	bpf->overflow = NULL;
 }

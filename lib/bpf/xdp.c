@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -50,31 +49,12 @@ static int maps_size(struct weir_xdp *xdp)
 	return err;
 }
 
-static size_t map_bytes(const struct bpf_map *map)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	size_t bytes = (size_t)bpf_map__max_entries(map) * ((bpf_map__value_size(map) + 7) & ~7U);
-
-	return (bytes + page - 1) & ~(page - 1);
-}
-
-static int map_memory(void **memp, const struct bpf_map *map)
-{
-	void *mem = mmap(NULL, map_bytes(map), PROT_READ | PROT_WRITE, MAP_SHARED,
-			 bpf_map__fd(map), 0);
-
-	if (mem == MAP_FAILED)
-		return -errno;
-	*memp = mem;
-	return 0;
-}
-
 static int maps_map(struct weir_xdp *xdp, uint32_t queue_first)
 {
-	int err = map_memory((void **)&xdp->cfg, xdp->skel->maps.weir_xdp_cfg);
+	int err = array_map((void **)&xdp->cfg, xdp->skel->maps.weir_xdp_cfg);
 
 	if (!err)
-		err = map_memory((void **)&xdp->rows, xdp->skel->maps.weir_xdp_row);
+		err = array_map((void **)&xdp->rows, xdp->skel->maps.weir_xdp_row);
 	if (err)
 		return err;
 	xdp->cfg->ifindex = (uint32_t)xdp->ifindex;
@@ -181,9 +161,9 @@ void weir_xdp_close(struct weir_xdp *xdp)
 	xdp_detach(xdp);
 	xdp_quiet_end();
 	if (xdp->rows)
-		munmap(xdp->rows, map_bytes(xdp->skel->maps.weir_xdp_row));
+		array_unmap((void **)&xdp->rows, xdp->skel->maps.weir_xdp_row);
 	if (xdp->cfg) {
-		munmap(xdp->cfg, map_bytes(xdp->skel->maps.weir_xdp_cfg));
+		array_unmap((void **)&xdp->cfg, xdp->skel->maps.weir_xdp_cfg);
 		unpin(xdp);
 	}
 	if (xdp->news_fd >= 0)
