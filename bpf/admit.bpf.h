@@ -84,19 +84,54 @@ static __always_inline struct weir_bucket *bucket_get(const struct source *sourc
 }
 
 static __always_inline bool prefix_admits(struct sk_reuseport_md *md, const struct weir_cfg *cfg,
-					  struct weir_gate *gate, __u32 rate, __u64 now)
+					  struct weir_gate *gate, __u32 rate, struct choice *c)
 {
 	__u64 burst = cfg->prefix_burst ? cfg->prefix_burst : 1;
 	__u64 full = burst * MILLI;
-	struct weir_bucket *bucket;
+	struct weir_bucket *bucket = NULL;
 	struct source source;
 
-	if (source_read(md, cfg, &source)) {
-		bucket = bucket_get(&source, full, now);
-		if (bucket)
-			return bucket_take(bucket, rate, full, now);
+	if (source_read(md, cfg, &source))
+		bucket = bucket_get(&source, full, choice_about(c));
+	if (!bucket) {
+		gate->prefix_failed++;
+		return true;
 	}
-	gate->prefix_failed++;
+	/* Before it is refused, what the tick yielded up to now is counted too. */
+	if (bucket_take(bucket, rate, full, choice_about(c)) ||
+	    bucket_take(bucket, rate, full, choice_now(c)))
+		return true;
+	__sync_fetch_and_add(&bucket->refused, 1);
+	return false;
+}
+
+/* Whether this one is of the share that is shed; drawn anew when it comes again. */
+static __always_inline bool shed_one(const struct weir_cfg *cfg, __u32 permille, __u64 now)
+{
+	__u64 until_ns = cfg->shed_until_ns;
+
+	if (permille > SHED_LIMIT_PERMILLE)
+		permille = SHED_LIMIT_PERMILLE;
+	/* Set by a supervisor that is there no more. */
+	if (until_ns && (__s64)(now - until_ns) > 0)
+		return false;
+	return below(bpf_get_prandom_u32(), 1000) < permille;
+}
+
+/* Whether the budgets that are set let it in. */
+static __noinline bool budgets_admit(struct sk_reuseport_md *md, const struct weir_cfg *cfg,
+				     struct weir_gate *gate, struct choice *c)
+{
+	__u32 rate = cfg->prefix_rate, permille = cfg->shed_permille;
+
+	if (rate && !prefix_admits(md, cfg, gate, rate, c)) {
+		gate->shed_prefix++;
+		return false;
+	}
+	if (permille && shed_one(cfg, permille, choice_about(c))) {
+		gate->shed++;
+		return false;
+	}
 	return true;
 }
 
@@ -105,25 +140,13 @@ static __always_inline bool admit(struct sk_reuseport_md *md, const struct weir_
 				  struct choice *c)
 {
 	struct weir_gate *gate = gate_get();
-	__u32 rate = cfg->prefix_rate;
-	__u64 until_ns = cfg->shed_until_ns;
-	__u32 permille = cfg->shed_permille;
-	bool over, shed;
 
 	if (!gate)
 		return true;
-	if (permille > SHED_LIMIT_PERMILLE)
-		permille = SHED_LIMIT_PERMILLE;
-	/* Set by a supervisor that is there no more. */
-	if (until_ns && (__s64)(choice_now(c) - until_ns) > 0)
-		permille = 0;
-	over = rate && !prefix_admits(md, cfg, gate, rate, choice_now(c));
-	shed = !over && permille && random_below(c, 1000) < permille;
-	/* No branch: clang would choose the address, which takes CAP_PERFMON. */
 	gate->asked++;
-	gate->shed_prefix += over;
-	gate->shed += shed;
-	return !over && !shed;
+	if (LIKELY(!(cfg->prefix_rate | cfg->shed_permille)))
+		return true;
+	return budgets_admit(md, cfg, gate, c);
 }
 
 /* The same for TCP, where only a SYN asks. */

@@ -87,7 +87,7 @@ static __always_inline __u64 bucket_earned(struct weir_bucket *bucket, __u32 rat
 	return room < (__s64)milli ? room : milli;
 }
 
-/* Take one connection's worth: false when there is none. */
+/* Take one connection's worth: false when there is none, which the caller counts. */
 static __always_inline bool bucket_take(struct weir_bucket *bucket, __u32 rate, __u64 full,
 					__u64 now)
 {
@@ -97,7 +97,6 @@ static __always_inline bool bucket_take(struct weir_bucket *bucket, __u32 rate, 
 	if ((__s64)(before + more) >= (__s64)MILLI)
 		return true;
 	__sync_fetch_and_add(&bucket->tokens_milli, MILLI);
-	__sync_fetch_and_add(&bucket->refused, 1);
 	return false;
 }
 

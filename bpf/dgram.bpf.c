@@ -239,7 +239,7 @@ int weir_datagram(struct sk_reuseport_md *md)
 
 	if (!cfg || !gate)
 		return SK_PASS;
-	choice_init(&c, cfg);
+	choice_init(&c, cfg, md->hash);
 	choice_now(&c);
 	worker = named(md, cfg);
 	if (worker != WEIR_WORKER_NONE)

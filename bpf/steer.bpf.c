@@ -72,14 +72,19 @@ static __always_inline __u32 counted_for(struct sk_reuseport_md *md, struct bpf_
 }
 
 /* A connection goes from one listener's queue to another's: so does its count. */
-static __always_inline void moved(struct sk_reuseport_md *md, struct bpf_sock *child,
-				  const struct weir_cfg *cfg, __u32 to, __u64 now)
+static __noinline void moved(struct sk_reuseport_md *md, const struct weir_cfg *cfg, __u32 to,
+			     __u64 now)
 {
 	__u32 from ON_STACK;
-	__u64 cookie = bpf_get_socket_cookie(child);
-	struct weir_flow *flow = bpf_map_lookup_elem(&weir_flow, &cookie);
+	struct bpf_sock *child = md->migrating_sk;
 	struct weir_pending *pending;
+	struct weir_flow *flow;
+	__u64 cookie;
 
+	if (!child)
+		return;
+	cookie = bpf_get_socket_cookie(child);
+	flow = bpf_map_lookup_elem(&weir_flow, &cookie);
 	from = counted_for(md, child, cfg, flow);
 	pending = bpf_map_lookup_elem(&weir_pending, &from);
 	if (flow)
@@ -102,7 +107,7 @@ int weir_steer(struct sk_reuseport_md *md)
 
 	if (!cfg)
 		return SK_PASS;
-	choice_init(&c, cfg);
+	choice_init(&c, cfg, md->hash);
 	if (!child && !admit_syn(md, cfg, &c))
 		return SK_DROP;
 	worker = select_worker(md, &c, cfg, &fallback);
@@ -111,9 +116,9 @@ int weir_steer(struct sk_reuseport_md *md)
 		return SK_PASS;
 	count->picked++;
 	count->fallback += fallback;
-	if (child) {
+	if (UNLIKELY(child)) {
 		count->migrated++;
-		moved(md, child, cfg, worker, choice_now(&c));
+		moved(md, cfg, worker, choice_now(&c));
 	}
 	return SK_PASS;
 }

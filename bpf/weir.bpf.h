@@ -23,6 +23,10 @@
  */
 #define ON_STACK	__attribute__((aligned(8)))
 
+/* What is rare stands apart from what runs for every packet: less to fetch. */
+#define LIKELY(x)	__builtin_expect(!!(x), 1)
+#define UNLIKELY(x)	__builtin_expect(!!(x), 0)
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -77,7 +81,7 @@ static __always_inline struct weir_cfg *weir_cfg_get(void)
  * oldest one that could still be waiting, never an older one. Racing CPUs store
  * the same facts a few nanoseconds apart.
  */
-static __always_inline __s64 pending_look(struct weir_pending *pending, __u64 accepted, __u64 now)
+static __always_inline void pending_look(struct weir_pending *pending, __u64 accepted, __u64 now)
 {
 	__s64 waiting = pending->established - accepted - pending->unaccepted;
 
@@ -85,7 +89,6 @@ static __always_inline __s64 pending_look(struct weir_pending *pending, __u64 ac
 		pending->accepted_seen = accepted;
 		pending->since_ns = now;
 	}
-	return waiting > 0 ? waiting : 0;
 }
 
 /* One more connection waits for the worker. */

@@ -222,7 +222,10 @@ static __always_inline bool gate_admits(void *map, const struct packet *p,
 		stats->prefix_failed++;
 		return true;
 	}
-	return bucket_take(bucket, rate, full, now);
+	if (bucket_take(bucket, rate, full, now))
+		return true;
+	__sync_fetch_and_add(&bucket->refused, 1);
+	return false;
 }
 
 /* the worker */

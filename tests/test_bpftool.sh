@@ -88,6 +88,7 @@ want = {
     "weir_worker": ("array", 4, 64, workers), "weir_pending": ("array", 4, 64, workers),
     "weir_admin": ("array", 4, 8, workers), "weir_hist": ("array", 4, 512, workers),
     "weir_listener": ("percpu_array", 4, 64, workers), "weir_gate": ("percpu_array", 4, 64, 1),
+    "weir_tick": ("percpu_array", 4, 16, 1),
     "weir_stats": ("percpu_array", 4, 64, 1), "weir_recent": ("array", 4, 48, 256),
     "weir_seq": ("array", 4, 8, 1),
     "weir_socks": ("reuseport_sockarray", 4, 8, workers),

@@ -91,7 +91,7 @@ struct weir_pending {
 	__u64 since_ns;		/* since when it waits without progress */
 	__u64 accepted_seen;	/* row.accepted at the last look */
 	__s64 unaccepted;
-	__u64 out_ns;		/* when it was last looked at and could not be used */
+	__u64 out_ns;		/* when it was last looked at and could not be used; 0: warm */
 	__u64 rescued_ns;	/* when its queue was moved away last */
 	__u64 trial_ns;		/* parked since before that: hung for so long after it */
 	__u64 pad;

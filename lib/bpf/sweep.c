@@ -192,13 +192,25 @@ int queue_length(const struct member *member)
 	return total;
 }
 
+/* So many wait, whatever was counted; if none did by the counts, then since now. */
+static void pending_correct(struct weir_pending *pending, uint64_t established,
+			    uint64_t accepted, int queued)
+{
+	int64_t unaccepted = (int64_t)(established - accepted) - queued;
+
+	if (queued && (int64_t)(established - accepted) <= pending->unaccepted) {
+		__atomic_store_n(&pending->since_ns, clock_ns(), __ATOMIC_RELAXED);
+		__atomic_store_n(&pending->accepted_seen, accepted, __ATOMIC_RELAXED);
+	}
+	__atomic_store_n(&pending->unaccepted, unaccepted, __ATOMIC_RELEASE);
+}
+
 static void pending_check(struct weir_bpf *bpf, uint32_t worker)
 {
 	uint64_t accepted = __atomic_load_n(&bpf->rows[worker].accepted, __ATOMIC_ACQUIRE);
 	uint64_t established = __atomic_load_n(&bpf->pending[worker].established,
 					       __ATOMIC_ACQUIRE);
 	struct member *member = &bpf->members[worker];
-	int64_t unaccepted;
 	int queued;
 
 	if (established != member->established_seen || accepted != member->accepted_seen) {
@@ -210,10 +222,9 @@ static void pending_check(struct weir_bpf *bpf, uint32_t worker)
 	if (queued < 0 ||
 	    established != __atomic_load_n(&bpf->pending[worker].established, __ATOMIC_ACQUIRE))
 		return;
-	unaccepted = (int64_t)(established - accepted) - queued;
-	if (unaccepted == bpf->pending[worker].unaccepted)
+	if ((int64_t)(established - accepted) - queued == bpf->pending[worker].unaccepted)
 		return;
-	__atomic_store_n(&bpf->pending[worker].unaccepted, unaccepted, __ATOMIC_RELAXED);
+	pending_correct(&bpf->pending[worker], established, accepted, queued);
 	if (bpf->flow)
 		atomic_fetch_add(&bpf->pending_fixed, 1);
 }
@@ -247,7 +258,6 @@ void pending_settle(struct weir_bpf *bpf)
 			continue;
 		established = __atomic_load_n(&bpf->pending[i].established, __ATOMIC_ACQUIRE);
 		accepted = __atomic_load_n(&bpf->rows[i].accepted, __ATOMIC_ACQUIRE);
-		__atomic_store_n(&bpf->pending[i].unaccepted,
-				 (int64_t)(established - accepted) - queued, __ATOMIC_RELAXED);
+		pending_correct(&bpf->pending[i], established, accepted, queued);
 	}
 }
