@@ -177,21 +177,40 @@ static int operate(const char *name, unsigned int rounds)
 	return err;
 }
 
-/* 1 when a process waits for a flock, 0 when not, -1 when it has ended. */
-static int waits(pid_t pid)
+/* After what it has inherited, of which @lock is the last. */
+static bool has_open(pid_t pid, int lock, const char *end)
 {
-	char line[256];
-	int waiter, found = 0;
+	char path[64], target[512];
+	ssize_t len;
+	int fd;
+
+	for (fd = lock + 1; fd < lock + 16; fd++) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+		len = readlink(path, target, sizeof(target) - 1);
+		if (len < 0)
+			continue;
+		target[len] = '\0';
+		if (strstr(target, end))
+			return true;
+	}
+	return false;
+}
+
+/* 1 when a process sleeps with the lock's file open, 0 when not, -1 when it has ended. */
+static int waits(pid_t pid, int lock)
+{
+	char path[64], state = '?';
 	FILE *file;
 
 	if (waitpid(pid, NULL, WNOHANG))
 		return -1;
-	file = fopen("/proc/locks", "r");
-	while (file && !found && fgets(line, sizeof(line), file))
-		found = sscanf(line, "%*s -> FLOCK %*s %*s %d", &waiter) == 1 && waiter == pid;
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "r");
+	if (file && fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		state = '?';
 	if (file)
 		fclose(file);
-	return found;
+	return state == 'S' && has_open(pid, lock, "/weir_cfg");
 }
 
 TEST_F(bpf, operators_take_turns)
@@ -213,9 +232,9 @@ TEST_F(bpf, operators_take_turns)
 	pid = fork();
 	if (!pid)
 		_exit(operate(self->s.name, 1) ? 1 : 0);
-	while (!waits(pid) && now_ns() < end)
+	while (!waits(pid, lock) && now_ns() < end)
 		sched_yield();
-	EXPECT_EQ(1, waits(pid));
+	EXPECT_NE(-1, waits(pid, lock));
 	EXPECT_EQ(low, weir_bpf_cfg(self->s.bpf)->sendq_low_bytes);
 	ASSERT_EQ(0, flock(lock, LOCK_UN));
 	ASSERT_EQ(pid, waitpid(pid, &rc, 0));

@@ -9,7 +9,7 @@ weir=$objtree/tools/weir
 [ "$(id -u)" = 0 ] || skip_all "needs root: /run/weir"
 
 cat > "$tmp/hold.py" <<'END'
-import glob, os, re, select, signal, socket, subprocess, sys
+import glob, os, re, select, signal, socket, struct, subprocess, sys
 
 weir, name, mode = sys.argv[1:4]
 children = []
@@ -172,9 +172,87 @@ def with_manager(path):
     p.terminate()
     assert wait(p) == 0
 
+def hold_refused():
+    other = subprocess.run([weir, "hold", name], stderr=subprocess.PIPE, text=True, timeout=20)
+    assert other.returncode == 1 and "has a holder already" in other.stderr, other
+
+def names():
+    """Who has the name of a holder: one at a time, whoever lives."""
+    place = f"/run/weir/{name}.hold"
+    for _ in range(15):
+        # What a dead one left, and two who come at once.
+        dead = start("hold", name)
+        line(dead, "waiting for")
+        dead.kill()
+        wait(dead)
+        assert os.path.exists(place)
+        both = [start("hold", name, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        ready = select.select([p.stdout for p in both], [], [], 20)[0]
+        won = [p for p in both if p.stdout in ready and "waiting for" in p.stdout.readline()]
+        while not won:
+            won = [p for p in both if "waiting for" in p.stdout.readline()]
+        lost = both[1 - both.index(won[0])]
+        err = lost.communicate(timeout=20)[1]
+        children.remove(lost)
+        assert lost.returncode == 1 and "has a holder already" in err, (lost.returncode, err)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            s.connect(place)
+            pid = struct.unpack("3i", s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+            assert pid == won[0].pid
+        won[0].terminate()
+        assert wait(won[0]) == 0 and not os.path.exists(place)
+    # As many wait for it as may: it lives all the same.
+    holder = start("hold", name)
+    line(holder, "waiting for")
+    os.kill(holder.pid, signal.SIGSTOP)
+    callers = []
+    try:
+        while True:
+            callers.append(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK))
+            callers[-1].connect(place)
+    except BlockingIOError:
+        pass
+    hold_refused()
+    for c in callers:
+        c.close()
+    os.kill(holder.pid, signal.SIGCONT)
+    # What has taken its place by now is not its own.
+    stranger = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    stranger.bind(place + ".new")
+    os.rename(place + ".new", place)
+    holder.terminate()
+    assert wait(holder) == 0 and os.path.exists(place)
+    os.unlink(place)
+
+def cleaned():
+    """weir clean: what the dead left, and nothing of the living."""
+    def clean():
+        p = subprocess.run([weir, "clean", name], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                           text=True, timeout=20)
+        print(p)
+        return p
+    paths = [f"/run/weir/{name}.{kind}" for kind in ("sock", "hold")]
+    holder = start("hold", name)
+    line(holder, "waiting for")
+    p, port = serve("--port", "0")
+    assert clean().returncode == 1 and all(map(os.path.exists, paths))
+    p.kill()
+    wait(p)
+    said = clean()
+    assert said.returncode == 0 and "and 1 control socket\n" in said.stdout
+    assert [os.path.exists(path) for path in paths] == [False, True]
+    holder.kill()
+    wait(holder)
+    assert clean().returncode == 0 and not any(map(os.path.exists, paths))
+    assert clean().returncode == 1
+
 extra = ["--no-bpf"] if mode.startswith("plain") else []
 try:
-    if mode.endswith("manager"):
+    if mode.endswith("names"):
+        names()
+    elif mode.endswith("clean"):
+        cleaned()
+    elif mode.endswith("manager"):
         with_manager(sys.argv[4])
     else:
         with_holder(mode.endswith("late"))
@@ -188,13 +266,17 @@ run() {
 }
 
 echo "TAP version 13"
-echo "1..6"
+echo "1..8"
 run 1 plain
 is "without BPF: a holder keeps the queues over kill -9, twice, and follows a takeover"
 run 2 plain-late
 is "without BPF: a holder that comes later is given them, too"
 run 3 plain-manager
 is "without BPF: the service manager's store keeps the queues over kill -9"
+run 7 plain-names
+is "an instance has one holder, also when two come at once"
+run 8 plain-clean
+is "weir clean removes the sockets of the dead, and none of the living"
 
 "$weir" doctor -j > "$tmp/doctor" 2>> "$tmp/log"
 if json "$tmp/doctor" 'd["rung"] in ("steer", "flow", "full")' 2> /dev/null; then

@@ -51,7 +51,7 @@ json "$tmp/doctor" 'd["rung"] in ("steer", "flow", "full")' 2> /dev/null ||
 : > "$tmp/log"
 
 echo "TAP version 13"
-echo "1..12"
+echo "1..13"
 
 fails 2 "policy, weight" steer && fails 2 "frob is not policy" steer frob &&
 	fails 2 "policy: wants INSTANCE" steer policy weir && fails 2 "drain: wants" steer drain weir 1 2 &&
@@ -119,6 +119,23 @@ steer get "$instance" && cp "$tmp/out" "$tmp/before" &&
 	fails 1 "flags: says what is attached" steer set "$instance" flags 0 &&
 	steer get "$instance" && cmp "$tmp/out" "$tmp/before" >> "$tmp/log"
 is "what is out of range is named and changes nothing"
+
+python3 - "$weir" "$instance" >> "$tmp/log" 2>&1 <<-'END'
+	import fcntl, subprocess, sys
+	weir, instance = sys.argv[1:]
+	def weight():
+	    p = subprocess.run([weir, "steer", "weight", instance, "0", "100"], capture_output=True,
+	                       text=True, timeout=20)
+	    print(p)
+	    return p
+	# As who may read the configuration can: open for reading is enough.
+	with open(f"/sys/fs/bpf/weir/{instance}/weir_cfg") as pin:
+	    fcntl.flock(pin, fcntl.LOCK_SH)
+	    p = weight()
+	    assert p.returncode == 1 and "another process holds the lock" in p.stderr
+	assert weight().returncode == 0
+	END
+is "who keeps the lock of a configuration keeps nobody waiting"
 
 # A listener of the same user may join the group, and a filter of his replaces the program.
 name="a stranger who takes the group over is told by the service and by show"

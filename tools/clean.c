@@ -2,6 +2,7 @@
 /* clean.c - weir clean: remove what dead services left behind */
 #include <errno.h>
 #include <weir/bpf.h>
+#include <weir/takeover.h>
 
 #include "common.h"
 #include "steer.h"
@@ -32,6 +33,11 @@ static int clean_failed(const char *name, int err)
 	}
 }
 
+static bool nothing_pinned(int err)
+{
+	return err == -ENOENT || err == -ENODEV || err == -EOPNOTSUPP;
+}
+
 /* The first one that is dead and still there ends the walk. */
 static int each_left(void *ctx, const struct weir_bpf_instance *instance)
 {
@@ -45,7 +51,7 @@ static int clean_run(const struct command *cmd, int argc, char **argv)
 {
 	char unused;
 	const char *name;
-	int n, count;
+	int n, count, sockets;
 
 	n = opts_parse(cmd, argc, argv, &unused);
 	if (n < 0)
@@ -56,10 +62,18 @@ static int clean_run(const struct command *cmd, int argc, char **argv)
 	if (name && !steer_name_ok(name))
 		return usage_error(cmd, "'%s' is not 1 to %d of A-Z a-z 0-9 _ -", name,
 				   WEIR_NAME_BYTES - 1);
+	sockets = weir_takeover_clean(name);
+	if (sockets < 0)
+		return fail("/run/weir: %s", weir_strerror(sockets));
 	count = weir_bpf_clean_stale(name);
-	if (count < 0)
+	/* A service without BPF leaves its socket alone. */
+	if (count < 0 && !(sockets && nothing_pinned(count)))
 		return clean_failed(name ? name : "(all)", count);
-	printf("%d instance%s of dead services removed\n", count, count == 1 ? "" : "s");
+	count = count < 0 ? 0 : count;
+	printf("%d instance%s of dead services removed", count, count == 1 ? "" : "s");
+	if (sockets)
+		printf(", and %d control socket%s", sockets, sockets == 1 ? "" : "s");
+	printf("\n");
 	/* Without a name, one that cannot be removed does not keep others from it. */
 	if (!name && weir_bpf_list(each_left, NULL) > 0)
 		return WEIR_EXIT_FAILED;
@@ -71,8 +85,8 @@ const struct command cmd_clean = {
 	.operands = "[NAME]",
 	.summary = "remove what dead services left behind",
 	.about =
-"Detaches the programs and removes the pins and empty cgroups of services that\n"
-"were killed: of instance NAME, or of all. One that is alive, or that is not\n"
+"Detaches the programs and removes the pins, empty cgroups and control sockets of\n"
+"services that were killed: of instance NAME, or of all. One that is alive, or that is not\n"
 "weir's, is never touched. A service that starts under the same name does this\n"
 "by itself.",
 	.examples =

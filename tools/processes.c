@@ -302,6 +302,13 @@ static int wait_signal(uint64_t until, uint64_t now)
 	return sigtimedwait(&set, NULL, until == UINT64_MAX ? NULL : &ts);
 }
 
+/* In the middle of a system call that does not end it dies later: we wait. */
+static void kill_all(struct processes *all, uint64_t now)
+{
+	children_kill(all, SIGKILL);
+	all->stop_ns = now + NS_PER_SEC;
+}
+
 static void serve_on(struct processes *all)
 {
 	uint64_t until;
@@ -316,7 +323,7 @@ static void serve_on(struct processes *all)
 		if (sig > 0 && sig != SIGCHLD)
 			stop(all, now_ns());
 		else if (all->stop_ns && now_ns() >= all->stop_ns)
-			children_kill(all, SIGKILL);
+			kill_all(all, now_ns());
 	}
 }
 

@@ -48,6 +48,9 @@ int steer_failed(const struct steer_call *call, int err)
 		return fail("instance %s: made by another version of weir", call->instance);
 	case -ENODEV:
 		return fail("no bpffs is mounted; run: mount -t bpf none /sys/fs/bpf");
+	case -ETIMEDOUT:
+		return fail("instance %s: another process holds the lock of its configuration; "
+			    "who may read it (weir serve --group) can", call->instance);
 	case -EOPNOTSUPP:
 		return fail("this weir was built without BPF: there are no instances to steer");
 	default:

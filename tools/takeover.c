@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* takeover.c - listeners that are there already, and for whom */
 #include <errno.h>
-#include <netinet/in.h>
 
 #include "common.h"
 #include "steer_vip.h"
@@ -83,10 +82,7 @@ int takeover_surplus(const char *instance, uint64_t workers)
 void takeover_vips(const struct weir_service *service, const char *instance, const char *list)
 {
 	struct weir_addr addr;
-	in_port_t port_be;
 
 	weir_service_addr(service, &addr);
-	/* At the same place in both families. */
-	port_be = ((const struct sockaddr_in *)(const void *)&addr.ss)->sin_port;
-	(void)vips_add(instance, list, ntohs(port_be));
+	(void)vips_add(instance, list, weir_addr_port(&addr));
 }

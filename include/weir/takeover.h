@@ -86,6 +86,18 @@ WEIR_API const int *weir_takeover_lock(const struct weir_takeover *takeover);
 WEIR_API void weir_takeover_close(struct weir_takeover *takeover);
 
 /**
+ * weir_takeover_clean() - remove the sockets of /run/weir whose owners are dead
+ * @instance: of that name; NULL: of any
+ *
+ * Those of services and holders that live are never touched.
+ *
+ * Context: Any thread.
+ * Return: how many were removed; -EINVAL for a bad name; -EXDEV when the directory is
+ * not safe; or -errno.
+ */
+WEIR_API int weir_takeover_clean(const char *instance);
+
+/**
  * struct weir_hold_opts - how to hold the listeners of an instance
  * @sz: sizeof(struct weir_hold_opts)
  * @instance: its name

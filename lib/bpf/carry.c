@@ -100,7 +100,8 @@ void carry_set(struct weir_bpf *bpf)
 		bpf->cfg->shed_permille = 0;
 		bpf->cfg->flags = 0;
 	}
-	memcpy(bpf->admin, bpf->carried.admin, bpf->carried.count * sizeof(*bpf->admin));
+	if (bpf->carried.count)
+		memcpy(bpf->admin, bpf->carried.admin, bpf->carried.count * sizeof(*bpf->admin));
 }
 
 void carry_changes(void *to, const void *now, const void *then, size_t bytes)

@@ -112,7 +112,7 @@ void weir_bpf_control_close(struct weir_bpf_control *control)
 
 static int control_lock(struct weir_bpf_control *control)
 {
-	return flock(control->lock_fd, LOCK_EX) ? -errno : 0;
+	return lock_wait(control->lock_fd);
 }
 
 static void control_unlock(struct weir_bpf_control *control)

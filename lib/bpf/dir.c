@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -32,6 +33,7 @@
 #define OPEN_TRIES	16	/* a cleaner may remove the directory under us */
 #define META_BYTES_MAX	4096
 #define LOCK_TRIES	1000	/* of a yield each */
+#define LOCK_WAIT_MS	2000	/* for one who changes something */
 
 int dir_root(char path[static WEIR_BPF_PATH_BYTES], const struct reason *reason)
 {
@@ -185,6 +187,22 @@ static int lock_try(int fd)
 		sched_yield();
 	}
 	return -EWOULDBLOCK;
+}
+
+/* Everybody who may read it can hold it for as long as he likes: we do not wait so long. */
+int lock_wait(int fd)
+{
+	const struct timespec ts = { .tv_nsec = NSEC_PER_MSEC };
+	int i;
+
+	for (i = 0; i < LOCK_WAIT_MS; i++) {
+		if (!flock(fd, LOCK_EX | LOCK_NB))
+			return 0;
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		nanosleep(&ts, NULL);
+	}
+	return -ETIMEDOUT;
 }
 
 int dir_lock(int root_fd, const char *name, const char *path, const struct reason *reason)

@@ -165,6 +165,8 @@ int root_open(bool make, const struct reason *reason);
 int dir_at(int root_fd, const char *name);
 /* And lock it; -EWOULDBLOCK when it is held. @path is for the reason. */
 int dir_lock(int root_fd, const char *name, const char *path, const struct reason *reason);
+/* Of who changes something, for as long as that takes: 0, -ETIMEDOUT or -errno. */
+int lock_wait(int fd);
 /* Whether its owner lives. */
 bool dir_held(int fd);
 bool dir_empty(int dir_fd);

@@ -281,9 +281,11 @@ static int dir_change(struct claim *claim, const struct change *change)
 	struct weir_meta meta;
 	int err;
 
-	if (flock(claim->root_fd, LOCK_EX))
-		return reason_set(claim->reason, -errno, "cannot lock weir's directory: %s",
-				  strerror(errno));
+	err = lock_wait(claim->root_fd);
+	if (err)
+		return reason_set(claim->reason, err, "cannot lock weir's directory: %s",
+				  err == -ETIMEDOUT ? "another process holds the lock" :
+				  strerror(-err));
 	claim->dir_fd = pins_at(claim->root_fd, claim->name);
 	err = claim->dir_fd < 0 ? claim->dir_fd : pin_meta(claim->dir_fd, &meta);
 	if (err) {

@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,8 +35,7 @@ struct control {
 	struct weir_service *service;
 	pthread_t thread;
 	char instance[WEIR_NAME_BYTES];
-	char path[108];
-	struct stat place;	/* what @path led to when it was ours */
+	struct parcel_place place;
 	int listen_fd;
 	int holder_fd;		/* where a holder listens for our end, or -1 */
 	int *fds;
@@ -260,15 +258,6 @@ static bool told_to_stop(struct control *control, int timeout_ms)
 	return poll(&pfd, 1, timeout_ms) > 0;
 }
 
-static void control_gone(const struct control *control)
-{
-	struct stat now;
-
-	if (!stat(control->path, &now) && now.st_ino == control->place.st_ino &&
-	    now.st_dev == control->place.st_dev)
-		unlink(control->path);
-}
-
 /* As it was told: nothing is to be kept for a next one. */
 static void end(struct control *control)
 {
@@ -284,7 +273,7 @@ static void end(struct control *control)
 	parcel_drop(control->fds, control->count);
 	control->fds = NULL;
 	control->count = 0;
-	control_gone(control);
+	parcel_unlisten(&control->place);
 }
 
 static void *control_main(void *arg)
@@ -372,13 +361,13 @@ int control_start(struct weir_service *service)
 	if (!control)
 		return 0;
 	control->listen_fd = parcel_listen(control->instance, "sock", control->replace,
-					   control->path);
+					   &control->place);
 	if (control->listen_fd == -EADDRINUSE)
 		return -EADDRINUSE;
-	if (control->listen_fd < 0 || stat(control->path, &control->place)) {
+	if (control->listen_fd < 0) {
 		service_log(service, control->listen_fd == -EACCES ? WEIR_LOG_INFO : WEIR_LOG_WARN,
 			    "control: nobody can take %s over: %s", control->instance,
-			    weir_strerror(control->listen_fd < 0 ? control->listen_fd : -errno));
+			    weir_strerror(control->listen_fd));
 		control_close(service);
 		return 0;
 	}
@@ -392,7 +381,7 @@ int control_start(struct weir_service *service)
 	service_log(service, WEIR_LOG_WARN, "control: nobody can take %s over: %s",
 		    control->instance, weir_strerror(err));
 	control->thread = 0;
-	control_gone(control);
+	parcel_unlisten(&control->place);
 	control_close(service);
 	return 0;
 }

@@ -141,7 +141,7 @@ int weir_hold(const struct weir_hold_opts *given)
 {
 	struct weir_hold_opts opts;
 	struct holder holder = { .opts = &opts, .service_fd = -1 };
-	char path[108];
+	struct parcel_place place;
 	int err;
 
 	err = opts_copy(&opts, sizeof(opts), given);
@@ -149,11 +149,11 @@ int weir_hold(const struct weir_hold_opts *given)
 		return err;
 	if (!parcel_name_ok(opts.instance))
 		return -EINVAL;
-	holder.listen_fd = parcel_listen(opts.instance, "hold", false, path);
+	holder.listen_fd = parcel_listen(opts.instance, "hold", false, &place);
 	if (holder.listen_fd < 0)
 		return holder.listen_fd;
 	err = hold(&holder);
-	unlink(path);
+	parcel_unlisten(&place);
 	close(holder.listen_fd);
 	if (holder.service_fd >= 0)
 		service_gone(&holder);

@@ -7,7 +7,10 @@
  * other is besides. A message is of one size; what is not, or carries what was
  * not asked for, ends the conversation.
  */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,12 +21,18 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <weir/takeover.h>
 #include <weir/wire.h>
 
 #include "base/base.h"
 #include "serve/parcel.h"
 
 #define DIRECTORY	"/run/weir"
+
+enum {
+	PLACE_TRIES	= 16,
+	PATH_BYTES	= sizeof(DIRECTORY) + 256,	/* with any entry */
+};
 
 bool parcel_name_ok(const char *instance)
 {
@@ -104,13 +113,65 @@ int parcel_connect(const char *instance, const char *suffix)
 	return err;
 }
 
+/* Whether somebody listens at @path: 1, 0, or -errno when that is not to be known. */
+static int alive(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd, err;
+
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(addr.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	err = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) ? -errno : 0;
+	close(fd);
+	if (!err || err == -EAGAIN)	/* as many wait as may: it lives */
+		return 1;
+	return err == -ECONNREFUSED || err == -ENOENT ? 0 : err;
+}
+
+/*
+ * A socket that is bound at @from, to the place of one who is dead, or of nobody. Two
+ * may do so at once: what comes out of an exchange tells whether it was the dead one.
+ */
+static int put_in_place(const char *from, const char *place)
+{
+	int tries, there;
+
+	for (tries = 0; tries < PLACE_TRIES; tries++) {
+		if (!renameat2(AT_FDCWD, from, AT_FDCWD, place, RENAME_NOREPLACE))
+			return 0;
+		if (errno != EEXIST)
+			return -errno;
+		there = alive(place);
+		if (there)
+			return there < 0 ? there : -EADDRINUSE;
+		if (renameat2(AT_FDCWD, from, AT_FDCWD, place, RENAME_EXCHANGE)) {
+			if (errno == ENOENT)
+				continue;	/* it has gone meanwhile */
+			return -errno;
+		}
+		if (alive(from) == 1) {
+			renameat2(AT_FDCWD, from, AT_FDCWD, place, RENAME_EXCHANGE);
+			return -EADDRINUSE;
+		}
+		unlink(from);
+		return 0;
+	}
+	return -EAGAIN;
+}
+
 /*
  * Bound beside its place and moved there, so that the name always leads to
  * somebody who listens, and what a dead one left is replaced.
  */
-int parcel_listen(const char *instance, const char *suffix, bool replace, char path[108])
+int parcel_listen(const char *instance, const char *suffix, bool replace,
+		  struct parcel_place *where)
 {
 	struct sockaddr_un addr, place;
+	struct stat st;
 	int fd, err;
 
 	if (mkdir(DIRECTORY, 0755) && errno != EEXIST)
@@ -120,11 +181,6 @@ int parcel_listen(const char *instance, const char *suffix, bool replace, char p
 		err = address(&place, instance, suffix);
 	if (err)
 		return err;
-	fd = replace ? -ENOENT : parcel_connect(instance, suffix);
-	if (fd >= 0) {
-		close(fd);
-		return -EADDRINUSE;
-	}
 	addr = place;
 	if (snprintf(addr.sun_path, sizeof(addr.sun_path), DIRECTORY "/.%d.%s.%s", (int)getpid(),
 		     instance, suffix) >= (int)sizeof(addr.sun_path))
@@ -134,14 +190,102 @@ int parcel_listen(const char *instance, const char *suffix, bool replace, char p
 		return fd;
 	unlink(addr.sun_path);
 	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || chmod(addr.sun_path, 0600) ||
-	    listen(fd, 8) || rename(addr.sun_path, place.sun_path)) {
+	    listen(fd, 8) || stat(addr.sun_path, &st))
 		err = -errno;
+	else if (!replace)
+		err = put_in_place(addr.sun_path, place.sun_path);
+	else if (rename(addr.sun_path, place.sun_path))
+		err = -errno;
+	if (err) {
 		unlink(addr.sun_path);
 		close(fd);
 		return err;
 	}
-	memcpy(path, place.sun_path, sizeof(place.sun_path));
+	memcpy(where->path, place.sun_path, sizeof(place.sun_path));
+	where->dev = st.st_dev;
+	where->ino = st.st_ino;
 	return fd;
+}
+
+void parcel_unlisten(const struct parcel_place *where)
+{
+	struct stat now;
+
+	if (!stat(where->path, &now) && now.st_ino == where->ino && now.st_dev == where->dev)
+		unlink(where->path);
+}
+
+/* ".sock" or ".hold" after a name, or what was on its way to be one: ".<pid>.<name>.sock" */
+static bool is_socket_of(const char *entry, const char *instance)
+{
+	const char *dot = strrchr(entry, '.'), *name = entry;
+	char copy[WEIR_NAME_BYTES];
+	size_t len;
+
+	if (!dot || (strcmp(dot, ".sock") && strcmp(dot, ".hold")))
+		return false;
+	if (*name == '.') {
+		name += 1 + strspn(name + 1, "0123456789");
+		if (*name++ != '.')
+			return false;
+	}
+	if (name >= dot)
+		return false;
+	len = (size_t)(dot - name);
+	if (len >= sizeof(copy))
+		return false;
+	memcpy(copy, name, len);
+	copy[len] = '\0';
+	return parcel_name_ok(copy) && (!instance || !strcmp(copy, instance));
+}
+
+/* Bound, and about to be moved to its place: it need not listen yet. */
+static bool is_coming(const char *entry)
+{
+	long pid = entry[0] == '.' ? strtol(entry + 1, NULL, 10) : 0;
+
+	return pid > 0 && (!kill((pid_t)pid, 0) || errno == EPERM);
+}
+
+/*
+ * Moved away before it is unlinked: who starts at this moment may have replaced it by
+ * his own, which then goes back.
+ */
+static bool clean_one(const char *entry)
+{
+	char path[PATH_BYTES], away[PATH_BYTES];
+
+	snprintf(path, sizeof(path), DIRECTORY "/%s", entry);
+	snprintf(away, sizeof(away), DIRECTORY "/.clean.%d", (int)getpid());
+	if (is_coming(entry) || alive(path) || rename(path, away))
+		return false;
+	if (alive(away)) {
+		/* Fails when there is yet another, who serves then. */
+		renameat2(AT_FDCWD, away, AT_FDCWD, path, RENAME_NOREPLACE);
+		return false;
+	}
+	return !unlink(away);
+}
+
+int weir_takeover_clean(const char *instance)
+{
+	struct dirent *entry;
+	int count = 0, err;
+	DIR *dir;
+
+	if (instance && !parcel_name_ok(instance))
+		return -EINVAL;
+	err = directory_check();
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	dir = opendir(DIRECTORY);
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir)))
+		if (is_socket_of(entry->d_name, instance))
+			count += clean_one(entry->d_name);
+	closedir(dir);
+	return count;
 }
 
 int parcel_accept(int listen_fd)

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum {
 	PARCEL_FDS	= 64,		/* descriptors in one parcel */
@@ -38,8 +39,18 @@ struct parcel {
 
 /* "" for the socket of the service, ".hold" for that of its holder; 0 or -errno */
 int parcel_connect(const char *instance, const char *suffix);
-/* @path: where it is, also when another one takes its place later */
-int parcel_listen(const char *instance, const char *suffix, bool replace, char path[108]);
+
+/* Where a socket listens, also when another one takes its place later. */
+struct parcel_place {
+	char path[108];
+	dev_t dev;
+	ino_t ino;
+};
+
+/* @replace whoever is there; else -EADDRINUSE where somebody lives. */
+int parcel_listen(const char *instance, const char *suffix, bool replace,
+		  struct parcel_place *where);
+void parcel_unlisten(const struct parcel_place *where);	/* unless it is another's now */
 bool parcel_peer_ok(int fd);	/* root, or this user */
 int parcel_accept(int listen_fd);	/* of a peer that is ok; else -errno */
 

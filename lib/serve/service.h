@@ -152,7 +152,7 @@ struct worker {
 	struct weir_loop *loop;
 	struct weir_pool *pool;
 	struct weir_listener *listener;	/* NULL: another accepts, or it is closed */
-	int later_fd;			/* its, bound: it listens when a predecessor yields; or -1 */
+	int later_fd;			/* its, bound: it listens when a predecessor yields */
 	struct weir_listener *spare;	/* stands for the group: of the first that lives */
 	struct weir_dgram dgram;	/* instead, in a service of datagrams */
 	struct weir_worker_row *row;
