@@ -3,6 +3,8 @@
  * test_observe.c - events of user space, and who gets to see events
  */
 #include <grp.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "bpf_service.h"
 
@@ -61,6 +63,111 @@ TEST_F(bpf, raised_event_reaches_the_worker_it_names)
 	EXPECT_EQ(0, memcmp(&event, &got[0], sizeof(event)));
 	ASSERT_EQ(1, recent_read(&self->s, recent, 2));
 	EXPECT_EQ(0, memcmp(&event, &recent[0], sizeof(event)));
+}
+
+/*
+ * Another processor is a whole table behind: it has emptied the slot and is writing.
+ * What it writes must not be mixed with what comes next.
+ */
+TEST_F(bpf, a_slot_that_is_being_written_is_left_alone)
+{
+	struct weir_event busy = { .ns = 4711, .value = 1 }, event, got, recent[WEIR_RECENT_MAX];
+	uint32_t slot = 1001 % WEIR_RECENT_MAX, next = slot + 1, zero = 0;
+	uint64_t seq = 1000;
+	int fd;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	fd = map_open(&self->s, "weir_seq");
+	ASSERT_EQ(0, bpf_map_update_elem(fd, &zero, &seq, BPF_ANY));
+	close(fd);
+	fd = map_open(&self->s, "weir_recent");
+	ASSERT_EQ(0, bpf_map_update_elem(fd, &slot, &busy, BPF_ANY));
+	event = slow(0, WEIR_EDGE_ON);
+	ASSERT_EQ(0, self->s.st->ops->raise(self->s.st, &event));
+	event.seq = 1001;
+	ASSERT_EQ(0, bpf_map_lookup_elem(fd, &slot, &got));
+	EXPECT_EQ(0, memcmp(&busy, &got, sizeof(got)));
+	ASSERT_EQ(0, bpf_map_lookup_elem(fd, &next, &got));
+	EXPECT_EQ(0, memcmp(&event, &got, sizeof(got)));
+	ASSERT_EQ(1, self->s.st->ops->signal_take(self->s.st, 0, &got, 1));
+	EXPECT_EQ(0, memcmp(&event, &got, sizeof(got)));
+	ASSERT_EQ(1, recent_read(&self->s, recent, WEIR_RECENT_MAX));
+	EXPECT_EQ(0, memcmp(&event, &recent[0], sizeof(event)));
+	close(fd);
+}
+
+/* As no processor would leave it: events find a place all the same. */
+TEST_F(bpf, a_table_edited_by_hand_takes_events_again)
+{
+	struct weir_event busy = { .ns = 4711 }, event = slow(0, WEIR_EDGE_ON);
+	struct weir_event recent[WEIR_RECENT_MAX];
+	uint32_t slot;
+	int fd;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	fd = map_open(&self->s, "weir_recent");
+	for (slot = 0; slot < WEIR_RECENT_MAX; slot++)
+		ASSERT_EQ(0, bpf_map_update_elem(fd, &slot, &busy, BPF_ANY));
+	close(fd);
+	ASSERT_EQ(0, self->s.st->ops->raise(self->s.st, &event));
+	event.seq = 1;
+	ASSERT_EQ(1, recent_read(&self->s, recent, WEIR_RECENT_MAX));
+	EXPECT_EQ(0, memcmp(&event, &recent[0], sizeof(event)));
+}
+
+/* writers and a reader at the same time */
+
+#define RAISED		60000
+
+struct raiser {
+	const struct service *s;
+	atomic_bool done;
+	int err;
+};
+
+/* All members tell the same number, so that parts of two do not go together. */
+static void *raise_numbers(void *arg)
+{
+	struct raiser *raiser = arg;
+	struct weir_event event = { .kind = WEIR_EV_RECVQ, .edge = WEIR_EDGE_ON };
+	uint64_t i;
+
+	for (i = 1; i <= RAISED && !raiser->err; i++) {
+		event.ns = i;
+		event.cookie = i;
+		event.value = i;
+		event.limit = i;
+		raiser->err = raiser->s->st->ops->raise(raiser->s->st, &event);
+	}
+	atomic_store(&raiser->done, true);
+	return NULL;
+}
+
+TEST_F(bpf, events_are_whole_for_who_reads_while_they_are_raised)
+{
+	struct weir_event events[WEIR_RECENT_MAX];
+	struct raiser raiser = { .s = &self->s };
+	unsigned int seen = 0, torn = 0;
+	struct weir_bpf_view *view;
+	pthread_t thread;
+	int n;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
+	ASSERT_EQ(0, weir_bpf_view_open(&view, self->s.name));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, raise_numbers, &raiser));
+	while (!atomic_load(&raiser.done)) {
+		n = weir_bpf_view_events(view, events, WEIR_RECENT_MAX);
+		ASSERT_LE(0, n);
+		seen += (unsigned int)n;
+		while (n-- > 0)
+			torn += events[n].ns != events[n].cookie ||
+				events[n].ns != events[n].value || events[n].ns != events[n].limit;
+	}
+	pthread_join(thread, NULL);
+	weir_bpf_view_close(view);
+	EXPECT_EQ(0, raiser.err);
+	EXPECT_LT(0, seen);
+	EXPECT_EQ(0, torn);
 }
 
 TEST_F(bpf, raised_event_about_a_connection_is_not_told_to_its_worker)

@@ -2,6 +2,9 @@
 /*
  * test_rescue.c - a queue is moved away from a worker that does not accept
  */
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "bpf_service.h"
 
 #define QUEUED	20
@@ -151,6 +154,62 @@ TEST_F(bpf, one_that_has_not_run_since_is_tried_rarely)
 	row(&self->s, 0)->loop_ns = now_ns();
 	ASSERT_EQ(0, spread(&self->s, 1, got));
 	EXPECT_EQ(1, got[0]);
+}
+
+/* the queue's length, where the kernel counts nothing else */
+
+#define MOVES	10000	/* half of a rescue lasts some 10 us */
+
+struct mover {
+	struct service *s;
+	atomic_bool stop;
+	atomic_uint moved;
+};
+
+/* One client, from one to the other and back. */
+static void *move_on(void *arg)
+{
+	struct mover *mover = arg;
+	unsigned int i;
+	int n;
+
+	for (i = 0; !atomic_load(&mover->stop); i = !i) {
+		n = mover->s->st->ops->rescue(mover->s->st, i);
+		if (n < 0)
+			break;
+		atomic_fetch_add(&mover->moved, (unsigned int)n);
+	}
+	return NULL;
+}
+
+TEST_F(bpf, a_look_at_a_queue_never_meets_half_a_rescue)
+{
+	struct weir_bpf_opts opts = {
+		.sz = sizeof(opts), .name = self->s.name, .policy = WEIR_POLICY_HASH, .workers = 2,
+		.stale_ns = FOREVER_NS, .flags = WEIR_BPF_NO_FLOWS,
+	};
+	struct mover mover = { .s = &self->s };
+	unsigned int wrong = 0, looks = 0;
+	uint64_t since, end;
+	pthread_t thread;
+	int client;
+
+	snprintf(self->s.name, sizeof(self->s.name), "test-%d", runner);
+	ASSERT_EQ(0, weir_bpf_open(&self->s.bpf, &opts));
+	ASSERT_EQ(0, service_join(&self->s, AF_INET, 2));
+	client = connect_to(&self->s);
+	ASSERT_LE(0, client);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, move_on, &mover));
+	end = now_ns() + WAIT_MS * 1000000ULL;
+	while (atomic_load(&mover.moved) < MOVES && now_ns() < end)
+		wrong += self->s.st->ops->waiting(self->s.st, looks++ % 2, &since) < 0;
+	atomic_store(&mover.stop, true);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, wrong);
+	EXPECT_LE(MOVES, atomic_load(&mover.moved));
+	EXPECT_EQ(1, self->s.st->ops->waiting(self->s.st, 0, &since) +
+		     self->s.st->ops->waiting(self->s.st, 1, &since));
+	close(client);
 }
 
 /* What a dead worker had taken is forgotten: its successor begins with nothing waiting. */

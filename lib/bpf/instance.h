@@ -358,7 +358,8 @@ int rescue_probe(char *why);
 /* sweep.c */
 void sweep_tick(struct weir_bpf *bpf, uint64_t now);
 void pending_tick(struct weir_bpf *bpf);
-int queue_length(const struct member *member);
+/* Connections in the accept queues of a worker, or -errno. */
+int queue_length(struct weir_bpf *bpf, uint32_t worker);
 /* Counts of another owner: what its end lost is put right. */
 void pending_settle(struct weir_bpf *bpf);
 int sock_gone(int diag_fd, uint64_t cookie, const struct weir_flow *flow);

@@ -369,7 +369,7 @@ static int bpf_waiting(struct weir_steering *st, unsigned int worker, uint64_t *
 		return -EINVAL;
 	*since_ns = 0;
 	if (!(bpf->cfg->flags & WEIR_CFG_PENDING))
-		return queue_length(&bpf->members[worker]);
+		return queue_length(bpf, worker);
 	pending = &bpf->pending[worker];
 	accepted = __atomic_load_n(&bpf->rows[worker].accepted, __ATOMIC_ACQUIRE);
 	established = __atomic_load_n(&pending->established, __ATOMIC_ACQUIRE);

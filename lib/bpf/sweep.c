@@ -172,8 +172,7 @@ void sweep_tick(struct weir_bpf *bpf, uint64_t now)
 	}
 }
 
-/* Connections in the accept queues of a worker, or -errno. */
-int queue_length(const struct member *member)
+static int queues_add_up(const struct member *member)
 {
 	struct tcp_info info;
 	int v6, fd, err, total = 0;
@@ -190,6 +189,17 @@ int queue_length(const struct member *member)
 		total += info.tcpi_unacked;
 	}
 	return total;
+}
+
+/* Neither in the middle of a rescue, nor of a listener that its worker has closed. */
+int queue_length(struct weir_bpf *bpf, uint32_t worker)
+{
+	int length;
+
+	pthread_mutex_lock(&bpf->listeners);
+	length = queues_add_up(&bpf->members[worker]);
+	pthread_mutex_unlock(&bpf->listeners);
+	return length;
 }
 
 /* So many wait, whatever was counted; if none did by the counts, then since now. */
@@ -218,7 +228,7 @@ static void pending_check(struct weir_bpf *bpf, uint32_t worker)
 		member->accepted_seen = accepted;
 		return;
 	}
-	queued = queue_length(member);
+	queued = queue_length(bpf, worker);
 	if (queued < 0 ||
 	    established != __atomic_load_n(&bpf->pending[worker].established, __ATOMIC_ACQUIRE))
 		return;
@@ -253,7 +263,7 @@ void pending_settle(struct weir_bpf *bpf)
 	int queued;
 
 	for (i = 0; i < bpf->opts.workers; i++) {
-		queued = queue_length(&bpf->members[i]);
+		queued = queue_length(bpf, i);
 		if (queued < 0)
 			continue;
 		established = __atomic_load_n(&bpf->pending[i].established, __ATOMIC_ACQUIRE);

@@ -152,6 +152,9 @@ static int flow_start(struct weir_bpf *bpf, const struct reason *reason)
 {
 	int err;
 
+	if (bpf->dgram)
+		return reason_set(reason, -EOPNOTSUPP, "flows are of connections: what is known "
+				  "of datagrams is in weir_dgram");
 	if (bpf->opts.flags & WEIR_BPF_NO_FLOWS)
 		return reason_set(reason, -EOPNOTSUPP, "flows were not asked for");
 	err = flow_open(bpf, reason);

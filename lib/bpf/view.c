@@ -228,6 +228,30 @@ static int by_seq(const void *one, const void *two)
 	return (int32_t)(a->seq - b->seq);
 }
 
+#define READ_TRIES	3
+
+/*
+ * The kernel copies a slot while others may write it. They empty it first, so what
+ * is the same twice was whole. True: there is an event.
+ */
+static bool event_read(int fd, uint32_t slot, struct weir_event *event, int *err)
+{
+	struct weir_event again;
+	int i;
+
+	for (i = 0; i < READ_TRIES; i++) {
+		*err = bpf_map_lookup_elem(fd, &slot, event);
+		if (*err || !event->seq)
+			return false;
+		*err = bpf_map_lookup_elem(fd, &slot, &again);
+		if (*err)
+			return false;
+		if (!memcmp(event, &again, sizeof(again)))
+			return true;
+	}
+	return false;
+}
+
 int weir_bpf_view_events(struct weir_bpf_view *view, struct weir_event *out, unsigned int max)
 {
 	struct weir_event *all;
@@ -241,13 +265,11 @@ int weir_bpf_view_events(struct weir_bpf_view *view, struct weir_event *out, uns
 	if (!all)
 		return -ENOMEM;
 	for (slot = 0; slot < WEIR_RECENT_MAX; slot++) {
-		err = bpf_map_lookup_elem(view->fd[VIEW_RECENT], &slot, &all[count]);
+		count += event_read(view->fd[VIEW_RECENT], slot, &all[count], &err);
 		if (err) {
 			free(all);
 			return err;
 		}
-		if (all[count].seq)
-			count++;
 	}
 	qsort(all, count, sizeof(*all), by_seq);
 	if (count < max)

@@ -457,6 +457,17 @@ static void netns_private(void)
 	close(fd);
 }
 
+static void help(void)
+{
+	printf("usage: steer_bench [--only pick|uniform] [--rounds N] [--seconds S] "
+	       "[--json FILE] [--strict]\n"
+	       "pick: what one choice of a worker takes, by policy\n"
+	       "uniform: cheap connections beside plain SO_REUSEPORT\n"
+	       "--rounds 1 to %d; --seconds, of each, at most 60; --strict: 1 above a limit\n"
+	       "Takes root and BPF; works in a network namespace of its own.\n", ROUNDS_MAX);
+	exit(0);
+}
+
 static void parse(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -465,6 +476,7 @@ static void parse(int argc, char **argv)
 		{ "seconds", required_argument, NULL, 's' },
 		{ "json", required_argument, NULL, 'j' },
 		{ "strict", no_argument, NULL, 'S' },
+		{ "help", no_argument, NULL, 'h' },
 		{ 0 }
 	};
 	int opt;
@@ -480,12 +492,14 @@ static void parse(int argc, char **argv)
 			json_path = optarg;
 		else if (opt == 'S')
 			strict = true;
+		else if (opt == 'h')
+			help();
 		else
-			die("usage: see the head of steer_bench.c", -EINVAL);
+			die("--help tells the options", -EINVAL);
 	}
 	if (!rounds || rounds > ROUNDS_MAX || !(seconds > 0) || seconds > 60 ||
 	    (only && strcmp(only, "pick") && strcmp(only, "uniform")))
-		die("usage: see the head of steer_bench.c", -EINVAL);
+		die("--help tells the options", -EINVAL);
 }
 
 int main(int argc, char **argv)
