@@ -254,7 +254,7 @@ void pending_tick(struct weir_bpf *bpf)
 
 /*
  * What was counted and never accepted is in the listeners' queues, or went with
- * the process that had them.
+ * the process that had them. Before anybody rescues, or with the listeners held.
  */
 void pending_settle(struct weir_bpf *bpf)
 {
@@ -263,7 +263,7 @@ void pending_settle(struct weir_bpf *bpf)
 	int queued;
 
 	for (i = 0; i < bpf->opts.workers; i++) {
-		queued = queue_length(bpf, i);
+		queued = queues_add_up(&bpf->members[i]);
 		if (queued < 0)
 			continue;
 		established = __atomic_load_n(&bpf->pending[i].established, __ATOMIC_ACQUIRE);
