@@ -50,12 +50,18 @@ static __always_inline bool wanted(void)
 	       ids.tgid == pid_only;
 }
 
+/*
+ * A request that posted no completion left its start behind: who gets its memory next
+ * must not be measured from there.
+ */
 static __always_inline int submitted(__u64 request)
 {
 	__u64 now = bpf_ktime_get_ns();
 
 	if (wanted())
 		bpf_map_update_elem(&weir_lat_start, &request, &now, BPF_ANY);
+	else if (bpf_map_lookup_elem(&weir_lat_start, &request))
+		bpf_map_delete_elem(&weir_lat_start, &request);
 	return 0;
 }
 
