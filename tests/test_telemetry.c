@@ -25,7 +25,12 @@ struct ss {
 	unsigned int unacked, sacked, lost;
 	unsigned int retrans_now, retrans;
 	unsigned int backoff;
+	/* Not the same from look to look, which was between these two. */
+	unsigned int lastsnd_ms, lastack_ms;
+	uint64_t from_ns, to_ns;
 };
+
+#define STEADY	offsetof(struct ss, lastsnd_ms)
 
 static unsigned int us_of(const char *ms)
 {
@@ -54,6 +59,8 @@ static void ss_token(struct ss *ss, const char *token)
 	ss->lost = number_of(token, "lost:", ss->lost);
 	ss->retrans_now = number_of(token, "retrans:", ss->retrans_now);
 	ss->backoff = number_of(token, "backoff:", ss->backoff);
+	ss->lastsnd_ms = number_of(token, "lastsnd:", ss->lastsnd_ms);
+	ss->lastack_ms = number_of(token, "lastack:", ss->lastack_ms);
 	if (!strncmp(token, "retrans:", 8) && slash)
 		ss->retrans = strtoul(slash + 1, NULL, 10);
 	if (!strncmp(token, "rtt:", 4))
@@ -69,6 +76,7 @@ static int ss_read(const struct service *s, struct ss *ss)
 	FILE *out;
 
 	memset(ss, 0, sizeof(*ss));
+	ss->from_ns = now_ns();
 	snprintf(command, sizeof(command), "ss -Htine sport = :%u", s->port);
 	out = popen(command, "r");
 	if (!out)
@@ -84,6 +92,7 @@ static int ss_read(const struct service *s, struct ss *ss)
 		     token = strtok_r(NULL, " \t\n", &save))
 			ss_token(ss, token);
 	} while (fgets(line, sizeof(line), out));
+	ss->to_ns = now_ns();
 	return pclose(out) ? -EIO : 0;
 }
 
@@ -102,7 +111,7 @@ static int both_read(const struct service *s, struct ss *ss, struct flows *flows
 			err = ss_read(s, &after);
 		if (err)
 			return err;
-		if (!memcmp(ss, &after, sizeof(after)) && flows->last.bytes_acked == ss->acked &&
+		if (!memcmp(ss, &after, STEADY) && flows->last.bytes_acked == ss->acked &&
 		    flows->last.retrans == ss->retrans && flows->last.rto == ss->backoff)
 			return 0;
 	} while (now_ns() < end);
@@ -130,19 +139,68 @@ static bool srtt_is_told(void)
 	       (major > 6 || (major == 6 && minor >= 10));
 }
 
-static void compare(struct __test_metadata *_metadata, const struct ss *ss,
-		    const struct flows *flows)
-{
-	const struct weir_flow *flow = &flows->last;
-	char local[80], remote[80];
+/* Who should own it, since when there can be a flow, and what is on. */
+struct known {
+	uint64_t from_ns, to_ns;
+	uint32_t worker;
+	uint32_t edges;
+	int family;
+};
 
+/* Was it @ms before the look? A clock of the kernel's ticks up to every 10 ms. */
+static bool was(uint64_t ns, const struct ss *ss, unsigned int ms)
+{
+	const uint64_t tick_ns = 12000000, ago_ns = ms * 1000000ULL;
+
+	return ns + ago_ns + tick_ns >= ss->from_ns && ns + ago_ns <= ss->to_ns + tick_ns;
+}
+
+static void compare_ends(struct __test_metadata *_metadata, const struct ss *ss,
+			 const struct weir_flow *flow, int family)
+{
+	char local[80], remote[80];
+	int i;
+
+	EXPECT_EQ(family, (int)flow->family);
 	address_print(local, sizeof(local), flow, flow->local_ip, flow->local_port);
 	address_print(remote, sizeof(remote), flow, flow->remote_ip, flow->remote_port);
 	EXPECT_STREQ(ss->local, local);
 	EXPECT_STREQ(ss->remote, remote);
+	for (i = 1; family == AF_INET && i < 4; i++)
+		EXPECT_EQ(0, flow->local_ip[i] | flow->remote_ip[i]);
+}
+
+/* What was sent again: when, and how much at the beginning of that while. */
+static void compare_rtx(struct __test_metadata *_metadata, const struct ss *ss,
+			const struct weir_flow *flow)
+{
+	EXPECT_EQ(ss->retrans, flow->retrans);
+	EXPECT_EQ(ss->lost, flow->lost);
+	EXPECT_EQ(ss->backoff, flow->rto);
+	/* Each by a timeout, and these are longer than the while is. */
+	EXPECT_EQ(ss->retrans ? ss->retrans - 1 : 0, flow->rtx_mark);
+	EXPECT_EQ(flow->rtx_last_ns, flow->rtx_mark_ns);
+	EXPECT_EQ(!ss->retrans, !flow->rtx_last_ns);
+	EXPECT_TRUE(!ss->retrans || was(flow->rtx_last_ns, ss, ss->lastsnd_ms));
+}
+
+_Static_assert(sizeof(struct weir_flow) == 144, "each member is compared here");
+
+static void compare(struct __test_metadata *_metadata, const struct ss *ss,
+		    const struct flows *flows, const struct known *known)
+{
+	const struct weir_flow *flow = &flows->last;
+
+	compare_ends(_metadata, ss, flow, known->family);
+	compare_rtx(_metadata, ss, flow);
 	EXPECT_EQ(ss->cookie, flows->cookie);
 	EXPECT_STREQ("ESTAB", ss->state);
 	EXPECT_EQ(WEIR_TCP_ESTABLISHED, flow->state);
+	EXPECT_EQ(known->worker, flow->worker);
+	EXPECT_EQ(known->edges, flow->edges);
+	EXPECT_LE(known->from_ns, flow->opened_ns);
+	EXPECT_GE(known->to_ns, flow->opened_ns);
+	EXPECT_TRUE(was(flow->updated_ns, ss, ss->retrans ? ss->lastsnd_ms : ss->lastack_ms));
 	EXPECT_EQ(ss->acked, flow->bytes_acked);
 	EXPECT_EQ(ss->received, flow->bytes_received);
 	if (srtt_is_told())
@@ -150,37 +208,49 @@ static void compare(struct __test_metadata *_metadata, const struct ss *ss,
 	EXPECT_EQ(ss->rtt_min_us, flow->rtt_min_us);
 	EXPECT_EQ(ss->cwnd, flow->cwnd);
 	EXPECT_EQ(ss->mss, flow->mss_bytes);
-	EXPECT_EQ(ss->retrans, flow->retrans);
-	EXPECT_EQ(ss->lost, flow->lost);
 	EXPECT_EQ(ss->unacked + ss->retrans_now - ss->lost - ss->sacked, flow->inflight);
-	EXPECT_EQ(ss->backoff, flow->rto);
 	EXPECT_EQ(ss->sendq, flow->sendq_bytes);
 	EXPECT_EQ(ss->recvq, flow->recvq_bytes);
 }
 
 /* Reno's window grows only while it is filled: no surprise in a comparison. */
-static int listener_calm(const struct service *s)
+static int listeners_calm(const struct service *s)
 {
-	return setsockopt(s->fd[0], IPPROTO_TCP, TCP_CONGESTION, "reno", 4) ? -errno : 0;
+	unsigned int i;
+
+	for (i = 0; i < s->workers; i++) {
+		if (setsockopt(s->fd[i], IPPROTO_TCP, TCP_CONGESTION, "reno", 4))
+			return -errno;
+	}
+	return 0;
+}
+
+/* A connection that the last of @workers has: all others are busy. */
+static int pair_of(struct service *s, int family, unsigned int workers, int *client, int *server)
+{
+	struct weir_bpf_status status = { .sz = sizeof(status) };
+	unsigned int i;
+	int err;
+
+	err = service_open(s, "", workers, WEIR_POLICY_LEAST, FOREVER_NS, family);
+	if (!err)
+		err = weir_bpf_status(s->bpf, &status);
+	if (!err)
+		err = listeners_calm(s);
+	if (err)
+		return err;
+	weir_bpf_cfg(s->bpf)->flow_period_us = 0;
+	for (i = 0; i + 1 < workers; i++)
+		row(s, i)->inflight = 100;
+	*client = connect_to(s);
+	if (accept_any(s, server) != (int)workers - 1)
+		return -ETIMEDOUT;
+	return status.rung == WEIR_RUNG_FULL ? 0 : -EOPNOTSUPP;
 }
 
 static int pair_open(struct service *s, int family, int *client, int *server)
 {
-	struct weir_bpf_status status = { .sz = sizeof(status) };
-	int err;
-
-	err = service_open(s, "", 1, WEIR_POLICY_HASH, FOREVER_NS, family);
-	if (!err)
-		err = weir_bpf_status(s->bpf, &status);
-	if (!err)
-		err = listener_calm(s);
-	if (err)
-		return err;
-	weir_bpf_cfg(s->bpf)->flow_period_us = 0;
-	*client = connect_to(s);
-	if (accept_any(s, server) != 0)
-		return -ETIMEDOUT;
-	return status.rung == WEIR_RUNG_FULL ? 0 : -EOPNOTSUPP;
+	return pair_of(s, family, 1, client, server);
 }
 
 /* Bytes that the server sends and the client acknowledges at once. */
@@ -224,12 +294,14 @@ FIXTURE_TEARDOWN(ss)
 
 TEST_F(ss, every_field_is_what_ss_says)
 {
+	struct known known = { .worker = 2, .family = variant->family, .from_ns = now_ns() };
 	char text[1000] = "";
 	int client, server, i;
 	struct flows flows;
 	struct ss ss;
 
-	ASSERT_EQ(0, pair_open(&self->s, variant->family, &client, &server));
+	ASSERT_EQ(0, pair_of(&self->s, variant->family, 3, &client, &server));
+	known.to_ns = now_ns();
 	ASSERT_EQ(1000, send(client, text, 1000, 0));
 	ASSERT_EQ(300, recv(server, text, 300, MSG_WAITALL));
 	for (i = 0; i < 5; i++)
@@ -239,7 +311,7 @@ TEST_F(ss, every_field_is_what_ss_says)
 	EXPECT_EQ(1000, ss.received);
 	EXPECT_EQ(700, ss.recvq);
 	EXPECT_LT(0, ss.srtt_us);
-	compare(_metadata, &ss, &flows);
+	compare(_metadata, &ss, &flows, &known);
 }
 
 /* The client's filter drops all that comes: nothing is acknowledged any more. */
@@ -248,12 +320,16 @@ TEST_F(ss, fields_of_loss_are_what_ss_says)
 	struct sock_filter drop = { .code = BPF_RET | BPF_K };
 	struct sock_fprog filter = { .len = 1, .filter = &drop };
 	uint64_t end = now_ns() + WAIT_MS * 1000000ULL;
+	struct known known = {
+		.worker = 1, .edges = WEIR_FLOW_RTO, .family = variant->family, .from_ns = now_ns(),
+	};
 	int client, server, i;
 	char text[64] = "";
 	struct flows flows;
 	struct ss ss;
 
-	ASSERT_EQ(0, pair_open(&self->s, variant->family, &client, &server));
+	ASSERT_EQ(0, pair_of(&self->s, variant->family, 2, &client, &server));
+	known.to_ns = now_ns();
 	for (i = 0; i < 5; i++)
 		ASSERT_EQ(0, told(server, client, 100));
 	ASSERT_EQ(0, setsockopt(client, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)));
@@ -268,7 +344,7 @@ TEST_F(ss, fields_of_loss_are_what_ss_says)
 	EXPECT_EQ(1, ss.lost);
 	/* The sender's window was cut when it timed out. */
 	EXPECT_EQ(1, ss.cwnd);
-	compare(_metadata, &ss, &flows);
+	compare(_metadata, &ss, &flows, &known);
 }
 
 /* holding back */
