@@ -289,26 +289,6 @@ static const struct weir_xsk_ops xsk_ops = {
 	.closed	= closed,
 };
 
-/* A service on any address of IPv6 has those of IPv4, too. */
-static int ports_add(struct port *port)
-{
-	struct weir_xdp *xdp = port->carrier->xdp;
-	struct weir_addr addr, any;
-	int err;
-
-	weir_dgram_addr(port->dgram, &addr);
-	port->peers.ifindex = (uint32_t)xdp->ifindex;
-	port->peers.v6 = addr.ss.ss_family == AF_INET6;
-	err = weir_xdp_port_add(xdp, &addr, IPPROTO_UDP);
-	if (err || !port->peers.v6 ||
-	    !IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)&addr.ss)->sin6_addr))
-		return err;
-	err = weir_addr_parse(&any, "0.0.0.0:0");
-	if (!err)
-		err = weir_addr_set_port(&any, (uint16_t)weir_addr_port(&addr));
-	return err ?: weir_xdp_port_add(xdp, &any, IPPROTO_UDP);
-}
-
 static int socket_open(struct port *port)
 {
 	struct weir_loop *loop = weir_dgram_loop(port->dgram);
@@ -348,6 +328,7 @@ static int carrier_open(struct weir_dgram_carrier *base, struct weir_dgram *dgra
 {
 	struct carrier *carrier = (struct carrier *)base;
 	struct port *port = calloc(1, sizeof(*port));
+	struct weir_addr addr;
 	int err;
 
 	if (!port)
@@ -356,7 +337,8 @@ static int carrier_open(struct weir_dgram_carrier *base, struct weir_dgram *dgra
 	port->dgram = dgram;
 	port->next = carrier->ports;
 	carrier->ports = port;
-	err = ports_add(port);
+	weir_dgram_addr(dgram, &addr);
+	err = peers_open(&port->peers, carrier->xdp, &addr);
 	if (!err)
 		err = socket_open(port);
 	if (!err) {

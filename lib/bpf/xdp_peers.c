@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "bpf/xdp.h"
 #include "bpf/xdp_peers.h"
 
 #include "base/base.h"
@@ -22,6 +23,24 @@ struct end {
 	uint16_t port;
 	bool v6;
 };
+
+/* A service on any address of IPv6 has those of IPv4, too. */
+int peers_open(struct peers *peers, struct weir_xdp *xdp, const struct weir_addr *addr)
+{
+	struct weir_addr any;
+	int err;
+
+	peers->ifindex = (uint32_t)xdp->ifindex;
+	peers->v6 = addr->ss.ss_family == AF_INET6;
+	err = weir_xdp_port_add(xdp, addr, IPPROTO_UDP);
+	if (err || !peers->v6 ||
+	    !IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)&addr->ss)->sin6_addr))
+		return err;
+	err = weir_addr_parse(&any, "0.0.0.0:0");
+	if (!err)
+		err = weir_addr_set_port(&any, (uint16_t)weir_addr_port(addr));
+	return err ?: weir_xdp_port_add(xdp, &any, IPPROTO_UDP);
+}
 
 static bool is_mapped(const uint32_t ip[4])
 {

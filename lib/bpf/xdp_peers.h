@@ -20,6 +20,11 @@ struct peers {
 	} place[PEERS];
 };
 
+struct weir_xdp;
+
+/* peers_open() - of a service at @addr, where its frames come from now on */
+int peers_open(struct peers *peers, struct weir_xdp *xdp, const struct weir_addr *addr);
+
 /* peers_heard() - a frame came from there; who had the place has lost it */
 void peers_heard(struct peers *peers, const struct frame_ends *ends, uint64_t now_ns);
 

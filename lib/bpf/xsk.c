@@ -21,25 +21,17 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include <linux/if_ether.h>
-
 #include "bpf/xsk.h"
 
 #include "base/base.h"
 
 #define BUSY_NS		NSEC_PER_MSEC
 #define IDLE_NS		NSEC_PER_SEC
-#define KICKS_MAX	16	/* of a turn: in copy mode each sends 32 frames */
 
-static uint32_t frame_of(const struct weir_xsk *xsk, uint64_t addr)
-{
-	return (uint32_t)(addr / xsk->frame_bytes);
-}
-
-static struct weir_lease *held_take(struct weir_xsk *xsk, uint64_t addr)
+struct weir_lease *xsk_held_take(struct weir_xsk *xsk, uint64_t addr)
 {
 	struct weir_lease *lease;
-	uint32_t frame = frame_of(xsk, addr);
+	uint32_t frame = xsk_frame_of(xsk, addr);
 
 	if (frame >= xsk->frames)
 		return NULL;
@@ -48,80 +40,13 @@ static struct weir_lease *held_take(struct weir_xsk *xsk, uint64_t addr)
 	return lease;
 }
 
-static void broke(struct weir_xsk *xsk, int err)
+void xsk_broke(struct weir_xsk *xsk, int err)
 {
 	if (xsk->broken || xsk->closing)
 		return;
 	xsk->broken = true;
 	if (xsk->ops.error)
 		xsk->ops.error(xsk->ctx, err);
-}
-
-/* what was sent */
-
-static void reap(struct weir_xsk *xsk)
-{
-	uint32_t n, i, at = 0;
-
-	if (!xsk->outstanding)
-		return;
-	n = xsk_ring_cons__peek(&xsk->comp, xsk->send_max, &at);
-	for (i = 0; i < n; i++)
-		weir_lease_put(held_take(xsk, *xsk_ring_cons__comp_addr(&xsk->comp, at + i)));
-	if (!n)
-		return;
-	xsk_ring_cons__release(&xsk->comp, n);
-	xsk->outstanding -= n;
-	xsk->stats.tx_done += n;
-	xsk->progress_ns = weir_loop_now(xsk->loop);
-	xsk->stalled = false;
-}
-
-/* Half of it, so that who waits for room gets some worth waking for. */
-static void tell_room(struct weir_xsk *xsk)
-{
-	if (!xsk->refused || xsk->outstanding > xsk->send_max / 2)
-		return;
-	xsk->refused = false;
-	if (xsk->ops.room && !xsk->closing && !xsk->broken)
-		xsk->ops.room(xsk->ctx);
-}
-
-/* The kernel is busy or short of memory: the next tick tries again. */
-static bool is_put_off(int err)
-{
-	return err == EAGAIN || err == EBUSY || err == ENOBUFS || err == EINTR;
-}
-
-static void kick(struct weir_xsk *xsk)
-{
-	uint32_t i;
-
-	if (xsk->closing || xsk->broken)
-		return;
-	for (i = 0; i < KICKS_MAX && xsk_ring_prod__needs_wakeup(&xsk->tx); i++) {
-		xsk->stats.kicks++;
-		if (sendto(xsk_socket__fd(xsk->sock), NULL, 0, MSG_DONTWAIT, NULL, 0) >= 0)
-			break;
-		if (errno == EAGAIN)
-			continue;	/* some went out, more are there */
-		if (!is_put_off(errno))
-			broke(xsk, -errno);
-		break;
-	}
-	xsk->unsent = false;
-	reap(xsk);
-}
-
-static void check_stall(struct weir_xsk *xsk)
-{
-	if (!xsk->outstanding || xsk->stalled ||
-	    weir_loop_now(xsk->loop) - xsk->progress_ns < xsk->tx_timeout_ns)
-		return;
-	xsk->stalled = true;
-	xsk->stats.tx_stalls++;
-	if (xsk->ops.error && !xsk->closing && !xsk->broken)
-		xsk->ops.error(xsk->ctx, -ETIME);
 }
 
 /* what came */
@@ -139,7 +64,7 @@ static void refill(struct weir_xsk *xsk)
 			break;
 		}
 		addr = (uint64_t)((unsigned char *)weir_lease_data(lease) - xsk->slab);
-		xsk->held[frame_of(xsk, addr)] = lease;
+		xsk->held[xsk_frame_of(xsk, addr)] = lease;
 		*xsk_ring_prod__fill_addr(&xsk->fill, at) = addr;
 		xsk->filled++;
 		n++;
@@ -152,7 +77,7 @@ static void refill(struct weir_xsk *xsk)
 
 static void hand_over(struct weir_xsk *xsk, const struct xdp_desc *desc)
 {
-	struct weir_lease *lease = held_take(xsk, desc->addr);
+	struct weir_lease *lease = xsk_held_take(xsk, desc->addr);
 
 	if (!lease)
 		return;
@@ -190,7 +115,7 @@ static bool is_busy(const struct weir_xsk *xsk)
 
 static void busy_done(struct weir_op *op);
 
-static void busy_arm(struct weir_xsk *xsk)
+void xsk_busy_arm(struct weir_xsk *xsk)
 {
 	if (xsk->closing || xsk->broken || weir_op_busy(&xsk->busy_op) || !is_busy(xsk))
 		return;
@@ -204,17 +129,17 @@ static uint32_t turn(struct weir_xsk *xsk)
 	uint32_t n;
 
 	xsk->in_turn = true;
-	reap(xsk);
+	xsk_reap(xsk);
 	n = receive(xsk);
 	refill(xsk);
 	if (xsk->unsent)
-		kick(xsk);
-	tell_room(xsk);
+		xsk_kick(xsk);
+	xsk_tell_room(xsk);
 	/* What room() sent has a turn of its own. */
 	xsk->in_turn = false;
 	if (xsk->unsent)
-		kick(xsk);
-	busy_arm(xsk);
+		xsk_kick(xsk);
+	xsk_busy_arm(xsk);
 	return n;
 }
 
@@ -227,7 +152,7 @@ static void poll_done(struct weir_op *op)
 	if (xsk->closing || op->origin == WEIR_ORIGIN_CANCELLED)
 		return;
 	if (op->res < 0) {
-		broke(xsk, op->res);
+		xsk_broke(xsk, op->res);
 		return;
 	}
 	turn(xsk);
@@ -251,18 +176,7 @@ static void busy_done(struct weir_op *op)
 	if (xsk->outstanding)
 		xsk->unsent = true;
 	turn(xsk);
-	check_stall(xsk);
-}
-
-static void kick_done(struct weir_op *op)
-{
-	struct weir_xsk *xsk = op->ctx;
-
-	if (op->res < 0 || xsk->closing || !xsk->unsent)
-		return;
-	kick(xsk);
-	tell_room(xsk);
-	busy_arm(xsk);
+	xsk_check_stall(xsk);
 }
 
 /* An interface that goes away wakes nobody. */
@@ -296,7 +210,7 @@ static void idle_done(struct weir_op *op)
 		return;
 	err = sock_error(xsk);
 	if (err)
-		broke(xsk, err);
+		xsk_broke(xsk, err);
 	xsk->stats.late += turn(xsk);
 	idle_arm(xsk);
 }
@@ -306,63 +220,10 @@ void xsk_start(struct weir_xsk *xsk)
 	refill(xsk);
 	poll_arm(xsk);
 	idle_arm(xsk);
-	busy_arm(xsk);
+	xsk_busy_arm(xsk);
 }
 
 /* calls */
-
-static int check_frame(const struct weir_xsk *xsk, const struct weir_lease *lease,
-		       const unsigned char *frame, uint32_t len)
-{
-	const unsigned char *start = weir_lease_data(lease);
-
-	if (start < xsk->slab || start >= xsk->slab + (size_t)xsk->frames * xsk->frame_bytes)
-		return -EINVAL;
-	if (frame < start || frame >= start + xsk->frame_bytes || len < ETH_HLEN ||
-	    len > xsk->frame_bytes - (uint32_t)(frame - start))
-		return -EINVAL;
-	return len > xsk->frame_max ? -EMSGSIZE : 0;
-}
-
-int weir_xsk_send(struct weir_xsk *xsk, struct weir_lease *lease, void *frame, uint32_t len)
-{
-	struct xdp_desc *desc;
-	uint32_t at = 0, index;
-	int err;
-
-	if (xsk->closing || xsk->broken)
-		return -ESHUTDOWN;
-	err = check_frame(xsk, lease, frame, len);
-	if (err)
-		return err;
-	index = frame_of(xsk, (uint64_t)((unsigned char *)frame - xsk->slab));
-	if (xsk->held[index])
-		return -EBUSY;
-	if (xsk->outstanding == xsk->send_max ||
-	    xsk_ring_prod__reserve(&xsk->tx, 1, &at) != 1) {
-		xsk->refused = true;
-		xsk->stats.tx_refused++;
-		return -EAGAIN;
-	}
-	if (!xsk->outstanding)
-		xsk->progress_ns = weir_loop_now(xsk->loop);
-	xsk->held[index] = weir_lease_get(lease);
-	desc = xsk_ring_prod__tx_desc(&xsk->tx, at);
-	*desc = (struct xdp_desc){
-		.addr = (uint64_t)((unsigned char *)frame - xsk->slab),
-		.len = len,
-	};
-	xsk_ring_prod__submit(&xsk->tx, 1);
-	xsk->outstanding++;
-	xsk->stats.tx_frames++;
-	xsk->stats.tx_bytes += len;
-	if (!xsk->unsent && !xsk->in_turn && !weir_op_busy(&xsk->kick_op)) {
-		weir_prep_nop(&xsk->kick_op, kick_done, xsk);
-		weir_submit(xsk->loop, &xsk->kick_op);
-	}
-	xsk->unsent = true;
-	return 0;
-}
 
 int weir_xsk_lease(struct weir_xsk *xsk, struct weir_lease **leasep)
 {

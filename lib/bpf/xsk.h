@@ -56,8 +56,23 @@ struct weir_xsk {
 	struct weir_xsk_stats stats;
 };
 
+static inline uint32_t xsk_frame_of(const struct weir_xsk *xsk, uint64_t addr)
+{
+	return (uint32_t)(addr / xsk->frame_bytes);
+}
+
 /* xsk.c */
 void xsk_start(struct weir_xsk *xsk);
+void xsk_broke(struct weir_xsk *xsk, int err);	/* tells the user, once */
+void xsk_busy_arm(struct weir_xsk *xsk);
+/* What lies in a frame is nobody's any more, but the caller's. */
+struct weir_lease *xsk_held_take(struct weir_xsk *xsk, uint64_t addr);
+
+/* xsk_send.c: take back what was sent; tell the kernel that there is something */
+void xsk_reap(struct weir_xsk *xsk);
+void xsk_kick(struct weir_xsk *xsk);
+void xsk_tell_room(struct weir_xsk *xsk);
+void xsk_check_stall(struct weir_xsk *xsk);
 
 /* xsk_open.c: give back what the kernel had; it has let go of the memory */
 void xsk_release(struct weir_xsk *xsk);
