@@ -3,11 +3,12 @@
  * link.c - questions about a network interface: netdevice(7)
  */
 #include <errno.h>
-#include <net/if.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <linux/if.h>
 
 #include "bpf/xdp.h"
 
