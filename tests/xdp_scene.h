@@ -198,8 +198,9 @@ static inline void put16(unsigned char *at, uint16_t value)
 }
 
 /* An IPv4 frame with @bytes of @proto from @from; TCP's flags are a SYN's. */
-static inline uint32_t make_ipv4(struct _test_data_xdp *self, unsigned char *frame, const char *from,
-			  int proto, uint16_t port, uint32_t bytes)
+static inline uint32_t make_ipv4(struct _test_data_xdp *self, unsigned char *frame,
+				 const char *from, int proto, uint16_t port,
+				 uint32_t bytes)
 {
 	unsigned char *ip = frame + ETH_HLEN, *l4 = ip + 20;
 	uint32_t head = proto == IPPROTO_UDP ? 8 : 20;
@@ -230,7 +231,7 @@ static inline uint32_t make_ipv4(struct _test_data_xdp *self, unsigned char *fra
 }
 
 static inline uint32_t make_ipv6(struct _test_data_xdp *self, unsigned char *frame, uint16_t port,
-			  uint32_t bytes)
+				 uint32_t bytes)
 {
 	unsigned char *ip = frame + ETH_HLEN, *udp = ip + 40;
 	uint32_t i;
