@@ -486,7 +486,6 @@ static int take_back(struct weir_bpf *bpf)
 	bpf->theirs = false;
 	bpf->resumed = true;
 	errs[1] = members_put(bpf);
-	pending_settle(bpf);
 	errs[2] = maps ? claim(bpf) : 0;
 	for (v6 = 0; v6 < 2; v6++) {
 		fd = group_fd(bpf, v6);
@@ -501,11 +500,15 @@ static int bpf_resume(struct weir_steering *st)
 {
 	struct weir_bpf *bpf = to_bpf(st);
 	int pruned = generation_prune(bpf), err = 0;
+	bool lent;
 
 	pthread_mutex_lock(&bpf->listeners);
-	if (bpf->lent)
+	lent = bpf->lent;
+	if (lent)
 		err = take_back(bpf);
 	pthread_mutex_unlock(&bpf->listeners);
+	if (lent)
+		pending_settle(bpf);	/* which takes the lock for each */
 	return err ? err : pruned;
 }
 
