@@ -31,7 +31,7 @@ struct serve {
 	const char *addr, *instance, *group, *cpu_list, *stall, *vip, *xdp;
 	unsigned int policy, backend;
 	uint64_t napi_us;
-	bool no_bpf, acceptor, processes, hand_over, no_batch, sqpoll, json_exit, verbose, takeover;
+	bool no_bpf, no_flows, acceptor, processes, hand_over, no_batch, sqpoll, json_exit, verbose, takeover;
 	/* from here on: not options */
 	bool udp;
 	int cpus[WEIR_WORKERS_MAX];
@@ -60,6 +60,8 @@ static const struct opt serve_opts[] = {
 	  .help = "default: uring where the kernel allows it" },
 	{ "no-bpf", 0, OPT_FLAG, .offset = AT(no_bpf),
 	  .help = "leave steering to the kernel's hash" },
+	{ "no-flows", 0, OPT_FLAG, .offset = AT(no_flows),
+	  .help = "steer, but without telemetry of connections" },
 	{ "acceptor", 0, OPT_FLAG, .offset = AT(acceptor),
 	  .help = "worker 0 accepts for all: each client to the one with the fewest" },
 	{ "processes", 0, OPT_FLAG, .offset = AT(processes),
@@ -252,6 +254,7 @@ static int steer(struct serve *serve)
 		.workers = (unsigned int)serve->workers,
 		.group = serve->group ? &serve->gid : NULL,
 		.no_bpf = serve->no_bpf,
+		.no_flows = serve->no_flows,
 		.vips_max = serve->vip ? VIPS_MAX : 0,
 		.udp = serve->udp,
 	};

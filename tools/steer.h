@@ -21,6 +21,7 @@ struct steer_opts {
 	unsigned int workers;
 	const gid_t *group;	/* may read the pins; NULL: nobody but the owner */
 	bool no_bpf;		/* do not even try */
+	bool no_flows;		/* steering alone */
 	bool policy_said;	/* also to an instance that is gone on with */
 	bool adopt;		/* go on with what is pinned */
 	const int *lock;	/* of a predecessor, or NULL */

@@ -27,7 +27,7 @@ _weir() {
 _weir_words() {
 	case $1 in
 	serve)
-		echo 'echo udp-echo --workers --addr --port --policy --backend --no-bpf --instance --takeover --group' \
+		echo 'echo udp-echo --workers --addr --port --policy --backend --no-bpf --no-flows --instance --takeover --group' \
 			'--vip --xdp --hand-over --cpu' \
 			'--conns --acceptor --processes --no-batch --sqpoll --napi --stall --json-exit --verbose --help' ;;
 	bench)

@@ -21,6 +21,7 @@
 
 static struct contender contenders[] = {
 	{ .name = "weir", .suite = SUITE_MANY, .weir = true },
+	{ .name = "weir-steer", .suite = SUITE_MANY, .weir = true, .bpf = true, .no_flows = true },
 	{ .name = "weir-bpf", .suite = SUITE_MANY, .weir = true, .bpf = true },
 	{ .name = "peer_uring", .suite = SUITE_MANY, .program = "peer_uring" },
 	{ .name = "peer_epoll", .suite = SUITE_MANY, .program = "peer_epoll" },
@@ -44,8 +45,22 @@ static _Noreturn void die(const char *what, int err)
 	exit(1);
 }
 
+static bool wanted(const struct bench *b, const char *name)
+{
+	size_t len = strlen(name);
+	const char *at = b->only;
+
+	while (at && (strncmp(at, name, len) || (at[len] && at[len] != ','))) {
+		at = strchr(at, ',');
+		at += at != NULL;
+	}
+	return !b->only || at;
+}
+
 static bool enabled(const struct bench *b, const struct contender *c)
 {
+	if (!wanted(b, c->name))
+		return false;
 	return !c->weir || (b->weir && (!c->bpf || b->bpf));
 }
 
@@ -81,6 +96,8 @@ static void server_args(const struct bench *b, const struct contender *c, char *
 		argv[n++] = c->bpf ? "--instance" : "--no-bpf";
 		if (c->bpf)
 			argv[n++] = instance();
+		if (c->no_flows)
+			argv[n++] = "--no-flows";
 		argv[n++] = "--json-exit";
 	} else {
 		snprintf(path, PATH_MAX_BYTES, "%s/%s", b->peers, c->program);
@@ -248,6 +265,7 @@ static _Noreturn void usage(FILE *out, int status)
 	      "  --size N         bytes of a message, default 64\n"
 	      "  --server-cpu N   default 0\n"
 	      "  --client-cpu N   default 1\n"
+	      "  --only NAME[,NAME...]  measure these servers alone\n"
 	      "  --bpf            weir with steering and telemetry as well; takes privileges\n"
 	      "  --strict         a limit that is missed is a failure: status 1\n", out);
 	exit(status);
@@ -274,6 +292,8 @@ static void set_option(struct bench *b, const char *name, const char *value)
 		b->peers = value;
 	else if (!strcmp(name, "out"))
 		b->out = value;
+	else if (!strcmp(name, "only"))
+		b->only = value;
 	else if (!strcmp(name, "rounds"))
 		b->rounds = (int)number(name, value, 1, ROUNDS_MAX);
 	else if (!strcmp(name, "seconds"))
@@ -300,6 +320,7 @@ static void parse_args(struct bench *b, int argc, char **argv)
 		{ "size", required_argument, NULL, 1 },
 		{ "server-cpu", required_argument, NULL, 1 },
 		{ "client-cpu", required_argument, NULL, 1 },
+		{ "only", required_argument, NULL, 1 },
 		{ "bpf", no_argument, NULL, 'b' },
 		{ "strict", no_argument, NULL, 's' },
 		{ "help", no_argument, NULL, 'h' },
@@ -334,6 +355,11 @@ int main(int argc, char **argv)
 	b.load.duration_ns = 3000000000U;
 	b.load.warmup_ns = 300000000;
 	parse_args(&b, argc, argv);
+	if (!contender_next(&b, NULL)) {
+		fprintf(stderr, "echo_bench: --only %s: no such server, or it takes --weir "
+			"or --bpf\n", b.only);
+		return 2;
+	}
 	for (round = 0; round < b.rounds; round++)
 		run_round(&b, round);
 	write_file(&b, "echo.txt", false);

@@ -33,6 +33,7 @@ struct contender {
 	bool weir;
 	bool no_batch;
 	bool bpf;
+	bool no_flows;
 	const char *program;
 	double sample[ROUNDS_MAX][WHAT_MAX];
 };
@@ -42,6 +43,7 @@ struct bench {
 	const char *peers;	/* directory */
 	const char *out;	/* directory */
 	const char *server_cpu;
+	const char *only;	/* names with commas between; NULL: all */
 	int rounds;
 	bool bpf;		/* measure weir with steering and telemetry, too */
 	bool strict;		/* a missed limit is a failure */

@@ -33,7 +33,8 @@ static const struct limit {
 	{ "system calls per request", "weir", NULL, WHAT_SYSCALLS, false, 0.02 },
 	{ "p50 over no batching, ns", "weir-1", "weir-1-no-batch", WHAT_P50, true, 5000 },
 	{ "peer_uring / peer_epoll, CPU", "peer_uring", "peer_epoll", WHAT_CPU, false, 1 },
-	{ "CPU with BPF / without", "weir-bpf", "weir", WHAT_CPU, false, 0 },
+	{ "CPU, steered / SO_REUSEPORT", "weir-steer", "weir", WHAT_CPU, false, 1.01 },
+	{ "CPU, telemetry / without", "weir-bpf", "weir-steer", WHAT_CPU, false, 1.03 },
 	{ }
 };
 
