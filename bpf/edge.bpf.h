@@ -9,7 +9,6 @@
 
 struct edge {
 	__u64 cookie;
-	__u64 now;
 	__u64 value;
 	__u64 limit;
 };
@@ -31,7 +30,7 @@ static __noinline int flow_toggle(struct weir_flow *flow, const struct edge *edg
 	event = event_new(&seq);
 	if (!event)
 		return 0;
-	event->ns = edge->now;
+	event->ns = bpf_ktime_get_ns();
 	event->cookie = edge->cookie;
 	event->value = edge->value;
 	event->limit = edge->limit;
@@ -42,12 +41,11 @@ static __noinline int flow_toggle(struct weir_flow *flow, const struct edge *edg
 	return 0;
 }
 
-static __always_inline void flow_edge(struct weir_flow *flow, __u64 cookie, __u64 now, __u32 bit,
-				      bool on, __u64 value, __u64 limit)
+static __always_inline void flow_edge(struct weir_flow *flow, __u64 cookie, __u32 bit, bool on,
+				      __u64 value, __u64 limit)
 {
 	const struct edge edge = {
 		.cookie = cookie,
-		.now = now,
 		.value = value,
 		.limit = limit,
 	};
@@ -57,31 +55,35 @@ static __always_inline void flow_edge(struct weir_flow *flow, __u64 cookie, __u6
 }
 
 static __always_inline void rtt_edge(struct weir_flow *flow, const struct weir_cfg *cfg,
-				     __u64 cookie, __u64 now)
+				     __u64 cookie)
 {
 	__u64 base = flow->rtt_min_us ? flow->rtt_min_us : 1;
-	__u64 on = base * cfg->rtt_on_permille / 1000;
-	__u64 off = base * cfg->rtt_off_permille / 1000;
+	__u64 on, off;
 
+	/* Most, and without a division. */
+	if (!(flow->edges & WEIR_FLOW_RTT) && flow->srtt_us <= base + cfg->rtt_floor_us)
+		return;
+	on = base * cfg->rtt_on_permille / 1000;
+	off = base * cfg->rtt_off_permille / 1000;
 	if (on < base + cfg->rtt_floor_us)
 		on = base + cfg->rtt_floor_us;
 	if (off < base + cfg->rtt_floor_us / 2)
 		off = base + cfg->rtt_floor_us / 2;
 	if (flow->srtt_us > on)
-		flow_edge(flow, cookie, now, WEIR_FLOW_RTT, true, flow->srtt_us, on);
+		flow_edge(flow, cookie, WEIR_FLOW_RTT, true, flow->srtt_us, on);
 	else if (flow->srtt_us < off)
-		flow_edge(flow, cookie, now, WEIR_FLOW_RTT, false, flow->srtt_us, off);
+		flow_edge(flow, cookie, WEIR_FLOW_RTT, false, flow->srtt_us, off);
 }
 
 static __always_inline void sendq_edge(struct weir_flow *flow, const struct weir_cfg *cfg,
-				       __u64 cookie, __u64 now)
+				       __u64 cookie)
 {
 	__u64 bytes = flow->sendq_bytes;
 
 	if (bytes > cfg->sendq_high_bytes)
-		flow_edge(flow, cookie, now, WEIR_FLOW_SENDQ, true, bytes, cfg->sendq_high_bytes);
+		flow_edge(flow, cookie, WEIR_FLOW_SENDQ, true, bytes, cfg->sendq_high_bytes);
 	else if (bytes < cfg->sendq_low_bytes)
-		flow_edge(flow, cookie, now, WEIR_FLOW_SENDQ, false, bytes, cfg->sendq_low_bytes);
+		flow_edge(flow, cookie, WEIR_FLOW_SENDQ, false, bytes, cfg->sendq_low_bytes);
 }
 
 #endif /* BPF_EDGE_BPF_H */

@@ -14,6 +14,7 @@
  * That edge is raised by the worker's loop.
  */
 #include "fill.bpf.h"
+#include "tick.bpf.h"
 #include "edge.bpf.h"
 #include "hold.bpf.h"
 
@@ -90,44 +91,57 @@ static __noinline int flow_reopen(struct bpf_sock_ops *ops, __u64 now)
 }
 
 /* The flow of a callback's socket, or NULL when it is not ours. */
-static __always_inline struct weir_flow *flow_find(struct bpf_sock_ops *ops, __u64 *cookie,
-						   __u64 now)
+static __always_inline struct weir_flow *flow_find(struct bpf_sock_ops *ops, __u64 *cookie)
 {
 	struct weir_flow *flow;
 
 	*cookie = bpf_get_socket_cookie(ops);
 	flow = bpf_map_lookup_elem(&weir_flow, cookie);
 	if (!flow) {
-		flow_reopen(ops, now);
+		flow_reopen(ops, bpf_ktime_get_ns());
 		flow = bpf_map_lookup_elem(&weir_flow, cookie);
 	}
 	return flow;
 }
 
+/*
+ * Whether a flow was looked at within its period. By the time a tick ago that is
+ * certain for one that was not; *@now is the time that is known in the end.
+ */
+static __always_inline bool looked_at(const struct weir_flow *flow, const struct weir_cfg *cfg,
+				      __u64 *now)
+{
+	__s64 period_ns = cfg->flow_period_us * 1000ULL;
+	__u64 exact = 0, about = tick_ns(&exact);
+
+	*now = about;
+	if ((__s64)(about - flow->updated_ns) >= period_ns)
+		return false;
+	*now = exact ? exact : bpf_ktime_get_ns();
+	return (__s64)(*now - flow->updated_ns) < period_ns;
+}
+
 /* An ACK with a round trip: it ends a timeout, and a burst that has gone quiet. */
-static __always_inline void acked(struct bpf_sock_ops *ops, struct bpf_sock *sk, bool queues,
-				  __u64 now)
+static __always_inline void acked(struct bpf_sock_ops *ops, struct bpf_sock *sk, bool queues)
 {
 	struct weir_cfg *cfg = weir_cfg_get();
 	struct weir_flow *flow;
-	__u64 cookie;
+	__u64 cookie, now;
 
-	flow = flow_find(ops, &cookie, now);
-	if (!flow || !cfg)
-		return;
+	flow = flow_find(ops, &cookie);
 	/* While an edge is on every ACK counts: the one that ends it may be the last. */
-	if (!flow->edges && now - flow->updated_ns < cfg->flow_period_us * 1000ULL)
+	if (!flow || !cfg || (looked_at(flow, cfg, &now) && !flow->edges))
 		return;
 	flow_fill(flow, ops, now);
 	flow_fill_srtt(flow, ops);
-	flow_edge(flow, cookie, now, WEIR_FLOW_RTO, false, 0, 0);
+	flow_edge(flow, cookie, WEIR_FLOW_RTO, false, 0, 0);
 	if (queues) {
 		flow_fill_queues(flow, sk);
-		sendq_edge(flow, cfg, cookie, now);
+		sendq_edge(flow, cfg, cookie);
 	}
-	rtt_edge(flow, cfg, cookie, now);
-	if (now - flow->rtx_last_ns > cfg->rtx_quiet_ns)
-		flow_edge(flow, cookie, now, WEIR_FLOW_RETRANS, false, 0, cfg->rtx_burst);
+	rtt_edge(flow, cfg, cookie);
+	if ((__s64)(now - flow->rtx_last_ns) > (__s64)cfg->rtx_quiet_ns)
+		flow_edge(flow, cookie, WEIR_FLOW_RETRANS, false, 0, cfg->rtx_burst);
 	hold_look(ops, flow, cfg);
 }
 
@@ -144,7 +158,7 @@ static __always_inline void retransmitted(struct bpf_sock_ops *ops, struct bpf_s
 	struct weir_flow *flow;
 	__u64 cookie;
 
-	flow = flow_find(ops, &cookie, now);
+	flow = flow_find(ops, &cookie);
 	if (!flow || !cfg)
 		return;
 	if (now - flow->rtx_mark_ns > cfg->rtx_window_ns) {
@@ -158,7 +172,7 @@ static __always_inline void retransmitted(struct bpf_sock_ops *ops, struct bpf_s
 		flow_fill_queues(flow, sk);
 	flow->rtx_last_ns = now;
 	if (flow->retrans - flow->rtx_mark >= cfg->rtx_burst)
-		flow_edge(flow, cookie, now, WEIR_FLOW_RETRANS, true,
+		flow_edge(flow, cookie, WEIR_FLOW_RETRANS, true,
 			  flow->retrans - flow->rtx_mark, cfg->rtx_burst);
 	hold_look(ops, flow, cfg);
 }
@@ -171,12 +185,12 @@ static __always_inline void timed_out(struct bpf_sock_ops *ops, __u64 now)
 	struct weir_flow *flow;
 	__u64 cookie;
 
-	flow = flow_find(ops, &cookie, now);
+	flow = flow_find(ops, &cookie);
 	if (!flow || !cfg)
 		return;
 	flow->rto++;
 	flow_fill(flow, ops, now);
-	flow_edge(flow, cookie, now, WEIR_FLOW_RTO, true, before + 1, 0);
+	flow_edge(flow, cookie, WEIR_FLOW_RTO, true, before + 1, 0);
 	hold_look(ops, flow, cfg);
 }
 
@@ -227,11 +241,13 @@ static __always_inline int sockops(struct bpf_sock_ops *ops, bool queues)
 	if (!sk || !stats)
 		return 1;
 	stats->callbacks++;
+	if (ops->op == BPF_SOCK_OPS_RTT_CB) {
+		acked(ops, sk, queues);
+		return 1;
+	}
 	now = bpf_ktime_get_ns();
 	if (ops->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
 		established(ops, sk, now);
-	else if (ops->op == BPF_SOCK_OPS_RTT_CB)
-		acked(ops, sk, queues, now);
 	else if (ops->op == BPF_SOCK_OPS_RETRANS_CB)
 		retransmitted(ops, sk, queues, now);
 	else if (ops->op == BPF_SOCK_OPS_RTO_CB)

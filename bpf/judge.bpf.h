@@ -14,6 +14,7 @@
 #define BPF_JUDGE_BPF_H
 
 #include "weir.bpf.h"
+#include "tick.bpf.h"
 
 #define RETRIES		2	/* after a choice whose socket turned out unusable */
 #define TICK_MAX_NS	10000000ULL	/* CONFIG_HZ of 100 */
@@ -31,19 +32,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct weir_listener_row);
 } weir_listener SEC(".maps");
-
-/* When this CPU first asked for the time in this tick of the kernel's. */
-struct weir_tick {
-	__u64 jiffies;
-	__u64 ns;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct weir_tick);
-} weir_tick SEC(".maps");
 
 /*
  * State of one choice. All members fill a stack slot: without CAP_PERFMON the
@@ -77,7 +65,6 @@ static __always_inline void choice_init(struct choice *c, const struct weir_cfg 
 	c->random = hash;
 }
 
-/* A call into the kernel is the dearest of all that is done here. */
 static __always_inline __u64 choice_now(struct choice *c)
 {
 	if (!c->now)
@@ -85,24 +72,11 @@ static __always_inline __u64 choice_now(struct choice *c)
 	return c->now;
 }
 
-/* The time up to a tick ago, which mostly takes no call. */
 static __always_inline __u64 choice_about(struct choice *c)
 {
-	__u32 zero ON_STACK = 0;
-	struct weir_tick *tick;
-	__u64 jiffies;
-
-	if (c->about_ns)
-		return c->about_ns;
-	jiffies = bpf_jiffies64();
-	tick = bpf_map_lookup_elem(&weir_tick, &zero);
-	if (!tick)
-		return c->about_ns = choice_now(c);
-	if (tick->jiffies != jiffies) {
-		tick->ns = choice_now(c);
-		tick->jiffies = jiffies;
-	}
-	return c->about_ns = tick->ns;
+	if (!c->about_ns)
+		c->about_ns = tick_ns(&c->now);
+	return c->about_ns;
 }
 
 static __always_inline __u32 below(__u32 random, __u32 n)

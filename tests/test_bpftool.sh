@@ -93,7 +93,7 @@ want = {
     "weir_seq": ("array", 4, 8, 1),
     "weir_socks": ("reuseport_sockarray", 4, 8, workers),
     "weir_socks6": ("reuseport_sockarray", 4, 8, workers),
-    "weir_prefix": ("lru_hash", 24, 24, 16384), "weir_hold": ("sk_storage", 4, 16, 0),
+    "weir_prefix": ("lru_hash", 24, 24, 16384), "weir_hold": ("sk_storage", 4, 32, 0),
     "weir_flow": ("hash", 8, 144, 65536), "weir_events": ("array_of_maps", 4, 4, workers),
     "weir_own": ("sk_storage", 4, 16, 0), "weir_group": ("sk_storage", 4, 8, 0), "weir_observe": ("ringbuf", 0, 0, 65536),
     "weir_overflow": ("array", 4, 32, workers), "weir_vip": ("lpm_trie", 24, 136, 1024),
@@ -293,7 +293,8 @@ env["DIR"] = env["DIR"] + "-x"
 want = {"weir_xdp_cfg": ("array", 4, 48, 1), "weir_xdp_row": ("array", 4, 64, 2),
         "weir_xdp_stats": ("percpu_array", 4, 96, 1), "weir_xdp_port": ("hash", 24, 4, 64),
         "weir_xdp_syn": ("lru_hash", 24, 24, 16384), "weir_xsks": ("xskmap", 4, 4, 2),
-        "weir_xdp_dgram": ("lru_hash", 24, 24, 16384)}
+        "weir_xdp_dgram": ("lru_hash", 24, 24, 16384), "weir_xdp_mac": ("array", 4, 8, 1),
+        "weir_xdp_addr": ("hash", 24, 4, 4096)}
 for name, is_ in want.items():
     m = t("map", "show", "pinned", pin(name))
     assert (m["type"], m["bytes_key"], m["bytes_value"], m["max_entries"]) == is_, (name, m)
