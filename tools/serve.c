@@ -31,7 +31,8 @@ struct serve {
 	const char *addr, *instance, *group, *cpu_list, *stall, *vip, *xdp;
 	unsigned int policy, backend;
 	uint64_t napi_us;
-	bool no_bpf, no_flows, acceptor, processes, hand_over, no_batch, sqpoll, json_exit, verbose, takeover;
+	bool no_bpf, no_flows, acceptor, processes, hand_over, no_batch, sqpoll;
+	bool json_exit, verbose, takeover;
 	/* from here on: not options */
 	bool udp;
 	int cpus[WEIR_WORKERS_MAX];
