@@ -16,6 +16,7 @@ import time
 
 INSTANCE = "plots-%d" % os.getpid()
 STEP = 0.1
+LICENCE = "LGPL-2.1-or-later OR BSD-2-Clause"
 
 
 def tool(*args):
@@ -41,8 +42,8 @@ def hang():
     """What a client waits while one of four workers hangs, by who helps."""
     hung = run_json("weir", "demo", "hung", "-d", "10s", "-j")["hung"]["policies"]
     rescue = run_json("weir", "demo", "rescue", "-d", "10s", "-j")["rescue"]["runs"]
-    runs = [("hash", hung[0]), ("p2c", hung[1]), ("p2c_and_rescue", rescue[2]),
-            ("nobody_hangs", rescue[0])]
+    runs = [("hash", hung[0]), ("p2c", hung[1]), ("p2c+rescue", rescue[2]),
+            ("none-hangs", rescue[0])]
     write("hang", ["run", "p50_ms", "p99_ms", "p999_ms", "max_ms"],
           [(name, *(ms(run["latency_ns"], q) for q in ("p50_ns", "p99_ns", "p99_9_ns", "max_ns")))
            for name, run in runs])
@@ -103,7 +104,7 @@ def drain():
 
 def shed():
     """The share that is refused, and what a completion waits, under half too many clients."""
-    demo = subprocess.Popen(tool("weir", "demo", "shed", "-d", "10s"), stdout=subprocess.DEVNULL)
+    demo = subprocess.Popen(tool("weir", "demo", "shed", "-d", "24s"), stdout=subprocess.DEVNULL)
     name, rows, began = "demo-%d" % demo.pid, [], time.time()
     while demo.poll() is None:
         try:
@@ -121,14 +122,25 @@ def shed():
 def cost():
     """What one choice takes, by policy and by how often the program runs."""
     path = os.path.join(out, "cost.json")
-    subprocess.run(tool("bench/steer_bench", "--only", "pick", "--rounds", "11", "--json", path),
-                   check=True, stdout=subprocess.DEVNULL)
-    arms = json.load(open(path))["pick"]
+    subprocess.run(tool("bench/steer_bench", "--only", "pick", "--rounds", "11", "--seconds",
+                        "0.3", "--json", path), check=True, stdout=subprocess.DEVNULL)
     rows = {}
-    for arm in arms:
-        rows.setdefault(arm["policy"], {})[arm["rate"]] = arm["median_ns"]
-    write("cost", ["policy", "ns_8000", "ns_800"],
-          [(name.replace(" ", "_"), by[8000], by[800]) for name, by in rows.items()])
+    for arm in json.load(open(path))["pick"]:
+        rows.setdefault(arm["policy"], {})[arm["rate"], arm["sleeps"]] = arm["median_ns"]
+    paces = [(8000, False), (8000, True), (800, False), (800, True)]
+    write("cost", ["policy", "ns_8000", "ns_8000_asleep", "ns_800", "ns_800_asleep"],
+          [(name.replace(", ", "+").replace(" ", "-"), *(round(by[p]) for p in paces)) for name, by in rows.items()])
+
+
+def draw(plot):
+    here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "plots")
+    path = os.path.join(out, plot)
+    subprocess.run(["gnuplot", "-e", "name='%s'; dir='%s'" % (path, here),
+                    os.path.join(here, plot + ".gp")], check=True)
+    with open(path + ".svg") as f:
+        head, rest = f.read().split("\n", 1)
+    with open(path + ".svg", "w") as f:
+        f.write("%s\n<!-- SPDX-License-Identifier: %s -->\n%s" % (head, LICENCE, rest))
 
 
 PLOTS = {f.__name__: f for f in (hang, drain, shed, cost)}
@@ -139,9 +151,7 @@ if __name__ == "__main__":
     tree = sys.argv[1]
     out = os.path.join(tree, "plots")
     os.makedirs(out, exist_ok=True)
-    gp = os.path.join(os.path.dirname(os.path.abspath(__file__)), "plots")
     for plot in sys.argv[2:] or PLOTS:
         print("  PLOT    %s" % plot, flush=True)
         PLOTS[plot]()
-        subprocess.run(["gnuplot", "-e", "name='%s'; dir='%s'" % (os.path.join(out, plot), gp),
-                        os.path.join(gp, plot + ".gp")], check=True)
+        draw(plot)

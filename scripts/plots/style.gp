@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 # style.gp - what all plots have in common; name is the path without its end
 set terminal svg size 720,360 font "sans,11" background "#ffffff"
+set termoption noenhanced
 set output name.".svg"
 set grid ytics lc rgb "#dddddd"
 set border 3 lc rgb "#888888"

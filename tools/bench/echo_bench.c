@@ -52,7 +52,8 @@ static bool wanted(const struct bench *b, const char *name)
 
 	while (at && (strncmp(at, name, len) || (at[len] && at[len] != ','))) {
 		at = strchr(at, ',');
-		at += at != NULL;
+		if (at)
+			at++;
 	}
 	return !b->only || at;
 }
