@@ -98,6 +98,7 @@ int privilege_drop(unsigned int kept)
 }
 
 #define DROP_NS		(5 * NS_PER_SEC)	/* for a thread to take its signal */
+#define LOOK_NS		(NS_PER_SEC / 100)	/* is it still there? */
 
 static sem_t drop_done;
 
@@ -113,12 +114,12 @@ static void on_drop(int sig)
 	sem_post(&drop_done);
 }
 
-static bool thread_of_kernel(const char *tid)
+static bool thread_of_kernel(int tid)
 {
 	char path[64], name[8] = "";
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%.20s/comm", tid);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/comm", tid);
 	file = fopen(path, "re");
 	if (!file)
 		return true;		/* gone */
@@ -128,25 +129,37 @@ static bool thread_of_kernel(const char *tid)
 	return !strncmp(name, "iou-", 4);
 }
 
+/*
+ * One that is about to end takes no signal any more, and one of the kernel's may get
+ * its name only now: so it is looked at again.
+ */
 static int drop_in(int tid, int sig)
 {
+	uint64_t end_ns = now_ns() + DROP_NS, next_ns;
 	struct timespec until;
 
 	if (syscall(SYS_tgkill, getpid(), tid, sig))
 		return errno == ESRCH ? 0 : -errno;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += (time_t)(DROP_NS / NS_PER_SEC);
-	while (sem_timedwait(&drop_done, &until)) {
-		if (errno != EINTR)
+	do {
+		next_ns = now_ns() + LOOK_NS;
+		until.tv_sec = (time_t)(next_ns / NS_PER_SEC);
+		until.tv_nsec = (long)(next_ns % NS_PER_SEC);
+		if (!sem_clockwait(&drop_done, CLOCK_MONOTONIC, &until))
+			return 0;
+		if (errno != EINTR && errno != ETIMEDOUT)
 			return -errno;
-	}
-	return 0;
+		if (thread_of_kernel(tid)) {
+			sem_trywait(&drop_done);	/* it may just have done it */
+			return 0;
+		}
+	} while (now_ns() < end_ns);
+	return -ETIMEDOUT;
 }
 
 /* All threads that are listed now; returns how many, or -errno. */
 static int drop_pass(int sig)
 {
-	int count = 0, err = 0;
+	int count = 0, err = 0, tid;
 	struct dirent *entry;
 	DIR *dir;
 
@@ -154,9 +167,10 @@ static int drop_pass(int sig)
 	if (!dir)
 		return -errno;
 	while (!err && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.' || thread_of_kernel(entry->d_name))
+		tid = atoi(entry->d_name);
+		if (!tid || thread_of_kernel(tid))	/* "." and ".." */
 			continue;
-		err = drop_in(atoi(entry->d_name), sig);
+		err = drop_in(tid, sig);
 		count++;
 	}
 	closedir(dir);
