@@ -40,7 +40,8 @@ enum weir_takeover_from {
  * @instance: its name, 1 to 31 of [A-Za-z0-9_-]
  * @from: enum weir_takeover_from
  *
- * Every socket is checked: TCP and listening.
+ * Every socket is checked: TCP, and listening, or bound and no more: that of a worker
+ * that died, where weir_service_open() listens again.
  *
  * Context: Any thread. Waits for the other side, 5 s at most; from the manager,
  * changes the environment.

@@ -168,8 +168,8 @@ static int read_opts(struct weir_listener_opts *opts, struct weir_addr *addr,
 	return 0;
 }
 
-/* One of the caller's, that listens already. */
-static int take_listener(struct weir_loop *loop, struct weir_addr *addr, int given)
+/* One of the caller's, that is bound already, and if so wanted listens. */
+static int take_listener(struct weir_loop *loop, struct weir_addr *addr, int given, bool wanted)
 {
 	socklen_t len = sizeof(int);
 	int listens, fd, err = 0;
@@ -182,7 +182,7 @@ static int take_listener(struct weir_loop *loop, struct weir_addr *addr, int giv
 		err = -errno;
 	else if (addr->ss.ss_family != AF_INET && addr->ss.ss_family != AF_INET6)
 		err = -EAFNOSUPPORT;
-	else if (!listens || port_is_zero(addr))
+	else if ((wanted && !listens) || port_is_zero(addr))
 		err = -EINVAL;
 	if (err)
 		return err == -ENOTSOCK ? -EINVAL : err;
@@ -236,7 +236,7 @@ static int open_it(struct weir_listener **listenerp, struct weir_loop *loop,
 	listener->burst = listener->opts.backlog;
 	if (limit && limit < listener->burst)
 		listener->burst = limit;
-	fd = listener->opts.fd ? take_listener(loop, &listener->addr, *listener->opts.fd) :
+	fd = listener->opts.fd ? take_listener(loop, &listener->addr, *listener->opts.fd, listens) :
 				 make_listener(loop, listener, listens);
 	if (fd < 0) {
 		err = fd;

@@ -24,8 +24,8 @@ void listener_halt(struct weir_listener *listener, void (*halted)(void *ctx), vo
 void listener_go_on(struct weir_listener *listener);
 
 /*
- * listener_bind() - weir_listener_open(), but it does not listen yet: that is the
- * caller's listen(2), before the start
+ * listener_bind() - weir_listener_open(), but it, also a given one, need not listen
+ * yet: that is the caller's listen(2), before the start
  */
 int listener_bind(struct weir_listener **listenerp, struct weir_loop *loop,
 		  const struct weir_listener_opts *opts);

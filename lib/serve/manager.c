@@ -142,7 +142,7 @@ static void sort_given(const char *instance, int *fds)
 		bytes = strcspn(name, ":");
 		worker = worker_of(name, bytes, instance);
 		fcntl(FIRST_FD + (int)i, F_SETFD, FD_CLOEXEC);
-		if (worker >= 0 && fds[worker] < 0 && parcel_listens(FIRST_FD + (int)i))
+		if (worker >= 0 && fds[worker] < 0 && parcel_listener(FIRST_FD + (int)i))
 			fds[worker] = FIRST_FD + (int)i;
 		name = name[bytes] ? name + bytes + 1 : NULL;
 	}

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -397,26 +398,34 @@ int parcel_send_listeners(int fd, const int *fds, unsigned int count)
 	return err;
 }
 
-bool parcel_listens(int fd)
+static bool option_is(int fd, int option, int want)
 {
-	static const struct {
-		int option, want;
-	} must[] = {
-		{ SO_TYPE, SOCK_STREAM },
-		{ SO_PROTOCOL, IPPROTO_TCP },
-		{ SO_ACCEPTCONN, 1 },
-	};
-	socklen_t len;
-	size_t i;
+	socklen_t len = sizeof(int);
 	int value;
 
-	for (i = 0; i < ARRAY_SIZE(must); i++) {
-		len = sizeof(value);
-		if (getsockopt(fd, SOL_SOCKET, must[i].option, &value, &len) ||
-		    value != must[i].want)
-			return false;
-	}
-	return true;
+	return !getsockopt(fd, SOL_SOCKET, option, &value, &len) && value == want;
+}
+
+bool parcel_listens(int fd)
+{
+	return option_is(fd, SO_ACCEPTCONN, 1);
+}
+
+static bool bound_alone(int fd)
+{
+	struct sockaddr_in6 addr = { 0 };	/* the port is where sockaddr_in has it */
+	socklen_t len = sizeof(addr), info_len = sizeof(struct tcp_info);
+	struct tcp_info info;
+
+	return !getsockname(fd, (struct sockaddr *)&addr, &len) && addr.sin6_port &&
+	       !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &info_len) &&
+	       info.tcpi_state == TCP_CLOSE;
+}
+
+bool parcel_listener(int fd)
+{
+	return option_is(fd, SO_TYPE, SOCK_STREAM) && option_is(fd, SO_PROTOCOL, IPPROTO_TCP) &&
+	       (parcel_listens(fd) || bound_alone(fd));
 }
 
 void parcel_drop(int *fds, unsigned int count)
@@ -461,7 +470,7 @@ int parcel_recv_listeners(int fd, int **fdsp, unsigned int *countp)
 		err = recv_some(fd, fds, &done, &total);
 	} while (!err && done < total);
 	for (i = 0; i < done && !err; i++)
-		err = parcel_listens(fds[i]) ? 0 : -EPROTO;
+		err = parcel_listener(fds[i]) ? 0 : -EPROTO;
 	if (err) {
 		parcel_drop(fds, done);
 		return err;

@@ -62,11 +62,12 @@ int parcel_recv(int fd, struct parcel *parcel, int *fds, unsigned int max, unsig
 int parcel_want(int fd, enum parcel_kind kind, struct parcel *parcel);
 
 int parcel_send_listeners(int fd, const int *fds, unsigned int count);
-/* Into a new array of *countp descriptors, each one a TCP listener. */
+/* Into a new array of *countp descriptors, each one a TCP listener, or once one. */
 int parcel_recv_listeners(int fd, int **fdsp, unsigned int *countp);
 void parcel_drop(int *fds, unsigned int count);		/* close and free */
 bool parcel_name_ok(const char *instance);
-/* A TCP socket that listens. */
 bool parcel_listens(int fd);
+/* A TCP socket that listens, or did: that of a worker that died is bound still. */
+bool parcel_listener(int fd);
 
 #endif /* SERVE_PARCEL_H */

@@ -358,6 +358,20 @@ static void steering_close(struct weir_steering *steering)
 		steering->ops->close(steering);
 }
 
+/* Those of workers that had died: nobody comes to them when the predecessor goes on. */
+static void end_revived(struct weir_service *service)
+{
+	unsigned int count, i;
+	const int *fds;
+
+	if (!service->opts.takeover || !service->workers)
+		return;
+	fds = weir_takeover_listeners(service->opts.takeover, &count);
+	for (i = 0; i < service->opts.workers && i < count; i++)
+		if (service->workers[i].revived)
+			shutdown(fds[i], SHUT_RDWR);
+}
+
 /* Everything that others see is the predecessor's again, who is told last. */
 static void give_back(struct weir_service *service)
 {
@@ -365,6 +379,7 @@ static void give_back(struct weir_service *service)
 	struct weir_steering *st = service->steering;
 
 	tell_workers(service, -ECANCELED);
+	end_revived(service);
 	if (takeover && st && st->ops->adopted(st))
 		(void)st->ops->yield(st, 1);	/* it fails for want of memory alone */
 	weir_service_close(service);

@@ -185,6 +185,7 @@ struct worker {
 	bool created;			/* thread is valid */
 	bool started;			/* the user's start() returned 0 */
 	bool accepting;			/* counted in service->accepting */
+	bool revived;			/* its listener was given, and did not listen */
 	unsigned int reports;		/* to the opener */
 	unsigned int phase;		/* of service->phase, as far as it has come */
 	bool ended;			/* nothing left to do */

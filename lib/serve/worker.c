@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "net/listener.h"
+#include "serve/parcel.h"
 #include "serve/service.h"
 
 #define CLOSE_NS	NSEC_PER_SEC	/* for the kernel to let go of a loop */
@@ -256,8 +257,9 @@ static int open_listener(struct worker *w)
 		return 0;
 	if (w->index < service->given)
 		opts.fd = &service->opts.listeners[w->index];
-	else
-		later = service->opts.takeover;
+	/* One that is given does not listen when its worker had died. */
+	if (service->opts.takeover)
+		later = !opts.fd || !parcel_listens(*opts.fd);
 	err = (later ? listener_bind : weir_listener_open)(&w->listener, w->loop, &opts);
 	if (err)
 		return err;
@@ -279,7 +281,12 @@ int worker_listen(struct worker *w)
 	if (fd < 0)
 		return 0;
 	w->later_fd = -1;
-	return listen(fd, (int)w->service->opts.backlog) ? -errno : join(w, fd);
+	if (!parcel_listens(fd)) {
+		if (listen(fd, (int)w->service->opts.backlog))
+			return -errno;
+		w->revived = w->index < w->service->given;
+	}
+	return join(w, fd);
 }
 
 bool worker_first(const struct worker *w)
@@ -460,9 +467,9 @@ static void leave_group(struct worker *w)
 	listener_leave(w);
 	/*
 	 * Closing it takes effect only when the accept in flight has let go. But what a
-	 * successor has is his.
+	 * successor has is his, and before this one serves a predecessor's or a caller's.
 	 */
-	if (fd >= 0 && atomic_load(&w->service->phase) == PHASE_ACCEPTING)
+	if (fd >= 0 && w->reports == 2 && atomic_load(&w->service->phase) == PHASE_ACCEPTING)
 		shutdown(fd, SHUT_RDWR);
 }
 
