@@ -2,6 +2,8 @@
 /*
  * test_adopt.c - an instance goes on with the maps of an owner that died or leaves
  */
+#include <sys/resource.h>
+
 #include "bpf_service.h"
 
 #define MARK	777777777ULL
@@ -328,6 +330,44 @@ TEST_F(bpf, a_successor_that_gives_up_leaves_the_owner_as_he_was)
 	EXPECT_EQ(-EADDRINUSE, weir_bpf_clean_stale(self->s.name));
 	service_close(&self->s);
 	EXPECT_FALSE(pin_is(&self->s, ""));
+}
+
+/* Memory for so many more pages, and no more. */
+static int pages_limit(unsigned int pages, struct rlimit *old)
+{
+	struct rlimit limit;
+	unsigned long kib = 0;
+	char line[128];
+	FILE *file = fopen("/proc/self/status", "re");
+
+	while (file && fgets(line, sizeof(line), file) &&
+	       sscanf(line, "VmData: %lu kB", &kib) != 1)
+		;
+	if (!file || fclose(file) || !kib || getrlimit(RLIMIT_DATA, old))
+		return -1;
+	limit = *old;
+	limit.rlim_cur = (kib << 10) + pages * (unsigned long)getpagesize();
+	return setrlimit(RLIMIT_DATA, &limit);
+}
+
+TEST_F(bpf, an_owner_without_memory_to_yield_has_not_yielded_at_all)
+{
+	struct weir_bpf_worker w;
+	unsigned int got[WORKERS];
+	struct rlimit old;
+	int err;
+
+	ASSERT_EQ(0, service_open(&self->s, "-full", 2, WEIR_POLICY_LEAST, FOREVER_NS, AF_INET));
+	ASSERT_EQ(0, pages_limit(2, &old));
+	err = self->s.st->ops->yield(self->s.st, 1);
+	ASSERT_EQ(0, setrlimit(RLIMIT_DATA, &old));
+	ASSERT_EQ(-ENOMEM, err);
+	row(&self->s, 1)->inflight = 42;
+	ASSERT_EQ(0, worker_read(&self->s, 1, &w));
+	EXPECT_EQ(42, w.row.inflight);
+	ASSERT_EQ(0, spread(&self->s, 4, got));
+	EXPECT_EQ(4, got[0]);
+	service_close(&self->s);
 }
 
 static int meta_major(const struct service *s, uint32_t major)

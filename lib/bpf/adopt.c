@@ -8,6 +8,7 @@
  * name and never written to.
  */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -294,9 +295,31 @@ static int share_again(void *mem, size_t bytes, int fd, bool kept)
 }
 
 /*
+ * Rows and delays have one writer, which has gone on with his copy; the configuration
+ * is as it was before the successor. The rest others have written.
+ */
+static int return_first(struct weir_bpf *bpf, unsigned int count)
+{
+	unsigned int i;
+	void **memp;
+	size_t bytes;
+	int err = 0, fd;
+
+	for (i = 0; !err && i < count && (memp = steer_mapped(bpf, i, &bytes, &fd)); i++)
+		err = share_again(*memp, bytes, fd, memp == (void **)&bpf->rows ||
+				  memp == (void **)&bpf->hist || memp == (void **)&bpf->cfg);
+	return err;
+}
+
+int adopt_return(struct weir_bpf *bpf)
+{
+	return return_first(bpf, UINT_MAX);
+}
+
+/*
  * From here on two processes have workers of the same numbers. The one that
  * leaves goes on writing its rows, its histograms and the rest where only it
- * sees them.
+ * sees them: all of that, or nothing.
  */
 int adopt_leave(struct weir_bpf *bpf)
 {
@@ -307,6 +330,8 @@ int adopt_leave(struct weir_bpf *bpf)
 
 	for (i = 0; !err && (memp = steer_mapped(bpf, i, &bytes, &fd)); i++)
 		err = own_copy(*memp, bytes);
+	if (err)
+		(void)return_first(bpf, i - 1);
 	return err;
 }
 
@@ -329,23 +354,6 @@ int adopt_claim(struct weir_bpf *bpf)
 		bpf->rows[i].cookie = bpf->members[i].cookie[1] ?: bpf->members[i].cookie[0];
 	}
 	return 0;
-}
-
-/*
- * Rows and delays have one writer, which has gone on with his copy; the configuration
- * is as it was before the successor. The rest others have written.
- */
-int adopt_return(struct weir_bpf *bpf)
-{
-	unsigned int i;
-	void **memp;
-	size_t bytes;
-	int err = 0, fd;
-
-	for (i = 0; !err && (memp = steer_mapped(bpf, i, &bytes, &fd)); i++)
-		err = share_again(*memp, bytes, fd, memp == (void **)&bpf->rows ||
-				  memp == (void **)&bpf->hist || memp == (void **)&bpf->cfg);
-	return err;
 }
 
 /*

@@ -500,15 +500,13 @@ static int bpf_resume(struct weir_steering *st)
 {
 	struct weir_bpf *bpf = to_bpf(st);
 	int pruned = generation_prune(bpf), err = 0;
-	bool lent;
 
 	pthread_mutex_lock(&bpf->listeners);
-	lent = bpf->lent;
-	if (lent)
+	if (bpf->lent) {
 		err = take_back(bpf);
+		pending_settle(bpf);
+	}
 	pthread_mutex_unlock(&bpf->listeners);
-	if (lent)
-		pending_settle(bpf);	/* which takes the lock for each */
 	return err ? err : pruned;
 }
 
