@@ -90,7 +90,7 @@ static unsigned int wait_halted(struct weir_service *service)
 	struct timespec end;
 	unsigned int left;
 
-	clock_gettime(CLOCK_REALTIME, &end);
+	clock_gettime(CLOCK_MONOTONIC, &end);	/* which reported goes by */
 	end.tv_nsec += HALT_WAIT_NS;
 	if (end.tv_nsec >= (long)NSEC_PER_SEC) {
 		end.tv_sec++;

@@ -386,6 +386,17 @@ static void give_back(struct weir_service *service)
 	takeover_end(takeover);
 }
 
+/* Whoever sets the clock makes nobody wait longer. */
+static void reported_init(struct weir_service *service)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&service->reported, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
 int weir_service_open(struct weir_service **servicep, const struct weir_service_opts *given)
 {
 	struct weir_alloc alloc = alloc_of(given);
@@ -402,7 +413,7 @@ int weir_service_open(struct weir_service **servicep, const struct weir_service_
 	service->stop_ns = DEADLINE_NONE;
 	service->control_wake = -1;
 	pthread_mutex_init(&service->lock, NULL);
-	pthread_cond_init(&service->reported, NULL);
+	reported_init(service);
 	err = read_opts(service, given);
 	if (!err)
 		err = take_steering(service);
