@@ -69,6 +69,13 @@ def crash(p, port, gone):
     gone()
     return early + clients(port, 5)
 
+def elsewhere(port, *args):
+    """Listeners stay where they are, whatever is said."""
+    for where in (("--port", str(port % 60000 + 1024)), ("--addr", "127.0.0.2")):
+        other = subprocess.run([weir, "serve", "echo", "--instance", name, *extra, *where, *args],
+                               stderr=subprocess.PIPE, text=True, timeout=20)
+        assert other.returncode == 1 and f"at 127.0.0.1:{port}" in other.stderr, other
+
 def with_holder(late):
     if late:
         p, port = serve("--port", "0", "--workers", "2")
@@ -80,10 +87,12 @@ def with_holder(late):
         p, port = serve("--port", "0", "--workers", "2")
     line(holder, "holding 2 listeners of .*, its service is alive")
     waiting = crash(p, port, lambda: line(holder, "its service is gone"))
-    p, again = serve()
+    elsewhere(port)
+    p, again = serve("--port", str(port), "--addr", "127.0.0.1")
     assert again == port
     answered(waiting)
     line(holder, "its service is alive")
+    elsewhere(port, "--takeover")
     # Taken over: the holder follows the successor.
     heir, again = serve("--takeover")
     assert again == port and wait(p) == 0

@@ -258,14 +258,20 @@ static int run_processes(struct serve *serve)
 static int run(struct serve *serve)
 {
 	const char *instance = serve->instance ? serve->instance : INSTANCE;
+	const struct takeover_place place = {
+		.where = &serve->where,
+		.addr_said = serve->addr_said,
+		.port_said = serve->port_said,
+	};
 	int err;
 
 	signal(SIGPIPE, SIG_IGN);
 	privilege_raise_limits();
 	/* From here on there are pins: a signal must find someone who removes them. */
 	stop_signals(SIG_BLOCK);
-	if (!serve->acceptor && !serve->processes) {
-		err = takeover_find(&serve->listeners, instance, serve->takeover, &serve->workers);
+	if (!serve->acceptor && !serve->processes && !serve->udp) {
+		err = takeover_find(&serve->listeners, instance, serve->takeover, &place,
+				    &serve->workers);
 		if (err)
 			return err;
 	}
@@ -297,9 +303,8 @@ static int run(struct serve *serve)
 static int serve_run(const struct command *cmd, int argc, char **argv)
 {
 	struct serve serve = {
-		.port = 7777,
+		.port = PORT_NOT_SAID,
 		.conns = 1024,
-		.addr = "127.0.0.1",
 		.policy = POLICY_NOT_SAID,
 		.backend = BACKEND_ANY,
 	};

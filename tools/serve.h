@@ -12,6 +12,7 @@
 #include "steer.h"
 
 #define POLICY_NOT_SAID	UINT_MAX
+#define PORT_NOT_SAID	UINT64_MAX
 #define BACKEND_ANY	2	/* place after the last of BACKENDS */
 #define BACKENDS	"uring|epoll"
 #define INSTANCE	"weir"
@@ -30,7 +31,7 @@ struct serve {
 	bool no_bpf, no_flows, acceptor, processes, hand_over, no_batch, sqpoll;
 	bool json_exit, verbose, takeover;
 	/* from here on: not options */
-	bool udp;
+	bool udp, addr_said, port_said;
 	int cpus[WEIR_WORKERS_MAX];
 	gid_t gid;
 	struct weir_addr where;

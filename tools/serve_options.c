@@ -110,10 +110,17 @@ static int read_cpus(struct serve *serve)
 
 static int read_addr(struct serve *serve)
 {
-	bool v6 = strchr(serve->addr, ':') && serve->addr[0] != '[';
 	char text[WEIR_ADDR_TEXT_MAX + 16];
+	bool v6;
 	int len;
 
+	serve->addr_said = serve->addr;
+	serve->port_said = serve->port != PORT_NOT_SAID;
+	if (!serve->addr_said)
+		serve->addr = "127.0.0.1";
+	if (!serve->port_said)
+		serve->port = 7777;
+	v6 = strchr(serve->addr, ':') && serve->addr[0] != '[';
 	len = snprintf(text, sizeof(text), v6 ? "[%s]:%u" : "%s:%u", serve->addr,
 		       (unsigned int)serve->port);
 	if (len < 0 || (size_t)len >= sizeof(text))

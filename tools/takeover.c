@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* takeover.c - listeners that are there already, and for whom */
 #include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "common.h"
 #include "steer_vip.h"
@@ -13,6 +16,46 @@ static const struct {
 	{ WEIR_TAKEOVER_HOLDER, "the holder" },
 	{ WEIR_TAKEOVER_MANAGER, "the service manager" },
 };
+
+/* Where the first of them listens: that of all. */
+static int where_is(const struct weir_takeover *takeover, struct weir_addr *addr)
+{
+	unsigned int count;
+	const int *fds = weir_takeover_listeners(takeover, &count);
+
+	addr->len = sizeof(addr->ss);
+	return getsockname(fds[0], (struct sockaddr *)(void *)&addr->ss, &addr->len) ? -errno : 0;
+}
+
+static bool same_ip(const struct weir_addr *a, const struct weir_addr *b)
+{
+	const struct sockaddr_in6 *a6 = (const void *)&a->ss, *b6 = (const void *)&b->ss;
+	const struct sockaddr_in *a4 = (const void *)&a->ss, *b4 = (const void *)&b->ss;
+
+	if (a->ss.ss_family != b->ss.ss_family)
+		return false;
+	return a->ss.ss_family == AF_INET ?
+	       a4->sin_addr.s_addr == b4->sin_addr.s_addr :
+	       !memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr));
+}
+
+/* Clients would be served elsewhere than they are expected. */
+static int place_check(const struct weir_takeover *takeover, const char *instance,
+		       const struct takeover_place *place)
+{
+	int port = weir_addr_port(place->where);
+	char text[WEIR_ADDR_TEXT_MAX];
+	struct weir_addr addr;
+
+	if (where_is(takeover, &addr) ||
+	    ((!place->addr_said || same_ip(&addr, place->where)) &&
+	     (!place->port_said || !port || port == weir_addr_port(&addr))))
+		return 0;
+	if (weir_addr_format(&addr, text, sizeof(text)) < 0)
+		text[0] = '\0';
+	return fail("instance %s: its listeners are at %s: --addr and --port cannot move them; "
+		    "leave these out, or stop what has them first", instance, text);
+}
 
 static int find_kept(struct weir_takeover **takeoverp, const char *instance)
 {
@@ -42,7 +85,7 @@ static int find_live(struct weir_takeover **takeoverp, const char *instance)
 }
 
 int takeover_find(struct weir_takeover **takeoverp, const char *instance, bool live,
-		  uint64_t *workers)
+		  const struct takeover_place *place, uint64_t *workers)
 {
 	unsigned int count;
 	int failed;
@@ -50,6 +93,9 @@ int takeover_find(struct weir_takeover **takeoverp, const char *instance, bool l
 	*takeoverp = NULL;
 	failed = live ? find_live(takeoverp, instance) : find_kept(takeoverp, instance);
 	if (failed || !*takeoverp)
+		return failed;
+	failed = place_check(*takeoverp, instance, place);
+	if (failed)
 		return failed;
 	weir_takeover_listeners(*takeoverp, &count);
 	if (!*workers)

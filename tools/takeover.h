@@ -9,15 +9,22 @@
 
 struct command;
 
+/* Where the service shall be, as far as that was said. */
+struct takeover_place {
+	const struct weir_addr *where;
+	bool addr_said, port_said;
+};
+
 /*
  * takeover_find() - listeners of @instance that are there already: those of its
  * live service when @live says so (which must be there), else what a holder or the
- * service manager has kept, if any. *workers is set when it is 0.
+ * service manager has kept, if any; those that are not at @place are refused. *workers
+ * is set when it is 0.
  *
  * Return: 0, also when there are none and *takeoverp is NULL; 1 after a message.
  */
 int takeover_find(struct weir_takeover **takeoverp, const char *instance, bool live,
-		  uint64_t *workers);
+		  const struct takeover_place *place, uint64_t *workers);
 
 /* What cannot be taken over; 0, or an exit status after a message. */
 int takeover_check(const struct command *cmd, bool udp, bool acceptor, bool processes);
