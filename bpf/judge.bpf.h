@@ -44,7 +44,7 @@ struct choice {
 	__u64 ramp_ns;
 	__u64 workers;		/* rows to look at; there may be fewer */
 	__u64 weighted;
-	__u64 random;		/* what is drawn next; of the flow's hash, so without a call */
+	__u64 random;		/* what is drawn next; of the flow's hash and the tick: no call */
 	__u64 best_key;
 	__u64 best;
 	__u64 start;		/* where a scan begins, so that ties spread */
@@ -62,7 +62,8 @@ static __always_inline void choice_init(struct choice *c, const struct weir_cfg 
 	c->ramp_ns = ramp_ns < RAMP_MAX_NS ? ramp_ns : RAMP_MAX_NS;
 	c->workers = workers && workers < WEIR_WORKERS_MAX ? workers : WEIR_WORKERS_MAX;
 	c->weighted = cfg->policy == WEIR_POLICY_WEIGHTED;
-	c->random = hash;
+	/* The tick: a SYN that is sent again, since a queue was full, draws anew. */
+	c->random = hash + (bpf_jiffies64() << 32);
 }
 
 static __always_inline __u64 choice_now(struct choice *c)

@@ -155,6 +155,53 @@ TEST_F(steer, weights_of_the_usable_are_shares)
 	NEAR(got[2], 400, 250);
 }
 
+/* From the same port every time: as it is with a SYN that is sent again. */
+static int connect_from(const struct service *s, uint16_t *port)
+{
+	struct linger reset = { .l_onoff = 1 };
+	struct sockaddr_storage addr;
+	socklen_t len = addr_fill(&addr, s->family, *port);
+	int one = 1, fd = socket(s->family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	if (bind(fd, (struct sockaddr *)&addr, len) ||
+	    getsockname(fd, (struct sockaddr *)&addr, &len))
+		goto close_fd;
+	*port = ntohs(((struct sockaddr_in *)&addr)->sin_port);
+	len = addr_fill(&addr, s->family, s->port);
+	if (!connect(fd, (struct sockaddr *)&addr, len))
+		return fd;
+
+close_fd:
+	close(fd);
+	return -1;
+}
+
+TEST_F(steer, lots_are_drawn_anew_for_who_comes_again)
+{
+	unsigned int got[4] = { 0 }, most = 0, i;
+	int client, server, worker;
+	uint16_t port = 0;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 4, WEIR_POLICY_WEIGHTED, HOUR_NS,
+				  variant->family));
+	for (i = 0; i < 24; i++) {
+		client = connect_from(&self->s, &port);
+		ASSERT_LE(0, client);
+		worker = accept_any(&self->s, &server);
+		close(client);
+		ASSERT_LE(0, worker);
+		close(server);
+		got[worker]++;
+		most = got[worker] > most ? got[worker] : most;
+		usleep(12000);		/* some ticks */
+	}
+	EXPECT_GT(24, most);
+}
+
 TEST_F(steer, policy_changes_while_it_runs)
 {
 	unsigned int got[WORKERS], again[WORKERS];
