@@ -82,8 +82,9 @@ line=''
 IFS= read -r line <&3
 port=$(expr "$line" : 'listening on 127\.0\.0\.1:\([0-9]*\): ')
 [ -n "$port" ] || cat "$tmp/err" >> "$tmp/log"
-[ -n "$port" ]
-is "a service of three workers runs"
+[ -n "$port" ] && "$weir" show vips -i "$instance" > "$tmp/out" && says '' &&
+	"$weir" show xdp -i "$instance" > "$tmp/out" && says ''
+is "a service of three workers runs, without networks and without XDP"
 
 steer get "$instance" policy && says hash && steer policy "$instance" least && says '' &&
 	steer get "$instance" policy && says least && steer policy "$instance" p2c -j &&

@@ -93,23 +93,25 @@ static int vip_row(void *ctx, const struct weir_bpf_vip *vip)
 	return 0;
 }
 
-/* -EOPNOTSUPP is an instance without sk_lookup: it has none. */
+/* Of an instance without sk_lookup there is nothing to print. */
 static int vips_table(struct weir_bpf_view *view, FILE *out)
 {
 	static const char *const heads[] = { "<NETWORK", "<PROTO", "FIRST", "LAST", NULL };
 	const char *name = weir_bpf_view_meta(view)->name;
-	struct table *table = table_open(heads);
 	struct weir_vip_stats stats;
 	int err = weir_bpf_vip_stats(name, &stats);
+	struct table *table;
 
-	if (!err)
-		err = weir_bpf_vip_list(name, vip_row, table);
-	table_close(table, err && err != -EOPNOTSUPP ? NULL : out);
+	if (err)
+		return err == -EOPNOTSUPP ? 0 : err;
+	table = table_open(heads);
+	err = weir_bpf_vip_list(name, vip_row, table);
+	table_close(table, err ? NULL : out);
 	if (!err) {
 		fputc('\n', out);
 		counters_table(out, vip_counters, ARRAY_SIZE(vip_counters), &stats);
 	}
-	return err == -EOPNOTSUPP ? 0 : err;
+	return err;
 }
 
 static int vip_object(void *ctx, const struct weir_bpf_vip *vip)
