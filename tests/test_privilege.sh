@@ -187,7 +187,7 @@ map_ids() {
 }
 
 echo "TAP version 13"
-echo "1..17"
+echo "1..18"
 
 rung "kernel hash" -all && rung "kernel hash" +all,-bpf,-sys_admin
 is "without CAP_BPF there is no steering, and the service serves"
@@ -306,6 +306,29 @@ cat "$tmp/reached" >> "$tmp/log"
 rc=$?
 stop && [ $rc = 0 ]
 is "but they change nothing"
+
+# looks: all that is for the group is there for it
+looks() {
+	for noun in workers flows events gate group cfg; do
+		in_group "$tmp/weir" show $noun -i "$one" > "$tmp/out" 2>> "$tmp/log" || return 1
+	done
+	fails "the mode of its pins" as_nobody "$tmp/weir" show workers -i "$one"
+}
+
+# succeed <arguments>...: the service is taken over
+succeed() {
+	old=$server
+	serve -- --instance "$one" --takeover "$@" || return 1
+	wait "$old"
+}
+
+serve -- --port 0 --workers 2 --instance "$one" --group 54321
+fails "who may read it cannot be changed" "$tmp/weir" serve echo --instance "$one" --takeover --group 54322 &&
+	succeed && looks && succeed --group 54321 && looks && succeed --workers 3 && looks &&
+	kill -9 "$server" && { wait "$server" 2> /dev/null; serve -- --port 0 --workers 3 --instance "$one"; } && looks
+rc=$?
+stop && [ $rc = 0 ]
+is "who succeeds a service lets the same ones look"
 
 good=0
 for word in '' . .. a/b ../x 'a b' a.b 0123456789012345678901234567890x; do

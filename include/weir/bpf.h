@@ -48,7 +48,9 @@ struct weir_bpf_lat;
  * @ring_bytes: size of each worker's event ring: a power of two, whole pages;
  *	default 64 KiB
  * @flags: WEIR_BPF_NO_FLOWS, WEIR_BPF_GROUP, WEIR_BPF_DGRAM
- * @gid: group that may read the pins, when WEIR_BPF_GROUP is in @flags
+ * @gid: group that may read the pins, when WEIR_BPF_GROUP is in @flags; with
+ *	WEIR_BPF_ADOPT and without that, the one that may already. With @lock no other
+ *	is possible: -EINVAL
  * @stale_ns: age at which a worker counts as hung; default WEIR_STALE_NS
  * @vips_max: networks that the service may answer on without a socket for each,
  *	see <weir/vip.h>; 0: none, and no sk_lookup program

@@ -391,10 +391,52 @@ static int lock_take(struct weir_bpf *bpf, const struct reason *reason)
 	return fd == -EWOULDBLOCK ? in_use(bpf, reason) : fd;
 }
 
+/*
+ * What is pinned there later gets the group from the directory: without the privilege
+ * to give something to a group, which an owner has dropped by then.
+ */
+static int dir_mode(struct weir_bpf *bpf, const struct reason *reason)
+{
+	const int fds[] = { bpf->lock_fd, bpf->pins_fd };
+	bool group = bpf->opts.flags & WEIR_BPF_GROUP;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(fds); i++) {
+		if (fchown(fds[i], -1, group ? bpf->opts.gid : getegid()) ||
+		    fchmod(fds[i], group ? 02750 : 0700))
+			return reason_set(reason, -errno, "cannot set the mode of %s: %s",
+					  bpf->dir, strerror(errno));
+	}
+	return 0;
+}
+
+/* Who may read goes on: it is said anew where nobody lives who has dropped his privilege. */
+static int group_take(struct weir_bpf *bpf, const struct reason *reason)
+{
+	struct stat st;
+	bool group;
+
+	if (fstat(bpf->lock_fd, &st))
+		return -errno;
+	group = st.st_mode & 0010;
+	if (bpf->opts.flags & WEIR_BPF_GROUP) {
+		if (group && st.st_gid == bpf->opts.gid)
+			return 0;
+		if (bpf->opts.lock)
+			return reason_set(reason, -EINVAL, "who may read it cannot be changed "
+					  "while it is taken over");
+		return dir_mode(bpf, reason);
+	}
+	if (group) {
+		bpf->opts.flags |= WEIR_BPF_GROUP;
+		bpf->opts.gid = st.st_gid;
+	}
+	return 0;
+}
+
 /* Use what is there, or put ours beside it, or away with it. */
 static int pins_take(struct weir_bpf *bpf, const struct reason *reason)
 {
-	bool group = bpf->opts.flags & WEIR_BPF_GROUP;
 	int latest = generation_latest(bpf->lock_fd);
 	int pins_fd, err;
 
@@ -411,24 +453,20 @@ static int pins_take(struct weir_bpf *bpf, const struct reason *reason)
 		bpf->generation = (unsigned int)latest;
 		bpf->adopted = bpf->opts.lock ? WEIR_BPF_TAKEN : WEIR_BPF_RECOVERED;
 		bpf->theirs = bpf->adopted == WEIR_BPF_TAKEN;
-		return 0;
+		return group_take(bpf, reason);
 	}
 	close(pins_fd);
 	if (err == -EBADMSG)
 		return err;
-	if (bpf->opts.lock)
-		return generation_make(bpf, reason);
+	if (bpf->opts.lock) {
+		err = group_take(bpf, reason);
+		return err ? err : generation_make(bpf, reason);
+	}
 	err = dir_clean(bpf->lock_fd, bpf->dir, bpf->name, reason);
 	if (err)
 		return err;
 	bpf->pins_fd = generation_open(bpf->lock_fd, 0);
-	if (bpf->pins_fd < 0)
-		return bpf->pins_fd;
-	if (fchown(bpf->lock_fd, -1, group ? bpf->opts.gid : getegid()) ||
-	    fchmod(bpf->lock_fd, group ? 0750 : 0700))
-		return reason_set(reason, -errno, "cannot set the mode of %s: %s", bpf->dir,
-				  strerror(errno));
-	return 0;
+	return bpf->pins_fd < 0 ? bpf->pins_fd : dir_mode(bpf, reason);
 }
 
 static void dir_drop(struct weir_bpf *bpf)

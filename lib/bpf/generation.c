@@ -98,7 +98,7 @@ int generation_make(struct weir_bpf *bpf, const struct reason *reason)
 	bpf->pins_fd = err;
 	bpf->generation = (unsigned int)latest + 1;
 	/* Who may look into the instance may look into this. */
-	if (fchown(bpf->pins_fd, -1, st.st_gid) || fchmod(bpf->pins_fd, st.st_mode & 0777))
+	if (fchown(bpf->pins_fd, -1, st.st_gid) || fchmod(bpf->pins_fd, st.st_mode & 02777))
 		return reason_set(reason, -errno, "cannot set the mode of %s/%s: %s", bpf->dir,
 				  name, strerror(errno));
 	return 0;

@@ -32,6 +32,17 @@ int pin_path(char *path, int dir_fd, const char *name)
 	return path_join(path, "/proc/self/fd/%d/%s", dir_fd, name);
 }
 
+static int pin_mode(struct weir_bpf *bpf, const char *name, bool group,
+		    const struct reason *reason)
+{
+	if (fchownat(bpf->pins_fd, name, -1, group ? bpf->opts.gid : getegid(),
+		     AT_SYMLINK_NOFOLLOW) ||
+	    fchmodat(bpf->pins_fd, name, group ? 0640 : 0600, 0))
+		return reason_set(reason, -errno, "cannot set the mode of %s/%s: %s", bpf->dir,
+				  name, strerror(errno));
+	return 0;
+}
+
 static int pin_for(struct weir_bpf *bpf, int fd, const char *name, bool group,
 		   const struct reason *reason)
 {
@@ -47,12 +58,7 @@ static int pin_for(struct weir_bpf *bpf, int fd, const char *name, bool group,
 	if (bpf_obj_pin(fd, path))
 		return reason_set(reason, -errno, "cannot pin %s/%s: %s", bpf->dir, name,
 				  strerror(errno));
-	if (fchownat(bpf->pins_fd, name, -1, group ? bpf->opts.gid : getegid(),
-		     AT_SYMLINK_NOFOLLOW) ||
-	    fchmodat(bpf->pins_fd, name, group ? 0640 : 0600, 0))
-		return reason_set(reason, -errno, "cannot set the mode of %s/%s: %s", bpf->dir,
-				  name, strerror(errno));
-	return 0;
+	return pin_mode(bpf, name, group, reason);
 }
 
 int pin_fd(struct weir_bpf *bpf, int fd, const char *name, const struct reason *reason)
@@ -181,6 +187,7 @@ static bool pinned_already(const struct weir_bpf *bpf, const struct bpf_object *
 static int pin_maps(struct weir_bpf *bpf, struct bpf_object *object, const struct reason *reason)
 {
 	struct bpf_map *map;
+	bool group = bpf->opts.flags & WEIR_BPF_GROUP;
 	const char *name;
 	int err = 0;
 
@@ -188,9 +195,11 @@ static int pin_maps(struct weir_bpf *bpf, struct bpf_object *object, const struc
 		name = bpf_map__name(map);
 		if (bpf_map__is_internal(map) || pinned_already(bpf, object, name))
 			continue;
+		/* What is there is the same one. */
 		if (pins_replace(bpf) && pin_there(bpf, name))
-			continue;	/* it is the same one */
-		err = pin_fd(bpf, bpf_map__fd(map), name, reason);
+			err = pin_mode(bpf, name, group, reason);
+		else
+			err = pin_fd(bpf, bpf_map__fd(map), name, reason);
 		if (err)
 			break;
 	}
@@ -263,7 +272,7 @@ static int pin_meta_first(struct weir_bpf *bpf, const struct reason *reason)
 	if (err)
 		return reason_set(reason, err, "cannot write weir_meta: %s", strerror(-err));
 	if (bpf->adopted)
-		return 0;
+		return pin_mode(bpf, "weir_meta", bpf->opts.flags & WEIR_BPF_GROUP, reason);
 	return pin_fd(bpf, bpf_map__fd(bpf->steer->maps.weir_meta), "weir_meta", reason);
 }
 
