@@ -345,6 +345,27 @@ TEST_F(bpf, a_map_full_of_garbage_harms_nobody)
 	EXPECT_EQ(-ECONNREFUSED, connect_at("127.9.1.1", 443));
 }
 
+TEST_F(bpf, what_is_no_network_is_not_listed)
+{
+	struct weir_vip_key key = { .bits = 0, .family = WEIR_FAMILY_INET };
+	struct weir_vip value = { .own = 1, .count = 1 };
+	int map;
+
+	ASSERT_EQ(0, lookup_open(&self->s, "", 1, AF_INET));
+	map = pin_open(&self->s, "weir_vip");
+	ASSERT_EQ(0, bpf_map_update_elem(map, &key, &value, BPF_ANY));
+	EXPECT_EQ(0, listed(&self->s));
+	ASSERT_EQ(0, add(&self->s, "127.9.0.0/16:443"));
+	EXPECT_EQ(1, listed(&self->s));
+	key.bits = 32 + 33;
+	key.ip[0] = htonl(0x7f090000);
+	ASSERT_EQ(0, bpf_map_update_elem(map, &key, &value, BPF_ANY));
+	EXPECT_EQ(1, listed(&self->s));
+	EXPECT_EQ(0, served_by(&self->s, "127.9.1.1", 443));
+	EXPECT_EQ(0, del(&self->s, "127.9.0.0/16:443"));
+	EXPECT_EQ(-ECONNREFUSED, connect_at("127.9.1.1", 443));
+}
+
 /* Somebody's program that refuses every client of @port, attached for good. */
 static int foreign(uint16_t port)
 {

@@ -70,15 +70,26 @@ void vip_set_close(struct vip_set *set)
 	close(set->map_fd);
 }
 
+/* A key that was put there by hand may be none of a network. */
+static bool key_valid(const struct weir_vip_key *key)
+{
+	return (key->family == WEIR_FAMILY_INET || key->family == WEIR_FAMILY_INET6) &&
+	       key->bits >= VIP_FAMILY_BITS &&
+	       key->bits <= VIP_FAMILY_BITS + vip_family_bits(key->family);
+}
+
 static int set_read(struct vip_set *set)
 {
 	struct weir_vip_key *last = NULL, key;
 	struct vip_entry *entry;
+	uint32_t i;
 
-	while (set->count < set->max && !bpf_map_get_next_key(set->map_fd, last, &key)) {
+	for (i = 0; i < set->max && !bpf_map_get_next_key(set->map_fd, last, &key); i++) {
+		last = &key;
+		if (!key_valid(&key))
+			continue;
 		entry = &set->entry[set->count];
 		entry->key = key;
-		last = &entry->key;
 		if (bpf_map_lookup_elem(set->map_fd, &key, &entry->stored))
 			return -errno;
 		entry->vip = entry->stored;
