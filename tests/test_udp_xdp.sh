@@ -100,7 +100,7 @@ fails() {
 }
 
 echo "TAP version 13"
-echo "1..13"
+echo "1..14"
 
 for mode in native generic; do
 	start "$mode"
@@ -135,6 +135,38 @@ for data in b'short', bytes(range(256)) * 12:
 	! has_program && ! [ -e "/sys/fs/bpf/weir/udp-xdp-$$" ]
 	is "$mode: nothing is left on the interface"
 done
+
+# flood: how many of 50 datagrams are answered
+flood() {
+	at_client python3 - "$port" <<-'END'
+	import socket, sys
+	s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+	s.settimeout(0.3)
+	s.connect(("10.9.0.2", int(sys.argv[1])))
+	good = 0
+	for i in range(50):
+	    s.send(b"x")
+	try:
+	    while s.recv(64):
+	        good += 1
+	except socket.timeout:
+	    print(good)
+	END
+}
+
+# steer <what> <rate>...: of the service that runs
+steer() {
+	"$weir" steer xdp "udp-xdp-$$" "$@" > "$tmp/out" 2>> "$tmp/log"
+}
+
+start generic
+steer dgrams 1 5 && [ ! -s "$tmp/out" ] && some=$(flood) && [ "$some" -ge 5 ] && [ "$some" -le 10 ] &&
+	steer dgrams 0 && [ "$(flood)" = 50 ] && steer syns 7 -j &&
+	json "$tmp/out" "d['syn_rate'] == d['syn_burst'] == 7 and d['dgram_rate'] == d['dgram_burst'] == 0" &&
+	! steer frames 1 && ! steer syns -- -1 && ! steer syns 1 0
+rc=$?
+finish && [ $rc = 0 ]
+is "a budget of datagrams or SYNs is given and taken away while it runs"
 
 start native
 has_program && kill -KILL "$server"

@@ -136,6 +136,12 @@ int weir_bpf_control_admin(struct weir_bpf_control *control, unsigned int worker
 	return -EOPNOTSUPP;
 }
 
+int weir_bpf_control_xdp(struct weir_bpf_control *control, enum weir_xdp_budget what,
+			 uint32_t rate, uint32_t burst)
+{
+	return -EOPNOTSUPP;
+}
+
 int weir_bpf_control_weight(struct weir_bpf_control *control, unsigned int worker, uint32_t weight)
 {
 	return -EOPNOTSUPP;

@@ -325,6 +325,69 @@ static int resume_run(const struct steer_call *call)
 	return worker_change(call, WEIR_ADMIN_ON, NULL);
 }
 
+/* budgets of XDP */
+
+static int xdp_print(const struct steer_call *call)
+{
+	struct weir_bpf_view *view;
+	struct weir_xdp_stats stats;
+	struct weir_xdp_cfg cfg;
+	struct json j;
+	int err;
+
+	err = weir_bpf_view_open(&view, call->instance);
+	if (err)
+		return err;
+	err = weir_bpf_view_xdp(view, &cfg, &stats);
+	weir_bpf_view_close(view);
+	if (err)
+		return err;
+	json_init(&j, stdout, call->pretty);
+	json_object(&j, NULL);
+	json_string(&j, "instance", call->instance);
+	json_u64(&j, "syn_rate", cfg.syn_rate);
+	json_u64(&j, "syn_burst", cfg.syn_burst);
+	json_u64(&j, "dgram_rate", cfg.dgram_rate);
+	json_u64(&j, "dgram_burst", cfg.dgram_burst);
+	json_end_object(&j);
+	return json_fini(&j);
+}
+
+static int xdp_change(const struct steer_call *call, bool syns, uint32_t rate, uint32_t burst)
+{
+	struct weir_bpf_control *control;
+	int err;
+
+	err = weir_bpf_control_open(&control, call->instance);
+	if (err)
+		return steer_failed(call, err);
+	err = weir_bpf_control_xdp(control, syns ? WEIR_XDP_SYNS : WEIR_XDP_DGRAMS, rate,
+				   burst);
+	weir_bpf_control_close(control);
+	if (err == -EOPNOTSUPP)
+		return fail("instance %s: it was started without weir serve --xdp",
+			    call->instance);
+	if (!err && (call->json || call->pretty))
+		err = xdp_print(call);
+	return err ? steer_failed(call, err) : WEIR_EXIT_OK;
+}
+
+static int xdp_run(const struct steer_call *call)
+{
+	bool syns = !strcmp(call->args[0], "syns");
+	uint64_t rate, burst;
+
+	if (!syns && strcmp(call->args[0], "dgrams"))
+		return steer_usage(call, "'%s' is not syns or dgrams", call->args[0]);
+	if (parse_number(call->args[1], 1000, &rate) || rate > UINT32_MAX)
+		return steer_usage(call, "'%s' is not a number a second", call->args[1]);
+	burst = rate;
+	if (call->count > 2 && (parse_number(call->args[2], 1000, &burst) || !burst ||
+				burst > UINT32_MAX))
+		return steer_usage(call, "'%s' is not how many at once", call->args[2]);
+	return xdp_change(call, syns, (uint32_t)rate, (uint32_t)burst);
+}
+
 /* the command */
 
 static const struct steer_verb verbs[] = {
@@ -335,6 +398,7 @@ static const struct steer_verb verbs[] = {
 	{ "get", "INSTANCE [MEMBER]", 0, 1, get_run },
 	{ "set", "INSTANCE MEMBER VALUE...", 2, 2 * WEIR_BPF_CHANGES_MAX, set_run },
 	{ "vip", "INSTANCE list, or add or del and NET[:PORTS]...", 1, VIPS_MAX, vip_run },
+	{ "xdp", "INSTANCE syns|dgrams RATE [BURST]", 2, 3, xdp_run },
 };
 
 static int steer_run(const struct command *cmd, int argc, char **argv)
@@ -351,7 +415,7 @@ static int steer_run(const struct command *cmd, int argc, char **argv)
 		if (!strcmp(argv[0], verbs[i].name))
 			call.verb = &verbs[i];
 	if (!call.verb)
-		return usage_error(cmd, "%s %s, weight, drain, resume, get, set or vip",
+		return usage_error(cmd, "%s %s, weight, drain, resume, get, set, vip or xdp",
 				   n ? argv[0] : "what to do:",
 				   n ? "is not policy" : "policy");
 	call.args = argv + 2;
@@ -369,7 +433,7 @@ static int steer_run(const struct command *cmd, int argc, char **argv)
 
 const struct command cmd_steer = {
 	.name = "steer",
-	.operands = "policy|weight|drain|resume|get|set|vip INSTANCE ...",
+	.operands = "policy|weight|drain|resume|get|set|vip|xdp INSTANCE ...",
 	.summary = "change what a running service does with new connections",
 	.about =
 "  policy INSTANCE hash|cpu|least|p2c|weighted\n"
@@ -382,6 +446,8 @@ const struct command cmd_steer = {
 "  vip INSTANCE add NET[:PORTS]  it does there, too: 10.0.0.0/24:80-89, [fd00::/64]:443;\n"
 "                                without ports: on its own\n"
 "  vip INSTANCE del NET[:PORTS]  it no longer does; of several, all or none\n"
+"  xdp INSTANCE syns|dgrams RATE [BURST]\n"
+"                                so many a second from each source network; 0: no limit\n"
 "\n"
 "A change holds from the next connection on; nothing is attached anew. A number\n"
 "has the unit that ends the member's name; a time may be given as 20ms. Needs the\n"

@@ -526,6 +526,26 @@ WEIR_API int weir_bpf_control_admin(struct weir_bpf_control *control, unsigned i
 WEIR_API int weir_bpf_control_weight(struct weir_bpf_control *control, unsigned int worker,
 				     uint32_t weight);
 
+/* Of what a source network has a budget before the kernel's stack. */
+enum weir_xdp_budget {
+	WEIR_XDP_SYNS,
+	WEIR_XDP_DGRAMS,
+};
+
+/**
+ * weir_bpf_control_xdp() - give each source network a budget of frames, before the stack
+ * @control: the control
+ * @what: of SYNs, or of datagrams
+ * @rate: how many a second; 0: no limit
+ * @burst: how many at once, at least 1 where there is a rate
+ *
+ * Context: Any thread; one at a time for one control. Waits for other operators.
+ * Return: 0, -EINVAL for no such budget, -ERANGE for a rate without a burst, -EOPNOTSUPP
+ * for an instance without an XDP program, -EINTR, or -errno.
+ */
+WEIR_API int weir_bpf_control_xdp(struct weir_bpf_control *control, enum weir_xdp_budget what,
+				  uint32_t rate, uint32_t burst);
+
 /**
  * weir_bpf_control_set() - change the configuration
  * @control: the control

@@ -137,6 +137,49 @@ int weir_bpf_control_admin(struct weir_bpf_control *control, unsigned int worker
 	return 0;
 }
 
+static int xdp_store(struct weir_bpf_control *control, struct weir_xdp_cfg *cfg,
+		     enum weir_xdp_budget what, uint32_t rate, uint32_t burst)
+{
+	uint32_t *burst_at = what == WEIR_XDP_SYNS ? &cfg->syn_burst : &cfg->dgram_burst;
+	uint32_t *rate_at = what == WEIR_XDP_SYNS ? &cfg->syn_rate : &cfg->dgram_rate;
+	int err = control_lock(control);
+
+	if (err)
+		return err;
+	/* A rate is never without its burst. */
+	if (rate)
+		__atomic_store_n(burst_at, burst, __ATOMIC_RELEASE);
+	__atomic_store_n(rate_at, rate, __ATOMIC_RELEASE);
+	if (!rate)
+		__atomic_store_n(burst_at, burst, __ATOMIC_RELEASE);
+	control_unlock(control);
+	return 0;
+}
+
+int weir_bpf_control_xdp(struct weir_bpf_control *control, enum weir_xdp_budget what,
+			 uint32_t rate, uint32_t burst)
+{
+	struct weir_meta meta;
+	size_t bytes;
+	void *mem;
+	int fd, err;
+
+	if (what != WEIR_XDP_SYNS && what != WEIR_XDP_DGRAMS)
+		return -EINVAL;
+	if (rate && !burst)
+		return -ERANGE;
+	fd = instance_dir(control->meta.name, &meta);
+	if (fd < 0)
+		return fd;
+	err = map_pin(fd, "weir_xdp_cfg", &mem, &bytes);
+	close(fd);
+	if (err)
+		return err == -ENOENT ? -EOPNOTSUPP : err;
+	err = xdp_store(control, mem, what, rate, burst);
+	munmap(mem, bytes);
+	return err;
+}
+
 int weir_bpf_control_weight(struct weir_bpf_control *control, unsigned int worker, uint32_t weight)
 {
 	int err;

@@ -55,11 +55,12 @@ _weir_words() {
 # weir steer VERB INSTANCE [WORKER | MEMBER | POLICY]
 _weir_steer() {
 	case $COMP_CWORD in
-	2) echo 'policy weight drain resume get set vip --json --pretty --help' ;;
+	2) echo 'policy weight drain resume get set vip xdp --json --pretty --help' ;;
 	3) _weir_instances ;;
 	*)
 		case ${COMP_WORDS[2]} in
 		policy) echo 'hash cpu least p2c weighted' ;;
+		xdp) ((COMP_CWORD > 4)) || echo 'syns dgrams' ;;
 		weight | drain | resume)
 			((COMP_CWORD > 4)) || weir show workers -i "${COMP_WORDS[3]}" 2>/dev/null |
 				awk 'NR > 1 { print $1 }' ;;
