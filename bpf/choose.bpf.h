@@ -125,8 +125,8 @@ static __always_inline __u32 rows_of(const struct choice *c, const struct weir_c
 	return c->workers <= CHUNK ? c->workers : 0;
 }
 
-/* Two at random for p2c, else neighbours. */
-static __always_inline void by_load(struct choice *c, const struct weir_cfg *cfg)
+/* Two at random for p2c, else neighbours; true when these are all that there are. */
+static __always_inline bool by_load(struct choice *c, const struct weir_cfg *cfg)
 {
 	__u32 count = rows_of(c, cfg), first, step = 1;
 
@@ -138,6 +138,7 @@ static __always_inline void by_load(struct choice *c, const struct weir_cfg *cfg
 			step += random_below(c, c->workers - 1);
 	}
 	consider(c, first, step, count);
+	return count == c->workers;
 }
 
 /*
@@ -146,12 +147,14 @@ static __always_inline void by_load(struct choice *c, const struct weir_cfg *cfg
  */
 static __always_inline void choose(struct choice *c, const struct weir_cfg *cfg, __u32 hash)
 {
+	bool all = false;
+
 	forget(c);
 	if (cfg->policy == WEIR_POLICY_HASH)
 		hashed(c, hash);
 	else
-		by_load(c, cfg);
-	if (UNLIKELY(c->best_key >= KEY_RAMP))
+		all = by_load(c, cfg);
+	if (UNLIKELY(c->best_key >= KEY_RAMP) && !all)
 		scan(c);
 }
 
