@@ -6,6 +6,8 @@
 . "${srctree:?}/tests/tap.sh"
 weir=$objtree/tools/weir
 name=test-$$
+# A worker is started again by a parent that has threads, and has threads itself.
+export TSAN_OPTIONS="die_after_fork=0 ${TSAN_OPTIONS-}"
 
 # A network namespace of its own: the counts of others do not disturb.
 if [ -z "${IN_NETNS-}" ] && [ "$(id -u)" = 0 ] && unshare -n true 2> /dev/null; then
