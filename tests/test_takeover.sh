@@ -110,9 +110,11 @@ if json "$tmp/doctor" 'd["rung"] in ("steer", "flow", "full")' 2> /dev/null; the
 	server=''
 
 	# With another number of workers counters begin at zero.
-	timeout 60 "$weir" bench echo --port "$port" -d 1s -c 20 -n -R 800 >> "$tmp/log" 2>&1
-	"$weir" steer set "$name" rtx_burst 9 >> "$tmp/log" 2>&1
-	"$weir" steer policy "$name" least >> "$tmp/log" 2>&1
+	{
+		timeout 60 "$weir" bench echo --port "$port" -d 1s -c 20 -n -R 800
+		"$weir" steer set "$name" rtx_burst 9
+		"$weir" steer policy "$name" least
+	} >> "$tmp/log" 2>&1
 	"$weir" show workers -i "$name" -j > "$tmp/workers"
 	kill -KILL "$helper"
 	wait "$helper" 2>/dev/null
