@@ -12,7 +12,7 @@
 
 /* When this CPU first asked for the time in this tick. */
 struct weir_tick {
-	__u64 jiffies;
+	__u64 ticks;
 	__u64 ns;
 };
 
@@ -27,16 +27,16 @@ struct {
 static __always_inline __u64 tick_ns(__u64 *now)
 {
 	__u32 zero ON_STACK = 0;
-	__u64 jiffies = bpf_jiffies64();
+	__u64 ticks = bpf_jiffies64();
 	struct weir_tick *tick = bpf_map_lookup_elem(&weir_tick, &zero);
 
-	if (LIKELY(tick && tick->jiffies == jiffies))
+	if (LIKELY(tick && tick->ticks == ticks))
 		return tick->ns;
 	if (!*now)
 		*now = bpf_ktime_get_ns();
 	if (tick) {
 		tick->ns = *now;
-		tick->jiffies = jiffies;
+		tick->ticks = ticks;
 	}
 	return *now;
 }
