@@ -13,19 +13,9 @@
 #include <weir/wire.h>
 
 #include "meta.bpf.h"
-
-#define KERNELS_OWN	__attribute__((preserve_access_index))
+#include "seq.bpf.h"
 
 /* The kernel's own, as far as they are used. */
-struct seq_file;
-struct bpf_map;
-
-struct bpf_iter_meta {
-	struct seq_file *seq;
-	__u64 session_id;
-	__u64 seq_num;
-} KERNELS_OWN;
-
 struct bpf_prog_aux {
 	__u32 id;
 } KERNELS_OWN;

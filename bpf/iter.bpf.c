@@ -10,23 +10,14 @@
 #include <weir/wire.h>
 
 #include "meta.bpf.h"
-
-/* The kernel's own, as far as they are used. */
-struct seq_file;
-struct bpf_map;
-
-struct bpf_iter_meta {
-	struct seq_file *seq;
-	__u64 session_id;
-	__u64 seq_num;
-} __attribute__((preserve_access_index));
+#include "seq.bpf.h"
 
 struct bpf_iter__bpf_map_elem {
 	struct bpf_iter_meta *meta;
 	struct bpf_map *map;
 	void *key;
 	void *value;
-} __attribute__((preserve_access_index));
+} KERNELS_OWN;
 
 #define STATES	13
 

@@ -23,7 +23,7 @@ struct {
 	__type(value, struct weir_tick);
 } weir_tick SEC(".maps");
 
-/* In *@now the time, if it had to be asked for and was not known: else 0. */
+/* *@now is the exact time, or 0 while it is not known: set when it had to be asked for. */
 static __always_inline __u64 tick_ns(__u64 *now)
 {
 	__u32 zero ON_STACK = 0;

@@ -92,4 +92,21 @@ json() {
 	END
 }
 
+# lookup_netns <arguments>...: the test, again, in a network namespace of its own (the
+# host's addresses may be in use), where sk_lookup works
+lookup_netns() {
+	if [ "${WEIR_LOOKUP_NETNS:-}" != yes ]; then
+		[ "$(id -u)" = 0 ] || skip_all "needs root"
+		unshare -n true 2> /dev/null || skip_all "no private network namespace"
+		command -v python3 > /dev/null || skip_all "no python3"
+		command -v ip > /dev/null || skip_all "no ip"
+		"$objtree/tools/weir" doctor -j > "$tmp/doctor" 2>> "$tmp/log"
+		json "$tmp/doctor" 'd["rung"] in ("flow", "full")' 2> /dev/null ||
+			skip_all "sk_lookup needs CAP_BPF and CAP_NET_ADMIN: see weir doctor"
+		rm -rf "$tmp"
+		WEIR_LOOKUP_NETNS=yes exec unshare -n "$0" "$@"
+	fi
+	ip link set lo up
+}
+
 : > "$tmp/log"

@@ -7,17 +7,7 @@
 weir=$objtree/tools/weir
 name=takeover-vip-$$
 
-# Addresses of a namespace of its own: those of the host may be in use.
-if [ "${WEIR_VIP_NETNS:-}" != yes ]; then
-	[ "$(id -u)" = 0 ] || skip_all "needs root"
-	unshare -n true 2> /dev/null || skip_all "no private network namespace"
-	command -v ip > /dev/null || skip_all "no ip"
-	"$weir" doctor -j > "$tmp/doctor" 2>> "$tmp/log"
-	json "$tmp/doctor" 'd["rung"] in ("flow", "full")' 2> /dev/null ||
-		skip_all "sk_lookup needs CAP_BPF and CAP_NET_ADMIN: see weir doctor"
-	WEIR_VIP_NETNS=yes exec unshare -n "$0" "$@"
-fi
-ip link set lo up
+lookup_netns "$@"
 
 # start <arguments>...: sets started when it listens
 start() {

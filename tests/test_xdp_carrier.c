@@ -72,18 +72,6 @@ static const char *net_open(struct _test_data_carrier *self)
 	return NULL;
 }
 
-static int mac_of(const char *ifname, unsigned char *mac)
-{
-	struct ifreq ifr = { 0 };
-	int err, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	strcpy(ifr.ifr_name, ifname);
-	err = ioctl(fd, SIOCGIFHWADDR, &ifr);
-	close(fd);
-	memcpy(mac, ifr.ifr_hwaddr.sa_data, 6);
-	return err;
-}
-
 FIXTURE_SETUP(carrier)
 {
 	struct weir_bpf_opts bpf = {

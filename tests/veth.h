@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -79,6 +81,19 @@ static inline int veth_attach_redirect(const char *ifname, int map, uint32_t fla
 	};
 
 	return veth_attach(ifname, "to_sockets", code, 6, flags);
+}
+
+/* The hardware address of an interface. */
+static inline int mac_of(const char *ifname, unsigned char *mac)
+{
+	struct ifreq ifr = { 0 };
+	int err, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	strcpy(ifr.ifr_name, ifname);
+	err = ioctl(fd, SIOCGIFHWADDR, &ifr);
+	close(fd);
+	memcpy(mac, ifr.ifr_hwaddr.sa_data, 6);
+	return err;
 }
 
 #endif /* TESTS_VETH_H */

@@ -66,18 +66,6 @@ static inline void on_packet(void *ctx, struct weir_lease *lease, void *frame, u
 
 static const struct weir_xsk_ops ops = { .sz = sizeof(ops), .packet = on_packet };
 
-static inline int mac_of(const char *ifname, unsigned char *mac)
-{
-	struct ifreq ifr = { 0 };
-	int err, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	strcpy(ifr.ifr_name, ifname);
-	err = ioctl(fd, SIOCGIFHWADDR, &ifr);
-	close(fd);
-	memcpy(mac, ifr.ifr_hwaddr.sa_data, 6);
-	return err;
-}
-
 static inline int addr_of(struct weir_addr *addr, const char *ip, uint16_t port)
 {
 	char text[64];

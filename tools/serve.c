@@ -23,7 +23,7 @@
 static int steer(struct serve *serve)
 {
 	struct steer_opts opts = {
-		.instance = serve->instance ? serve->instance : INSTANCE,
+		.instance = serve_instance(serve),
 		.policy = serve->policy == POLICY_NOT_SAID ? WEIR_POLICY_P2C : serve->policy,
 		.policy_said = serve->policy != POLICY_NOT_SAID,
 		.adopt = true,
@@ -78,7 +78,7 @@ static int open_failed(const struct serve *serve, int err)
 			    text, weir_strerror(err));
 	case -EOPNOTSUPP:
 		if (serve->listeners)
-			return takeover_surplus(serve->instance ?: INSTANCE, serve->workers);
+			return takeover_surplus(serve_instance(serve), serve->workers);
 		return fail("cannot serve on %s: %s", text, weir_strerror(err));
 	case -EINVAL:
 		return fail("cannot serve on %s: %s; %u connections per worker may be too many, "
@@ -99,7 +99,7 @@ static const char *named(const struct serve *serve)
 	if (serve->acceptor || serve->processes || serve->udp ||
 	    (!serve->instance && !serve->steer.bpf))
 		return NULL;
-	return serve->instance ? serve->instance : INSTANCE;
+	return serve_instance(serve);
 }
 
 static int open_service(struct serve *serve)
@@ -257,7 +257,7 @@ static int run_processes(struct serve *serve)
 
 static int run(struct serve *serve)
 {
-	const char *instance = serve->instance ? serve->instance : INSTANCE;
+	const char *instance = serve_instance(serve);
 	const struct takeover_place place = {
 		.where = &serve->where,
 		.addr_said = serve->addr_said,

@@ -43,6 +43,11 @@ struct serve {
 	struct echo *echo;
 };
 
+static inline const char *serve_instance(const struct serve *serve)
+{
+	return serve->instance ? serve->instance : INSTANCE;
+}
+
 /* serve_processes_line() - the same of workers in processes; @ctx is a struct serve. */
 void serve_processes_line(void *ctx, const struct process_ready *ready);
 

@@ -58,7 +58,7 @@ void serve_processes_line(void *ctx, const struct process_ready *ready)
 	printf("listening on %s: %u process%s, backend %s (%s), steering %s %s", text,
 	       (unsigned int)serve->workers, serve->workers == 1 ? "" : "es", ready->backend,
 	       ready->reason, steered_by(&serve->steer), serve->steer.policy);
-	serve_rest(&serve->steer, serve->instance ? serve->instance : INSTANCE,
+	serve_rest(&serve->steer, serve_instance(serve),
 		   serve->steer.rung == WEIR_RUNG_NONE ? "the kernel's hash moves no queue" :
 		   serve->workers == 1 ? "there is one worker" :
 		   ready->rescue[0] ? ready->rescue : NULL);

@@ -202,17 +202,23 @@ int queue_length(struct weir_bpf *bpf, uint32_t worker)
 	return length;
 }
 
-/* So many wait, whatever was counted; if none did by the counts, then since now. */
-static void pending_correct(struct weir_pending *pending, uint64_t established,
+/*
+ * So many wait, whatever was counted; if none did by the counts, then since now.
+ * False: the counts say so already.
+ */
+static bool pending_correct(struct weir_pending *pending, uint64_t established,
 			    uint64_t accepted, int queued)
 {
 	int64_t unaccepted = (int64_t)(established - accepted) - queued;
 
+	if (unaccepted == pending->unaccepted)
+		return false;
 	if (queued && (int64_t)(established - accepted) <= pending->unaccepted) {
 		__atomic_store_n(&pending->since_ns, clock_ns(), __ATOMIC_RELAXED);
 		__atomic_store_n(&pending->accepted_seen, accepted, __ATOMIC_RELAXED);
 	}
 	__atomic_store_n(&pending->unaccepted, unaccepted, __ATOMIC_RELEASE);
+	return true;
 }
 
 static void pending_check(struct weir_bpf *bpf, uint32_t worker)
@@ -232,10 +238,7 @@ static void pending_check(struct weir_bpf *bpf, uint32_t worker)
 	if (queued < 0 ||
 	    established != __atomic_load_n(&bpf->pending[worker].established, __ATOMIC_ACQUIRE))
 		return;
-	if ((int64_t)(established - accepted) - queued == bpf->pending[worker].unaccepted)
-		return;
-	pending_correct(&bpf->pending[worker], established, accepted, queued);
-	if (bpf->flow)
+	if (pending_correct(&bpf->pending[worker], established, accepted, queued) && bpf->flow)
 		atomic_fetch_add(&bpf->pending_fixed, 1);
 }
 
