@@ -98,6 +98,105 @@ WEIR_API void weir_takeover_close(struct weir_takeover *takeover);
  */
 WEIR_API int weir_takeover_clean(const char *instance);
 
+struct weir_control;
+struct weir_steering;
+
+/**
+ * struct weir_control_ops - what an owner of listeners does for a successor
+ * @yield: accept nobody any more, but keep the listeners. With maps call the
+ *	steering's yield() before that and after it. Told to *hung: how many workers may
+ *	accept all the same, since they hang. 0, or -errno: nothing comes of the successor
+ * @begins: the successor alone decides from here on, as long as he lives; NULL for none
+ * @take_back: nothing came of the successor: all is as before; also when nothing had
+ *	been yielded. It calls the steering's resume()
+ * @leave: he serves: close the listeners, and serve those who are connected
+ * @drained: drain_ns after that: whoever is connected still is to be sent away
+ * @died: 1 when what ends now is a crash, and a holder is to keep the listeners; NULL:
+ *	never
+ *
+ * Context of all: the thread of the control socket.
+ */
+struct weir_control_ops {
+	int (*yield)(void *ctx, int maps, unsigned int *hung);
+	void (*begins)(void *ctx);
+	void (*take_back)(void *ctx);
+	void (*leave)(void *ctx);
+	void (*drained)(void *ctx);
+	int (*died)(void *ctx);
+};
+
+/**
+ * enum weir_control_flags - about the control socket
+ * @WEIR_CONTROL_REPLACE: whoever has it is succeeded by us
+ * @WEIR_CONTROL_ALL: every flag this version knows; others are refused
+ */
+enum weir_control_flags {
+	WEIR_CONTROL_REPLACE	= 1 << 0,
+	WEIR_CONTROL_ALL	= WEIR_CONTROL_REPLACE,
+};
+
+/**
+ * struct weir_control_opts - who may be succeeded; zero and NULL mean default
+ * @sz: sizeof(struct weir_control_opts)
+ * @instance: the name
+ * @listeners: one for each worker; they are duplicated
+ * @count: how many
+ * @given: how many a predecessor had, for the service manager's store
+ * @steering: whose lock() a successor gets; it stays the caller's
+ * @ops: what is done for him
+ * @ctx: handed to @ops
+ * @log: where lines go; NULL: nowhere
+ * @drain_ns: see @ops; default 60 s
+ * @flags: enum weir_control_flags
+ */
+struct weir_control_opts {
+	size_t sz;
+	const char *instance;
+	const int *listeners;
+	uint32_t count;
+	uint32_t given;
+	struct weir_steering *steering;
+	const struct weir_control_ops *ops;
+	void *ctx;
+	const struct weir_log *log;
+	uint64_t drain_ns;
+	uint32_t flags;
+};
+
+/**
+ * weir_control_open() - let a successor, a holder and the service manager have listeners
+ * @controlp: where it goes
+ * @opts: options
+ *
+ * A service with weir_service_opts.control does this by itself. For a process that has
+ * listeners and no service: one whose workers are processes. When they serve.
+ *
+ * Context: Any thread.
+ * Return: 0; -EINVAL for bad options; -EADDRINUSE when a service of that name lives,
+ * and it is neither replaced nor is there a lock; -EACCES, -EXDEV when there can be no
+ * socket in /run/weir; -ENOMEM; or -errno.
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_control_open(struct weir_control **controlp, const struct weir_control_opts *opts);
+
+/**
+ * weir_control_stop() - nobody is to succeed any more, and nothing is kept
+ * @control: the control socket; NULL is allowed
+ *
+ * A successor that has not begun yet is turned away; one that has begun has it.
+ *
+ * Context: Any thread, signal handler.
+ */
+WEIR_API void weir_control_stop(struct weir_control *control);
+
+/**
+ * weir_control_close() - stop, wait for a conversation to end, free
+ * @control: the control socket; NULL is allowed
+ *
+ * Context: Any thread but that of the control socket; the steering is open still.
+ */
+WEIR_API void weir_control_close(struct weir_control *control);
+
 /**
  * struct weir_hold_opts - how to hold the listeners of an instance
  * @sz: sizeof(struct weir_hold_opts)

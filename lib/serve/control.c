@@ -1,59 +1,65 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * control.c - the thread of a service that hands it over
+ * control.c - the control socket of who has listeners, and the thread that answers
  *
- * It keeps descriptors of the listeners as long as the service serves: for a
+ * It keeps descriptors of the listeners as long as they are served: for a
  * successor, for a holder and for the service manager. One conversation at a
  * time, each step of which has a limit: a peer that stops in the middle is left.
  *
- * Who yields accepts nobody any more, and what the kernel and others see is the
- * successor's, but the listeners stay: until he says that he serves. If he ends
- * before that, all is taken back as it was. Then the listeners are closed, and those
- * who are connected are served until they leave or drain_ns is over.
+ * What is done for a successor is the owner's: he accepts nobody any more, and what
+ * the kernel and others see is the successor's, but the listeners stay: until that one
+ * says that he serves. If he ends before that, all is taken back as it was.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdlib.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "net/listener.h"
+#include "base/base.h"
+#include "serve/control.h"
 #include "serve/manager.h"
 #include "serve/parcel.h"
 #include "serve/service.h"
 
 #define DRAIN_DEFAULT_NS	(60 * NSEC_PER_SEC)
-#define LINGER_NS		(5 * NSEC_PER_SEC)
 #define YIELD_WAIT_MS		60000	/* for a successor that has asked: it loads */
-#define HALT_WAIT_NS		(250 * NSEC_PER_MSEC)	/* for workers to accept no more */
 
-struct control {
-	struct weir_service *service;
+struct weir_control {
+	struct weir_control_opts opts;
+	struct weir_log log;
 	pthread_t thread;
+	bool runs;		/* there is a thread */
 	char instance[WEIR_NAME_BYTES];
 	struct parcel_place place;
+	int wake_fd;		/* told when it is time to stop */
 	int listen_fd;
 	int holder_fd;		/* where a holder listens for our end, or -1 */
 	int *fds;
 	unsigned int count;
-	bool replace;		/* whoever has the name: it is ours by the lock */
 	bool left;		/* a successor serves */
 };
 
+static void drop(struct weir_control *control)
+{
+	parcel_drop(control->fds, control->count);
+	control->fds = NULL;
+	control->count = 0;
+}
+
 /* the holder */
 
-static void holder_leave(struct control *control)
+static void holder_leave(struct weir_control *control)
 {
 	if (control->holder_fd >= 0)
 		close(control->holder_fd);
 	control->holder_fd = -1;
 }
 
-static void holder_join(struct control *control)
+static void holder_join(struct weir_control *control)
 {
 	int fd, err;
 
@@ -67,16 +73,16 @@ static void holder_join(struct control *control)
 	control->holder_fd = fd;
 	if (!err)
 		return;
-	service_log(control->service, WEIR_LOG_WARN, "control: the holder takes nothing: %s",
-		    weir_strerror(err));
+	base_log(&control->log, WEIR_LOG_WARN, "control: the holder takes nothing: %s",
+		 weir_strerror(err));
 	holder_leave(control);
 }
 
 /* a successor */
 
-static int send_all(struct control *control, int fd)
+static int send_all(struct weir_control *control, int fd)
 {
-	struct weir_steering *st = control->service->steering;
+	struct weir_steering *st = control->opts.steering;
 	int lock = st->ops->lock(st);
 	int err;
 
@@ -84,90 +90,21 @@ static int send_all(struct control *control, int fd)
 	return err ? err : parcel_send(fd, PARCEL_LOCK, lock >= 0, 0, &lock, lock >= 0);
 }
 
-/* Until nobody accepts; a worker that hangs is not waited for. */
-static unsigned int wait_halted(struct weir_service *service)
+static void leave(struct weir_control *control)
 {
-	struct timespec end;
-	unsigned int left;
-
-	clock_gettime(CLOCK_MONOTONIC, &end);	/* which reported goes by */
-	end.tv_nsec += HALT_WAIT_NS;
-	if (end.tv_nsec >= (long)NSEC_PER_SEC) {
-		end.tv_sec++;
-		end.tv_nsec -= (long)NSEC_PER_SEC;
-	}
-	pthread_mutex_lock(&service->lock);
-	while (service->accepting && !pthread_cond_timedwait(&service->reported, &service->lock,
-							     &end))
-		;
-	left = service->accepting;
-	pthread_mutex_unlock(&service->lock);
-	return left;
-}
-
-static void phase_set(struct weir_service *service, enum phase phase)
-{
-	uint32_t i;
-
-	atomic_store(&service->phase, phase);
-	for (i = 0; i < service->opts.workers; i++)
-		worker_wake(&service->workers[i]);
-}
-
-static int yield(struct control *control, bool pins, unsigned int *leftp)
-{
-	struct weir_service *service = control->service;
-	struct weir_steering *st = service->steering;
-	int err;
-
-	err = st->ops->yield(st, pins);
-	if (err)
-		return err;
-	phase_set(service, PHASE_HALTED);
-	*leftp = wait_halted(service);
-	if (pins)
-		st->ops->yield(st, 1);	/* what was accepted meanwhile */
-	if (*leftp)
-		service_log(service, WEIR_LOG_WARN, "control: %u workers do not come to leave "
-			    "their listeners", *leftp);
-	return 0;
-}
-
-/* Whatever came of it: also when nothing had been yielded yet. */
-static void take_back(struct control *control)
-{
-	struct weir_service *service = control->service;
-	struct weir_steering *st = service->steering;
-	bool halted = atomic_load(&service->phase) == PHASE_HALTED;
-	int err = st->ops->resume(st);
-
-	if (err)
-		service_log(service, WEIR_LOG_ERROR, "control: not all that a successor had could "
-			    "be taken back: %s", weir_strerror(err));
-	if (!halted)
-		return;
-	phase_set(service, PHASE_ACCEPTING);
-	service_log(service, WEIR_LOG_WARN, "control: a successor did not come to serve; the "
-		    "service goes on");
-}
-
-static void leave(struct control *control)
-{
-	phase_set(control->service, PHASE_LEFT);
-	parcel_drop(control->fds, control->count);
-	control->fds = NULL;
-	control->count = 0;
+	control->opts.ops->leave(control->opts.ctx);
+	drop(control);
 	control->left = true;
-	service_log(control->service, WEIR_LOG_INFO, "control: a successor serves; draining");
+	base_log(&control->log, WEIR_LOG_INFO, "control: a successor serves; draining");
 }
 
 /* The next word, which must be this one; not when it is time to stop. */
-static int await_word(struct control *control, int fd, int timeout_ms, enum parcel_kind kind,
+static int await_word(struct weir_control *control, int fd, int timeout_ms, enum parcel_kind kind,
 		      struct parcel *parcel)
 {
 	struct pollfd pfds[] = {
 		{ .fd = fd, .events = POLLIN },
-		{ .fd = control->service->control_wake, .events = POLLIN },
+		{ .fd = control->wake_fd, .events = POLLIN },
 	};
 	int n;
 
@@ -183,7 +120,7 @@ static int await_word(struct control *control, int fd, int timeout_ms, enum parc
  * The kernel decides who was first: the word that it begins, or our turning away,
  * after which the successor cannot say it any more.
  */
-static int await_begin(struct control *control, int fd)
+static int await_begin(struct weir_control *control, int fd)
 {
 	struct parcel parcel;
 	int err;
@@ -201,38 +138,46 @@ static int await_begin(struct control *control, int fd)
  * begins on he alone decides, as long as he lives: one who was slow must not find
  * that two serve.
  */
-static int hand_over(struct control *control, int fd)
+static int hand_over(struct weir_control *control, int fd)
 {
-	unsigned int left = 0;
+	const struct weir_control_ops *ops = control->opts.ops;
+	unsigned int hung = 0;
 	struct parcel parcel;
 	int err;
 
 	err = await_word(control, fd, YIELD_WAIT_MS, PARCEL_YIELD, &parcel);
 	if (err)
 		return err;
-	err = yield(control, parcel.count, &left);
-	if (parcel_send(fd, PARCEL_YIELDED, left, err, NULL, 0) || err)
+	err = ops->yield(control->opts.ctx, !!parcel.count, &hung);
+	if (!err && hung)
+		base_log(&control->log, WEIR_LOG_WARN, "control: %u workers do not come to leave "
+			 "their listeners", hung);
+	if (parcel_send(fd, PARCEL_YIELDED, hung, err, NULL, 0) || err)
 		return err ? err : -EPIPE;
 	err = await_begin(control, fd);
+	if (err < 0)
+		return err;
+	if (ops->begins)
+		ops->begins(control->opts.ctx);
 	if (err)
-		return err < 0 ? err : 0;
+		return 0;
 	err = await_word(control, fd, -1, PARCEL_SERVES, &parcel);
 	return err == -ESHUTDOWN ? 0 : err;
 }
 
-static void give(struct control *control, int fd)
+static void give(struct weir_control *control, int fd)
 {
 	int err = send_all(control, fd);
 
 	if (!err)
 		err = hand_over(control, fd);
 	if (err)
-		take_back(control);
+		control->opts.ops->take_back(control->opts.ctx);
 	else
 		leave(control);
 }
 
-static void converse(struct control *control)
+static void converse(struct weir_control *control)
 {
 	int fd = parcel_accept(control->listen_fd), nowhere;
 	struct parcel parcel;
@@ -251,38 +196,35 @@ static void converse(struct control *control)
 
 /* the thread */
 
-static bool told_to_stop(struct control *control, int timeout_ms)
+static int drain_ms(uint64_t drain_ns)
 {
-	struct pollfd pfd = { .fd = control->service->control_wake, .events = POLLIN };
+	return (int)min_u64((drain_ns ?: DRAIN_DEFAULT_NS) / NSEC_PER_MSEC, INT32_MAX);
+}
+
+static bool told_to_stop(struct weir_control *control, int timeout_ms)
+{
+	struct pollfd pfd = { .fd = control->wake_fd, .events = POLLIN };
 
 	return poll(&pfd, 1, timeout_ms) > 0;
 }
 
 /* As it was told: nothing is to be kept for a next one. */
-static void end(struct control *control)
+static void end(struct weir_control *control)
 {
-	struct weir_service *service = control->service;
-	bool died = false;
-	uint32_t i;
+	const struct weir_control_ops *ops = control->opts.ops;
 
-	for (i = 0; i < service->opts.workers; i++)
-		died |= atomic_load(&service->workers[i].dead);
-	if (control->holder_fd >= 0 && !died)
+	if (control->holder_fd >= 0 && !(ops->died && ops->died(control->opts.ctx)))
 		parcel_send(control->holder_fd, PARCEL_BYE, 0, 0, NULL, 0);
 	holder_leave(control);
-	parcel_drop(control->fds, control->count);
-	control->fds = NULL;
-	control->count = 0;
+	drop(control);
 	parcel_unlisten(&control->place);
 }
 
 static void *control_main(void *arg)
 {
-	struct control *control = arg;
-	struct weir_service *service = control->service;
-	uint64_t drain_ns = service->opts.drain_ns ? service->opts.drain_ns : DRAIN_DEFAULT_NS;
+	struct weir_control *control = arg;
 	struct pollfd pfds[] = {
-		{ .fd = service->control_wake, .events = POLLIN },
+		{ .fd = control->wake_fd, .events = POLLIN },
 		{ .fd = control->listen_fd, .events = POLLIN },
 	};
 
@@ -299,26 +241,23 @@ static void *control_main(void *arg)
 	}
 	/* The holder hears from the successor what is to be kept. */
 	holder_leave(control);
-	if (!told_to_stop(control, (int)min_u64(drain_ns / NSEC_PER_MSEC, INT32_MAX)))
-		weir_service_stop(service, LINGER_NS);
+	if (!told_to_stop(control, drain_ms(control->opts.drain_ns)))
+		control->opts.ops->drained(control->opts.ctx);
 	return NULL;
 }
 
-/* open and close, by the thread that opens and closes the service */
+/* open and close */
 
-static int copy_listeners(struct control *control)
+static int copy_listeners(struct weir_control *control, const int *listeners, uint32_t count)
 {
-	struct weir_service *service = control->service;
 	uint32_t i;
 	int fd;
 
-	control->fds = calloc(service->opts.workers, sizeof(*control->fds));
+	control->fds = mem_get(&base_alloc_libc, count, sizeof(*control->fds), sizeof(int));
 	if (!control->fds)
 		return -ENOMEM;
-	for (i = 0; i < service->opts.workers; i++) {
-		fd = weir_listener_fd(service->workers[i].listener);
-		if (fd >= 0)
-			fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	for (i = 0; i < count; i++) {
+		fd = fcntl(listeners[i], F_DUPFD_CLOEXEC, 0);
 		if (fd < 0)
 			return -errno;
 		control->fds[control->count++] = fd;
@@ -326,91 +265,114 @@ static int copy_listeners(struct control *control)
 	return 0;
 }
 
-int control_prepare(struct weir_service *service)
+static int read_opts(struct weir_control *control, const struct weir_control_opts *given)
 {
-	struct control *control;
-	int err;
+	struct weir_control_opts *opts = &control->opts;
+	int err = opts_copy(opts, sizeof(*opts), given);
 
-	if (!service->opts.control)
-		return 0;
-	if (!parcel_name_ok(service->opts.control) || acceptor_mode(service) ||
-	    dgram_mode(service))
+	if (err)
+		return err;
+	if (!parcel_name_ok(opts->instance) || !opts->listeners || !opts->count ||
+	    opts->count > WEIR_WORKERS_MAX || !opts->steering || !opts->ops ||
+	    !opts->ops->yield || !opts->ops->take_back || !opts->ops->leave ||
+	    !opts->ops->drained || opts->flags & ~(uint32_t)WEIR_CONTROL_ALL)
 		return -EINVAL;
-	control = calloc(1, sizeof(*control));
-	if (!control)
-		return -ENOMEM;
-	strcpy(control->instance, service->opts.control);
-	service->opts.control = NULL;
-	control->service = service;
-	control->replace = service->opts.takeover ||
-			   service->steering->ops->lock(service->steering) >= 0;
-	control->listen_fd = -1;
-	control->holder_fd = -1;
-	service->control = control;
-	service->control_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	err = service->control_wake < 0 ? -errno : copy_listeners(control);
-	return err;
+	strcpy(control->instance, opts->instance);
+	if (opts->log)
+		control->log = *opts->log;
+	return copy_listeners(control, opts->listeners, opts->count);
 }
 
-/* Without a place for the socket the service serves all the same. */
-int control_start(struct weir_service *service)
+int control_make(struct weir_control **controlp, const struct weir_control_opts *opts)
 {
-	struct control *control = service->control;
+	struct weir_control *control;
 	int err;
 
+	control = mem_get(&base_alloc_libc, 1, sizeof(*control), _Alignof(struct weir_control));
 	if (!control)
-		return 0;
-	control->listen_fd = parcel_listen(control->instance, "sock", control->replace,
-					   &control->place);
-	if (control->listen_fd == -EADDRINUSE)
-		return -EADDRINUSE;
-	if (control->listen_fd < 0) {
-		service_log(service, control->listen_fd == -EACCES ? WEIR_LOG_INFO : WEIR_LOG_WARN,
-			    "control: nobody can take %s over: %s", control->instance,
-			    weir_strerror(control->listen_fd));
-		control_close(service);
-		return 0;
+		return -ENOMEM;
+	control->listen_fd = -1;
+	control->holder_fd = -1;
+	control->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	err = control->wake_fd < 0 ? -errno : read_opts(control, opts);
+	if (err) {
+		weir_control_close(control);
+		return err;
 	}
-	err = manager_store(control->instance, control->fds, control->count, service->given);
-	if (err)
-		service_log(service, WEIR_LOG_WARN, "control: the service manager is not told: %s",
-			    weir_strerror(err));
-	err = thread_start(&control->thread, control_main, control);
-	if (!err)
-		return 0;
-	service_log(service, WEIR_LOG_WARN, "control: nobody can take %s over: %s",
-		    control->instance, weir_strerror(err));
-	control->thread = 0;
-	parcel_unlisten(&control->place);
-	control_close(service);
+	*controlp = control;
 	return 0;
 }
 
-void control_wake(struct weir_service *service)
+static int run(struct weir_control *control)
+{
+	const struct weir_control_opts *opts = &control->opts;
+	bool replace = opts->flags & WEIR_CONTROL_REPLACE ||
+		       opts->steering->ops->lock(opts->steering) >= 0;
+	int err;
+
+	control->listen_fd = parcel_listen(control->instance, "sock", replace, &control->place);
+	if (control->listen_fd < 0)
+		return control->listen_fd;
+	err = manager_store(control->instance, control->fds, control->count, opts->given);
+	if (err)
+		base_log(&control->log, WEIR_LOG_WARN, "control: the service manager is not "
+			 "told: %s", weir_strerror(err));
+	err = thread_start(&control->thread, control_main, control);
+	control->runs = !err;
+	if (err)
+		parcel_unlisten(&control->place);
+	return err;
+}
+
+int control_run(struct weir_control *control)
+{
+	int err = run(control);
+
+	if (err && err != -EADDRINUSE)
+		base_log(&control->log, err == -EACCES ? WEIR_LOG_INFO : WEIR_LOG_WARN,
+			 "control: nobody can take %s over: %s", control->instance,
+			 weir_strerror(err));
+	if (err)
+		drop(control);
+	return err;
+}
+
+int weir_control_open(struct weir_control **controlp, const struct weir_control_opts *opts)
+{
+	struct weir_control *control;
+	int err = control_make(&control, opts);
+
+	if (err)
+		return err;
+	err = control_run(control);
+	if (err) {
+		weir_control_close(control);
+		return err;
+	}
+	*controlp = control;
+	return 0;
+}
+
+void weir_control_stop(struct weir_control *control)
 {
 	uint64_t one = 1;
 
 	/* It is full when it was written to: then there is nothing to say. */
-	if (service->control && write(service->control_wake, &one, sizeof(one)) < 0)
+	if (control && write(control->wake_fd, &one, sizeof(one)) < 0)
 		return;
 }
 
-void control_close(struct weir_service *service)
+void weir_control_close(struct weir_control *control)
 {
-	struct control *control = service->control;
-
 	if (!control)
 		return;
-	control_wake(service);
-	if (control->thread)
+	weir_control_stop(control);
+	if (control->runs)
 		pthread_join(control->thread, NULL);
-	else
-		parcel_drop(control->fds, control->count);
+	parcel_drop(control->fds, control->count);
 	if (control->listen_fd >= 0)
 		close(control->listen_fd);
-	if (service->control_wake >= 0)
-		close(service->control_wake);
-	service->control = NULL;
-	service->control_wake = -1;
-	free(control);
+	if (control->wake_fd >= 0)
+		close(control->wake_fd);
+	mem_put(&base_alloc_libc, control, 1, sizeof(*control));
 }

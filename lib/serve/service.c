@@ -233,7 +233,7 @@ static int open_workers(struct weir_service *service)
 	for (i = 0; i < service->opts.workers && !err; i++)
 		err = worker_open(&service->workers[i], i);
 	if (!err)
-		err = control_prepare(service);
+		err = owner_prepare(service);
 	if (err)
 		return err;
 	service->opts.listeners = NULL;
@@ -411,7 +411,6 @@ int weir_service_open(struct weir_service **servicep, const struct weir_service_
 	service->alloc = alloc;
 	service->steering = steering_of(given);
 	service->stop_ns = DEADLINE_NONE;
-	service->control_wake = -1;
 	pthread_mutex_init(&service->lock, NULL);
 	reported_init(service);
 	err = read_opts(service, given);
@@ -430,7 +429,7 @@ int weir_service_open(struct weir_service **servicep, const struct weir_service_
 	if (!err) {
 		takeover_serves(service->opts.takeover);
 		end_surplus(service);
-		err = control_start(service);
+		err = owner_announce(service);
 	}
 	if (err) {
 		give_back(service);
@@ -465,7 +464,7 @@ void weir_service_stop(struct weir_service *service, uint64_t timeout_ns)
 		;
 	for (i = 0; i < service->opts.workers; i++)
 		worker_wake(&service->workers[i]);
-	control_wake(service);
+	weir_control_stop(service->control);
 }
 
 int weir_service_wait(struct weir_service *service)
@@ -511,7 +510,7 @@ void weir_service_close(struct weir_service *service)
 		}
 	}
 	weir_supervisor_close(service->supervisor);
-	control_close(service);
+	weir_control_close(service->control);
 	steering_close(service->steering);
 	if (leaked)
 		return;		/* what the kernel keeps points to the rest */

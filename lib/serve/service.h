@@ -236,8 +236,7 @@ struct weir_service {
 	int start_err;
 	int go;			/* 1: workers that are ready may serve; -errno: end */
 
-	struct control *control;	/* NULL: nobody takes it over */
-	int control_wake;		/* told when the service is to stop */
+	struct weir_control *control;	/* NULL: nobody takes it over */
 	atomic_uint phase;	/* enum phase */
 };
 
@@ -264,11 +263,9 @@ int takeover_begin(struct weir_takeover *takeover, bool pins, unsigned int *hung
 void takeover_serves(struct weir_takeover *takeover);
 void takeover_end(struct weir_takeover *takeover);
 
-/* control.c: hands the service over */
-int control_prepare(struct weir_service *service);	/* before there are threads */
-int control_start(struct weir_service *service);
-void control_wake(struct weir_service *service);	/* any thread, signal handler */
-void control_close(struct weir_service *service);
+/* owner.c: hands the service over */
+int owner_prepare(struct weir_service *service);	/* before there are threads */
+int owner_announce(struct weir_service *service);
 
 /* worker.c */
 int worker_open(struct worker *w, uint32_t index);

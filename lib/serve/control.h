@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* control.h - weir_control_open() in two steps */
+#ifndef SERVE_CONTROL_H
+#define SERVE_CONTROL_H
+
+#include <weir/takeover.h>
+
+/* All but its place and its thread: while there are no others yet. */
+int control_make(struct weir_control **controlp, const struct weir_control_opts *opts);
+/* The rest; what had been made stays, to be closed. */
+int control_run(struct weir_control *control);
+
+#endif /* SERVE_CONTROL_H */

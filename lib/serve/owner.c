@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * owner.c - a service as the owner of its listeners: what it does for a successor
+ *
+ * Who yields accepts nobody any more. When the successor serves the listeners are
+ * closed, and those who are connected are served until they leave or drain_ns is over.
+ */
+#include <errno.h>
+#include <time.h>
+
+#include "net/listener.h"
+#include "serve/control.h"
+#include "serve/parcel.h"
+#include "serve/service.h"
+
+#define LINGER_NS		(5 * NSEC_PER_SEC)
+#define HALT_WAIT_NS		(250 * NSEC_PER_MSEC)	/* for workers to accept no more */
+
+/* Until nobody accepts; a worker that hangs is not waited for. */
+static unsigned int wait_halted(struct weir_service *service)
+{
+	struct timespec end;
+	unsigned int left;
+
+	clock_gettime(CLOCK_MONOTONIC, &end);	/* which reported goes by */
+	end.tv_nsec += HALT_WAIT_NS;
+	if (end.tv_nsec >= (long)NSEC_PER_SEC) {
+		end.tv_sec++;
+		end.tv_nsec -= (long)NSEC_PER_SEC;
+	}
+	pthread_mutex_lock(&service->lock);
+	while (service->accepting && !pthread_cond_timedwait(&service->reported, &service->lock,
+							     &end))
+		;
+	left = service->accepting;
+	pthread_mutex_unlock(&service->lock);
+	return left;
+}
+
+static void phase_set(struct weir_service *service, enum phase phase)
+{
+	uint32_t i;
+
+	atomic_store(&service->phase, phase);
+	for (i = 0; i < service->opts.workers; i++)
+		worker_wake(&service->workers[i]);
+}
+
+static int yield(void *ctx, int maps, unsigned int *hung)
+{
+	struct weir_service *service = ctx;
+	struct weir_steering *st = service->steering;
+	int err;
+
+	err = st->ops->yield(st, maps);
+	if (err)
+		return err;
+	phase_set(service, PHASE_HALTED);
+	*hung = wait_halted(service);
+	if (maps)
+		st->ops->yield(st, 1);	/* what was accepted meanwhile */
+	return 0;
+}
+
+static void take_back(void *ctx)
+{
+	struct weir_service *service = ctx;
+	struct weir_steering *st = service->steering;
+	bool halted = atomic_load(&service->phase) == PHASE_HALTED;
+	int err = st->ops->resume(st);
+
+	if (err)
+		service_log(service, WEIR_LOG_ERROR, "control: not all that a successor had could "
+			    "be taken back: %s", weir_strerror(err));
+	if (!halted)
+		return;
+	phase_set(service, PHASE_ACCEPTING);
+	service_log(service, WEIR_LOG_WARN, "control: a successor did not come to serve; the "
+		    "service goes on");
+}
+
+static void leave(void *ctx)
+{
+	phase_set(ctx, PHASE_LEFT);
+}
+
+static void drained(void *ctx)
+{
+	weir_service_stop(ctx, LINGER_NS);
+}
+
+static int died(void *ctx)
+{
+	struct weir_service *service = ctx;
+	int count = 0;
+	uint32_t i;
+
+	for (i = 0; i < service->opts.workers; i++)
+		count += atomic_load(&service->workers[i].dead);
+	return count > 0;
+}
+
+static const struct weir_control_ops service_control_ops = {
+	.yield		= yield,
+	.take_back	= take_back,
+	.leave		= leave,
+	.drained	= drained,
+	.died		= died,
+};
+
+static int read_listeners(const struct weir_service *service, int *fds)
+{
+	uint32_t i;
+
+	for (i = 0; i < service->opts.workers; i++) {
+		fds[i] = weir_listener_fd(service->workers[i].listener);
+		if (fds[i] < 0)
+			return fds[i];
+	}
+	return 0;
+}
+
+int owner_prepare(struct weir_service *service)
+{
+	int fds[WEIR_WORKERS_MAX];
+	struct weir_control_opts opts = {
+		.sz		= sizeof(opts),
+		.instance	= service->opts.control,
+		.listeners	= fds,
+		.count		= service->opts.workers,
+		.given		= service->given,
+		.steering	= service->steering,
+		.ops		= &service_control_ops,
+		.ctx		= service,
+		.log		= &service->log,
+		.drain_ns	= service->opts.drain_ns,
+		.flags		= service->opts.takeover ? WEIR_CONTROL_REPLACE : 0,
+	};
+	int err;
+
+	if (!service->opts.control)
+		return 0;
+	service->opts.control = NULL;
+	if (acceptor_mode(service) || dgram_mode(service))
+		return -EINVAL;
+	err = read_listeners(service, fds);
+	return err ? err : control_make(&service->control, &opts);
+}
+
+/* Without a place for the socket the service serves all the same. */
+int owner_announce(struct weir_service *service)
+{
+	int err = service->control ? control_run(service->control) : 0;
+
+	return err == -EADDRINUSE ? err : 0;
+}
