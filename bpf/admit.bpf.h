@@ -12,13 +12,12 @@
 
 #include "bucket.bpf.h"
 #include "choose.bpf.h"
+#include "saddr.bpf.h"
 
 #define SHED_LIMIT_PERMILLE	990	/* some get in, whatever the maps say */
 
 #define ETHERTYPE_IP		0x0800
 #define ETHERTYPE_IPV6		0x86dd
-#define IP_SADDR		12	/* offset of the source address */
-#define IPV6_SADDR		8
 #define TCP_FLAGS		13
 #define TCP_SYN			0x02
 #define TCP_ACK			0x10
@@ -46,7 +45,7 @@ static __always_inline struct weir_gate *gate_get(void)
 
 /* The source network of a packet: false when it has none. */
 static __always_inline bool source_read(struct sk_reuseport_md *md, const struct weir_cfg *cfg,
-					struct source *source)
+					struct source *source, bool reads)
 {
 	__u32 bits;
 
@@ -55,7 +54,7 @@ static __always_inline bool source_read(struct sk_reuseport_md *md, const struct
 	if (md->eth_protocol == __builtin_bswap16(ETHERTYPE_IP)) {
 		bits = cfg->prefix_bits4 < 32 ? cfg->prefix_bits4 : 32;
 		source->bits = FIRST_HALF(bits);
-		if (bpf_skb_load_bytes_relative(md, IP_SADDR, source->ip, 4, BPF_HDR_START_NET))
+		if (!saddr4_read(md, source->ip, reads))
 			return false;
 		source->ip[0] &= mask_of(bits);
 		return true;
@@ -63,7 +62,7 @@ static __always_inline bool source_read(struct sk_reuseport_md *md, const struct
 	bits = cfg->prefix_bits6 < 128 ? cfg->prefix_bits6 : 128;
 	source->bits = FIRST_HALF(128 + bits);
 	if (md->eth_protocol != __builtin_bswap16(ETHERTYPE_IPV6) ||
-	    bpf_skb_load_bytes_relative(md, IPV6_SADDR, source->ip, 16, BPF_HDR_START_NET))
+	    !saddr6_read(md, source->ip, reads))
 		return false;
 	source->ip[0] &= mask_of(bits);
 	source->ip[1] &= mask_of(bits > 64 ? bits - 64 : 0);
@@ -84,14 +83,15 @@ static __always_inline struct weir_bucket *bucket_get(const struct source *sourc
 }
 
 static __always_inline bool prefix_admits(struct sk_reuseport_md *md, const struct weir_cfg *cfg,
-					  struct weir_gate *gate, __u32 rate, struct choice *c)
+					  struct weir_gate *gate, __u32 rate, struct choice *c,
+					  bool reads)
 {
 	__u64 burst = cfg->prefix_burst ? cfg->prefix_burst : 1;
 	__u64 full = burst * MILLI;
 	struct weir_bucket *bucket = NULL;
 	struct source source;
 
-	if (source_read(md, cfg, &source))
+	if (source_read(md, cfg, &source, reads))
 		bucket = bucket_get(&source, full, choice_about(c));
 	if (!bucket) {
 		gate->prefix_failed++;
@@ -119,12 +119,12 @@ static __always_inline bool shed_one(const struct weir_cfg *cfg, __u32 permille,
 }
 
 /* Whether the budgets that are set let it in. */
-static __noinline bool budgets_admit(struct sk_reuseport_md *md, const struct weir_cfg *cfg,
-				     struct weir_gate *gate, struct choice *c)
+static __always_inline bool budgets_ask(struct sk_reuseport_md *md, const struct weir_cfg *cfg,
+					struct weir_gate *gate, struct choice *c, bool reads)
 {
 	__u32 rate = cfg->prefix_rate, permille = cfg->shed_permille;
 
-	if (rate && !prefix_admits(md, cfg, gate, rate, c)) {
+	if (rate && !prefix_admits(md, cfg, gate, rate, c, reads)) {
 		gate->shed_prefix++;
 		return false;
 	}
@@ -135,9 +135,16 @@ static __noinline bool budgets_admit(struct sk_reuseport_md *md, const struct we
 	return true;
 }
 
+/* Of its own: with the rest it takes CAP_PERFMON to be verified. */
+static __noinline bool budgets_admit(struct sk_reuseport_md *md, const struct weir_cfg *cfg,
+				     struct weir_gate *gate, struct choice *c)
+{
+	return budgets_ask(md, cfg, gate, c, false);
+}
+
 /* Whether a new connection or a datagram of a new flow is let in; counts it. */
 static __always_inline bool admit(struct sk_reuseport_md *md, const struct weir_cfg *cfg,
-				  struct choice *c)
+				  struct choice *c, bool reads)
 {
 	struct weir_gate *gate = gate_get();
 
@@ -146,12 +153,12 @@ static __always_inline bool admit(struct sk_reuseport_md *md, const struct weir_
 	gate->asked++;
 	if (LIKELY(!(cfg->prefix_rate | cfg->shed_permille)))
 		return true;
-	return budgets_admit(md, cfg, gate, c);
+	return reads ? budgets_ask(md, cfg, gate, c, true) : budgets_admit(md, cfg, gate, c);
 }
 
 /* The same for TCP, where only a SYN asks. */
 static __always_inline bool admit_syn(struct sk_reuseport_md *md, const struct weir_cfg *cfg,
-				      struct choice *c)
+				      struct choice *c, bool reads)
 {
 	const __u8 *tcp = md->data;
 
@@ -159,7 +166,7 @@ static __always_inline bool admit_syn(struct sk_reuseport_md *md, const struct w
 		return true;
 	if ((tcp[TCP_FLAGS] & (TCP_SYN | TCP_ACK)) != TCP_SYN)
 		return true;
-	return admit(md, cfg, c);
+	return admit(md, cfg, c, reads);
 }
 
 #endif /* BPF_ADMIT_BPF_H */

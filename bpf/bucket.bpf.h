@@ -16,11 +16,13 @@
 #define FILL_MAX_S		(1ULL << 20)
 #define DEBT_MAX		(1ULL << 20)	/* thousandths */
 
-/* A word whose first four bytes in memory are @x, and the others zero. */
+/* A word whose first or last four bytes in memory are @x, and the others zero. */
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 #define FIRST_HALF(x)		((__u64)(x) << 32)
+#define SECOND_HALF(x)		((__u64)(x))
 #else
 #define FIRST_HALF(x)		((__u64)(x))
+#define SECOND_HALF(x)		((__u64)(x) << 32)
 #endif
 
 /*

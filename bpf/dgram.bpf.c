@@ -181,7 +181,7 @@ static __always_inline __u32 by_flow(struct sk_reuseport_md *md, const struct we
 			standing = GONE;
 		if (standing == STAYS && !try_select(md, flow->worker))
 			return flow_keep(flow, gate, c->now);
-	} else if (!admit(md, cfg, c)) {
+	} else if (!admit(md, cfg, c, false)) {
 		return REFUSED;
 	}
 	worker = select_worker(md, c, cfg, fallback);

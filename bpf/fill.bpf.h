@@ -5,6 +5,7 @@
 #ifndef BPF_FILL_BPF_H
 #define BPF_FILL_BPF_H
 
+#include "kernels.bpf.h"
 #include "weir.bpf.h"
 
 /* The few kernel fields that the sockops context does not have. */
@@ -13,7 +14,7 @@ struct tcp_sock {
 	__u32 copied_seq;
 	__u32 snd_una;
 	__u32 write_seq;
-} __attribute__((preserve_access_index));
+} KERNELS_OWN;
 
 static __always_inline void flow_fill(struct weir_flow *flow, struct bpf_sock_ops *ops, __u64 now)
 {

@@ -8,34 +8,35 @@
  * when there has been none for a second, with their number.
  */
 #include "event.bpf.h"
+#include "kernels.bpf.h"
 
 #include <bpf/bpf_core_read.h>
 
 struct ns_common {
 	unsigned int inum;
-} __attribute__((preserve_access_index));
+} KERNELS_OWN;
 
 struct pid_namespace {
 	struct ns_common ns;
-} __attribute__((preserve_access_index));
+} KERNELS_OWN;
 
 struct upid {
 	int nr;
 	struct pid_namespace *ns;
-} __attribute__((preserve_access_index));
+} KERNELS_OWN;
 
 struct pid {
 	unsigned int level;
 	struct upid numbers[1];
-} __attribute__((preserve_access_index));
+} KERNELS_OWN;
 
 struct task_struct {
 	struct pid *thread_pid;
-} __attribute__((preserve_access_index));
+} KERNELS_OWN;
 
 struct io_ring_ctx {
 	struct task_struct *submitter_task;
-} __attribute__((preserve_access_index));
+} KERNELS_OWN;
 
 /* The pid namespace of the workers. */
 const volatile __u32 pid_ns;

@@ -7,7 +7,7 @@
 
 #include <linux/types.h>
 
-#define KERNELS_OWN	__attribute__((preserve_access_index))
+#include "kernels.bpf.h"
 
 struct seq_file;
 struct bpf_map;

@@ -95,8 +95,7 @@ static __noinline void moved(struct sk_reuseport_md *md, const struct weir_cfg *
 	pending_add(to, now);
 }
 
-SEC("sk_reuseport/migrate")
-int weir_steer(struct sk_reuseport_md *md)
+static __always_inline int steer(struct sk_reuseport_md *md, bool reads)
 {
 	__u32 worker ON_STACK;
 	struct weir_cfg *cfg = weir_cfg_get();
@@ -108,7 +107,7 @@ int weir_steer(struct sk_reuseport_md *md)
 	if (!cfg)
 		return SK_PASS;
 	choice_init(&c, cfg, md->hash);
-	if (!child && !admit_syn(md, cfg, &c))
+	if (!child && !admit_syn(md, cfg, &c, reads))
 		return SK_DROP;
 	worker = select_worker(md, &c, cfg, &fallback);
 	count = bpf_map_lookup_elem(&weir_listener, &worker);
@@ -121,6 +120,19 @@ int weir_steer(struct sk_reuseport_md *md)
 		moved(md, cfg, worker, choice_now(&c));
 	}
 	return SK_PASS;
+}
+
+/* The loader takes one of the two: the second where the kernel's memory is closed. */
+SEC("sk_reuseport/migrate")
+int weir_steer(struct sk_reuseport_md *md)
+{
+	return steer(md, true);
+}
+
+SEC("sk_reuseport/migrate")
+int weir_steer_l(struct sk_reuseport_md *md)
+{
+	return steer(md, false);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -14,11 +14,12 @@
 #include <bpf/bpf_core_read.h>
 #include <weir/wire.h>
 
+#include "kernels.bpf.h"
 #include "meta.bpf.h"
 
 struct io_kiocb {
 	__u8 opcode;
-} __attribute__((preserve_access_index));
+} KERNELS_OWN;
 
 /* Of one process in that pid namespace; 0: of all. */
 const volatile __u32 pid_only;

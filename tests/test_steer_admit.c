@@ -174,7 +174,7 @@ TEST_F(admit, never_all_are_shed)
 	EXPECT_GT(100, in);
 }
 
-TEST_F(admit, network_has_its_burst_and_others_theirs)
+static void networks4(struct __test_metadata *const _metadata, FIXTURE_DATA(admit) *self)
 {
 	struct weir_prefix key = prefix4(CLIENT(1, 0), 24);
 	struct weir_bucket bucket;
@@ -196,6 +196,11 @@ TEST_F(admit, network_has_its_burst_and_others_theirs)
 	ASSERT_EQ(0, bpf_map_lookup_elem(self->prefix, &key, &bucket));
 	EXPECT_EQ(gate.shed_prefix, bucket.refused);
 	EXPECT_GT(1000, bucket.tokens_milli);
+}
+
+TEST_F(admit, network_has_its_burst_and_others_theirs)
+{
+	networks4(_metadata, self);
 }
 
 TEST_F(admit, length_of_networks_is_the_operators)
@@ -322,7 +327,7 @@ static int let_in6(const struct service *s, const char *from, unsigned int count
 	return in;
 }
 
-TEST_F(admit, networks_of_ipv6_are_56_bits)
+static void networks6(struct __test_metadata *const _metadata, FIXTURE_DATA(admit) *self)
 {
 	OPEN(2, WEIR_POLICY_P2C, AF_INET6);
 	ASSERT_EQ(0, lo_add6("fd00:1:2:300::1"));
@@ -337,6 +342,30 @@ TEST_F(admit, networks_of_ipv6_are_56_bits)
 	cfg(&self->s)->prefix_bits6 = 128;
 	EXPECT_EQ(20, let_in6(&self->s, "fd00:1:2:300::1", 20));
 	EXPECT_EQ(0, gate_read(self->gate).prefix_failed);
+}
+
+TEST_F(admit, networks_of_ipv6_are_56_bits)
+{
+	networks6(_metadata, self);
+}
+
+/* Who may not read the kernel's memory has the address copied. */
+static int without_perfmon(void)
+{
+	return caps_keep(1ULL << CAP_BPF | 1ULL << CAP_NET_ADMIN | 1ULL << CAP_DAC_OVERRIDE |
+			 1ULL << CAP_CHOWN);
+}
+
+TEST_F(admit, networks_of_ipv6_are_56_bits_without_CAP_PERFMON)
+{
+	ASSERT_EQ(0, without_perfmon());
+	networks6(_metadata, self);
+}
+
+TEST_F(admit, network_has_its_burst_without_CAP_PERFMON)
+{
+	ASSERT_EQ(0, without_perfmon());
+	networks4(_metadata, self);
 }
 
 /* Moving is not arriving: no budget is charged, nobody is shed or reset. */

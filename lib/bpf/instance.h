@@ -249,6 +249,7 @@ void cgroup_leave(struct weir_bpf *bpf);
 void cgroup_remove_stale(const char *name);
 
 /* load.c: the steering programs and the mapped arrays */
+struct steer_bpf *steer_skel(bool reads);	/* @reads the kernel's memory; or NULL */
 int steer_load(struct weir_bpf *bpf, const struct reason *reason);
 void steer_unload(struct weir_bpf *bpf);
 /* Each array that both halves map, in turn; NULL after the last. */

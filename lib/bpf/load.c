@@ -14,7 +14,9 @@
 
 int steer_prog_fd(const struct weir_bpf *bpf)
 {
-	return bpf_program__fd(bpf->steer->progs.weir_steer);
+	int fd = bpf_program__fd(bpf->steer->progs.weir_steer);
+
+	return fd < 0 ? bpf_program__fd(bpf->steer->progs.weir_steer_l) : fd;
 }
 
 int steer_socks_fd(const struct weir_bpf *bpf, bool v6)
@@ -112,31 +114,56 @@ static int steer_map(struct weir_bpf *bpf, const struct reason *reason)
 	return 0;
 }
 
+struct steer_bpf *steer_skel(bool reads)
+{
+	struct steer_bpf *steer = steer_bpf__open();
+
+	if (!steer)
+		return NULL;
+	bpf_program__set_autoload(steer->progs.weir_steer, reads);
+	bpf_program__set_autoload(steer->progs.weir_steer_l, !reads);
+	return steer;
+}
+
+static int steer_open(struct weir_bpf *bpf, bool reads, const struct reason *reason)
+{
+	int err;
+
+	bpf->steer = steer_skel(reads);
+	if (!bpf->steer)
+		return reason_set(reason, -errno, "cannot open the steering program: %s",
+				  strerror(errno));
+	err = steer_size(bpf);
+	return err ? reason_set(reason, err, "cannot size the maps of steering: %s",
+				strerror(-err)) :
+		     adopt_maps(bpf, bpf->steer->obj, reason);
+}
+
+/* Reading the kernel's memory takes CAP_PERFMON and a kernel of 6.2: tried first. */
 int steer_load(struct weir_bpf *bpf, const struct reason *reason)
 {
 	const char *said;
-	int err;
+	int reads, err = 0;
 
-	capture_begin();
-	bpf->steer = steer_bpf__open();
-	err = bpf->steer ? steer_size(bpf) : -errno;
-	if (!err) {
-		err = adopt_maps(bpf, bpf->steer->obj, reason);
+	for (reads = 1; reads >= 0; reads--) {
+		capture_begin();
+		err = steer_open(bpf, reads, reason);
 		if (err) {
 			capture_end();
 			return err;
 		}
-	}
-	if (!err)
 		err = steer_bpf__load(bpf->steer);
-	said = capture_end();
+		said = capture_end();
+		if (!err)
+			return steer_map(bpf, reason);
+		steer_bpf__destroy(bpf->steer);
+		bpf->steer = NULL;
+	}
 	if (err == -EPERM)
 		return reason_set(reason, -EPERM, "the kernel refused BPF: CAP_BPF is needed (%s)",
 				  said);
-	if (err)
-		return reason_set(reason, err, "cannot load the steering program: %s (%s)",
-				  strerror(-err), said);
-	return steer_map(bpf, reason);
+	return reason_set(reason, err, "cannot load the steering program: %s (%s)", strerror(-err),
+			  said);
 }
 
 void steer_unload(struct weir_bpf *bpf)

@@ -232,6 +232,14 @@ static int pin_object(struct weir_bpf *bpf, struct bpf_object *object,
 	return err ? err : pin_progs(bpf, object, reason);
 }
 
+/* Whichever of the two it is. */
+static int pin_steer(struct weir_bpf *bpf, const struct reason *reason)
+{
+	int err = pin_maps(bpf, bpf->steer->obj, reason);
+
+	return err ? err : pin_prog(bpf, steer_prog_fd(bpf), "weir_steer", reason);
+}
+
 static int pin_flow(struct weir_bpf *bpf, const struct reason *reason)
 {
 	struct flow_bpf *flow = bpf->flow;
@@ -282,7 +290,7 @@ int pin_all(struct weir_bpf *bpf, const struct reason *reason)
 
 	err = pin_meta_first(bpf, reason);
 	if (!err)
-		err = pin_object(bpf, bpf->steer->obj, reason);
+		err = pin_steer(bpf, reason);
 	if (!err)
 		err = pin_object(bpf, bpf->event->obj, reason);
 	if (!err && bpf->dgram)

@@ -65,8 +65,8 @@ static int probe_steer(char *why)
 	int err;
 
 	capture_begin();
-	steer = steer_bpf__open_and_load();
-	err = steer ? 0 : -errno;
+	steer = steer_skel(false);
+	err = steer ? steer_bpf__load(steer) : -errno;
 	steer_bpf__destroy(steer);
 	return said(why, err, capture_end());
 }

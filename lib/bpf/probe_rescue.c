@@ -38,7 +38,7 @@ static int trial_load(struct trial *t)
 	struct weir_cfg cfg;
 	int err;
 
-	t->steer = steer_bpf__open();
+	t->steer = steer_skel(false);
 	err = t->steer ? bpf_map__set_max_entries(t->steer->maps.weir_worker, PAIR) : -errno;
 	if (!err)
 		err = bpf_map__set_max_entries(t->steer->maps.weir_listener, PAIR);
@@ -88,7 +88,7 @@ static int trial_listen(struct trial *t)
 
 static int trial_attach(struct trial *t)
 {
-	int prog = bpf_program__fd(t->steer->progs.weir_steer);
+	int prog = bpf_program__fd(t->steer->progs.weir_steer_l);
 
 	return setsockopt(t->fd[0], SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &prog, sizeof(prog)) ?
 	       -errno : 0;

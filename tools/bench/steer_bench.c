@@ -215,7 +215,7 @@ enum { PACES = ARRAY_SIZE(paces) };
 /* Sums up to now. */
 static int steer_cost(void *ctx, const struct weir_bpf_prog *prog)
 {
-	if (strcmp(prog->name, "weir_steer"))
+	if (strncmp(prog->name, "weir_steer", strlen("weir_steer")))
 		return 0;
 	*(struct weir_bpf_prog *)ctx = *prog;
 	return 1;
