@@ -174,7 +174,7 @@ TEST_F(admit, never_all_are_shed)
 	EXPECT_GT(100, in);
 }
 
-static void networks4(struct __test_metadata *const _metadata, FIXTURE_DATA(admit) *self)
+static void networks4(struct __test_metadata *const _metadata, struct _test_data_admit *self)
 {
 	struct weir_prefix key = prefix4(CLIENT(1, 0), 24);
 	struct weir_bucket bucket;
@@ -327,7 +327,7 @@ static int let_in6(const struct service *s, const char *from, unsigned int count
 	return in;
 }
 
-static void networks6(struct __test_metadata *const _metadata, FIXTURE_DATA(admit) *self)
+static void networks6(struct __test_metadata *const _metadata, struct _test_data_admit *self)
 {
 	OPEN(2, WEIR_POLICY_P2C, AF_INET6);
 	ASSERT_EQ(0, lo_add6("fd00:1:2:300::1"));
