@@ -13,6 +13,7 @@
 #	WEIR_SLOW=1		slow machine: ten times that (SAN=: three times)
 #	STRICT=1		a skipped test is a failure, except
 #	SKIP_OK=file		those it lists as program:test, one to a line; * is any text
+#	SLOWEST=12		name so many that took longest
 #	FAILED_GATES=names	earlier checks that failed: reported here, and fail
 set -u
 
@@ -25,6 +26,7 @@ scale=1
 limit=$((${TEST_TIMEOUT:-120} * scale))
 TEST_SCALE=$scale
 export srctree objtree TEST_SCALE
+SLOWEST=${SLOWEST-12}		# programs that are named with what they took
 
 tmp=$(mktemp -d)
 chmod 755 "$tmp"		# a test that drops its privileges stays in its directory
@@ -113,6 +115,7 @@ count() {
 
 : > "$tmp/failed"
 : > "$tmp/skipped"
+: > "$tmp/times"
 passed=0 bad=0 skipped=0 n=0 status=0
 echo "TAP version 14"
 echo "1..$#"
@@ -124,9 +127,11 @@ for t; do
 	mkdir -m 777 "$tmp/cwd"
 	(cd "$tmp/cwd" && exec timeout -k 5 "$limit" "$t") > "$tmp/out" 2>&1 < /dev/null
 	rc=$?
+	took=$(($(date +%s) - began))
+	echo "$took s  $name" >> "$tmp/times"
 	sed 's/^/    /' "$tmp/out"
 	# shellcheck disable=SC2046 # three numbers
-	set -- $(count "$name" $rc $(($(date +%s) - began))) "$@"
+	set -- $(count "$name" $rc $took) "$@"
 	passed=$((passed + $1)) bad=$((bad + $2)) skipped=$((skipped + $3))
 	case $2.$1.$3 in
 	0.0.*)	echo "ok $n - $name # SKIP $3 skipped" ;;
@@ -136,6 +141,10 @@ for t; do
 	shift 3
 done
 
+if [ $n -gt 1 ] && [ "$SLOWEST" -gt 0 ]; then
+	echo "# slowest:"
+	sort -rn "$tmp/times" | head -n "$SLOWEST" | sed 's/^/#   /'
+fi
 if [ -s "$tmp/failed" ]; then
 	status=1
 	echo "# failed:"
