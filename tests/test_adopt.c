@@ -65,6 +65,15 @@ static uint64_t picked(const struct service *s)
 	return sum;
 }
 
+static bool pin_is(const struct service *s, const char *name)
+{
+	char path[300];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/sys/fs/bpf/weir/%s%s%s", s->name, *name ? "/" : "", name);
+	return !stat(path, &st);
+}
+
 TEST_F(bpf, a_dead_owner_leaves_counters_configuration_and_weights)
 {
 	struct weir_bpf_opts opts;
@@ -115,6 +124,27 @@ TEST_F(bpf, a_recovered_link_counts_on)
 	EXPECT_EQ(6, after - before);
 }
 
+/* Nothing of what runs no more is said to run. */
+TEST_F(bpf, a_recovered_one_without_flows_has_no_pins_of_theirs)
+{
+	static const char *const gone[] = { "weir_link_ops", "weir_link_state", "weir_sockops",
+					    "weir_sockops_q", "weir_tp_state" };
+	struct weir_bpf_opts opts;
+	size_t i;
+
+	ASSERT_EQ(0, service_killed(&self->s, 2));
+	if (!pin_is(&self->s, gone[0]))
+		SKIP(return, "no flows here");
+	adopt_opts(&self->s, &opts, 2);
+	opts.flags |= WEIR_BPF_NO_FLOWS;
+	ASSERT_EQ(0, weir_bpf_open(&self->s.bpf, &opts)) TH_LOG("%s", self->s.reason);
+	ASSERT_EQ(0, service_join(&self->s, AF_INET, 2));
+	for (i = 0; i < sizeof(gone) / sizeof(*gone); i++) {
+		EXPECT_FALSE(pin_is(&self->s, gone[i])) TH_LOG("%s", gone[i]);
+	}
+	EXPECT_TRUE(pin_is(&self->s, "weir_steer"));
+}
+
 TEST_F(bpf, other_workers_take_new_maps_and_the_old_configuration)
 {
 	struct weir_bpf_opts opts;
@@ -161,15 +191,6 @@ static int pin_get(const struct service *s, const char *name)
 
 	snprintf(path, sizeof(path), "/sys/fs/bpf/weir/%s/%s", s->name, name);
 	return bpf_obj_get(path);
-}
-
-static bool pin_is(const struct service *s, const char *name)
-{
-	char path[300];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "/sys/fs/bpf/weir/%s%s%s", s->name, *name ? "/" : "", name);
-	return !stat(path, &st);
 }
 
 /* Another thing under the name of a pin. */

@@ -284,6 +284,25 @@ static int pin_meta_first(struct weir_bpf *bpf, const struct reason *reason)
 	return pin_fd(bpf, bpf_map__fd(bpf->steer->maps.weir_meta), "weir_meta", reason);
 }
 
+/* What an owner before had running and this one has not; the maps wait for the next. */
+static void unpin_missing(struct weir_bpf *bpf)
+{
+	const struct {
+		const void *has;
+		const char *names[6];
+	} parts[] = {
+		{ bpf->flow, { "weir_link_ops", "weir_link_state", "weir_sockops",
+			       "weir_sockops_q", "weir_tp_state" } },
+		{ bpf->overflow, { "weir_overflow", "weir_overflown" } },
+		{ bpf->lookup, { "weir_link_vip", "weir_lookup" } },
+	};
+	size_t i, j;
+
+	for (i = 0; i < ARRAY_SIZE(parts); i++)
+		for (j = 0; !parts[i].has && parts[i].names[j]; j++)
+			unlinkat(bpf->pins_fd, parts[i].names[j], 0);
+}
+
 int pin_all(struct weir_bpf *bpf, const struct reason *reason)
 {
 	int err;
@@ -305,15 +324,7 @@ int pin_all(struct weir_bpf *bpf, const struct reason *reason)
 		err = overflow_pin(bpf, reason);
 	if (!err && bpf->lookup)
 		err = pin_lookup(bpf, reason);
-	if (!err && pins_replace(bpf) && !bpf->flow) {
-		unlinkat(bpf->pins_fd, "weir_link_ops", 0);
-		unlinkat(bpf->pins_fd, "weir_link_state", 0);
-	}
-	if (!err && pins_replace(bpf) && !bpf->overflow) {
-		unlinkat(bpf->pins_fd, "weir_overflow", 0);
-		unlinkat(bpf->pins_fd, "weir_overflown", 0);
-	}
-	if (!err && pins_replace(bpf) && !bpf->lookup)
-		unlinkat(bpf->pins_fd, "weir_link_vip", 0);
+	if (!err && pins_replace(bpf))
+		unpin_missing(bpf);
 	return err;
 }

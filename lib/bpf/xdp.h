@@ -21,6 +21,7 @@ struct weir_xdp {
 	struct xdp_program *chained;	/* NULL: by the link */
 	int link_fd;
 	int news_fd;			/* tells that an address has changed */
+	bool own_missing;		/* the addresses could not all be read */
 	uint32_t own_round;		/* of reading them */
 	int ifindex;
 	uint32_t want;

@@ -143,10 +143,15 @@ int xdp_own_open(struct weir_xdp *xdp)
 
 void xdp_tick(struct weir_xdp *xdp)
 {
-	int err = news_take(xdp->news_fd) ? own_read(xdp) : 0;
+	bool again = xdp->own_missing;
+	int err;
 
-	/* What is not known passes to the stack. */
-	if (err)
+	if (!news_take(xdp->news_fd) && !again)
+		return;
+	err = own_read(xdp);
+	xdp->own_missing = err;
+	/* What is not known passes to the stack; the next tick tries again. */
+	if (err && !again)
 		bpf_log(xdp->bpf, WEIR_LOG_WARN, "xdp: the addresses of this host are not all "
 			"known: %s", strerror(-err));
 }
