@@ -52,14 +52,20 @@ struct child {
 	int ready;		/* read by it: the port, or nothing */
 };
 
+/* What all of them are: enum weir_service_flags, before they are made. */
+static uint32_t kind;
+
 struct load {
 	uint16_t port;
 	bool vip;		/* half of the clients come there */
+	bool keeps;		/* a flow of datagrams stays with its worker */
 	atomic_uint served;
 	atomic_uint failed;
 	atomic_bool stop;
 	pthread_t threads[LOADERS + 1];
 };
+
+#include "succession_dgram.h"
 
 /* a process that serves */
 
@@ -136,11 +142,14 @@ static int steering_open(struct weir_steering **stp, const char *name, bool plai
 		.sz = sizeof(opts), .name = name, .workers = workers,
 		.policy = WEIR_POLICY_LEAST, .flags = WEIR_BPF_ADOPT, .lock = lock,
 		.reason = why, .reason_bytes = sizeof(why),
-		.vips_max = lock ? 0 : 8,	/* a successor has what is there */
+		.vips_max = lock || kind ? 0 : 8,	/* a successor has what is there */
 	};
 	struct weir_bpf *bpf;
 	int err;
 
+	if (kind & WEIR_SERVICE_ACCEPTOR)
+		return 0;
+	opts.flags |= kind & WEIR_SERVICE_DGRAM ? WEIR_BPF_DGRAM : 0;
 	if (plain) {
 		err = weir_steering_reuseport(stp, workers);
 	} else {
@@ -174,11 +183,13 @@ static int vip_open(const char *name)
 /* An exit status: 0 when it served and ended well. */
 static int serve(const char *name, bool plain, unsigned int workers, bool takeover, int ready)
 {
-	static const struct weir_service_ops ops = { .data = echo, .start = on_start };
+	static const struct weir_service_ops ops = {
+		.data = echo, .datagram = echo_datagram, .start = on_start,
+	};
 	struct weir_takeover *listeners = NULL;
 	struct weir_service_opts opts = {
 		.sz = sizeof(opts), .ops = &ops, .workers = workers, .control = name,
-		.ctx = (void *)name,
+		.ctx = (void *)name, .flags = kind,
 	};
 	struct weir_addr addr;
 	uint16_t port;
@@ -194,9 +205,9 @@ static int serve(const char *name, bool plain, unsigned int workers, bool takeov
 	opts.takeover = listeners;
 	err = weir_service_open(&serving, &opts);
 	if (err)
-		return err == -EOPNOTSUPP ? 6 : 4;
+		return err == -EOPNOTSUPP ? 6 : err == -EPROTOTYPE ? 8 : 4;
 	weir_takeover_close(listeners);
-	if (!plain && !takeover && vip_open(name))
+	if (!plain && !takeover && !kind && vip_open(name))
 		return 7;
 	signal(SIGTERM, on_term);
 	weir_service_addr(serving, &addr);
@@ -225,8 +236,9 @@ static int talk(const char *name, bool plain, enum place place)
 	unsigned int count, got = 0;
 
 	if (fd < 0 || parcel_send(fd, PARCEL_TAKE, 0, 0, NULL, 0) ||
-	    parcel_recv_listeners(fd, &fds, &count) || count != 2 ||
-	    parcel_recv(fd, &parcel, &lock, 1, &got) || got != !plain)
+	    parcel_recv_listeners(fd, &fds, &count) ||
+	    count != (kind & WEIR_SERVICE_ACCEPTOR ? 1 : 2) ||
+	    parcel_recv(fd, &parcel, &lock, 1, &got) || got != !plain || parcel.workers != 2)
 		return 2;
 	if (place == ASKS)
 		return 0;
@@ -367,7 +379,8 @@ static int load_start(struct load *load, uint16_t port)
 
 	load->port = port;
 	for (i = 0; i <= LOADERS && !err; i++)
-		err = pthread_create(&load->threads[i], NULL, i ? come_and_go : stay, load);
+		err = pthread_create(&load->threads[i], NULL, kind & WEIR_SERVICE_DGRAM ?
+				     (i ? ask_anew : ask_on) : i ? come_and_go : stay, load);
 	return -err;
 }
 
@@ -394,7 +407,7 @@ static bool load_goes_on(struct load *load)
 }
 
 /* What moves queues where no program does; of this network namespace alone. */
-static int migrate_set(bool on)
+static inline int migrate_set(bool on)
 {
 	int fd = open("/proc/sys/net/ipv4/tcp_migrate_req", O_WRONLY | O_CLOEXEC);
 	int err;
@@ -419,7 +432,7 @@ static void children_kill(struct child *one, struct child *two, struct child *th
 	}
 }
 
-static unsigned int listeners_at(uint16_t port)
+static inline unsigned int listeners_at(uint16_t port)
 {
 	unsigned int at, state, count = 0;
 	char line[300];

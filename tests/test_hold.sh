@@ -36,7 +36,7 @@ def line(p, want):
             return text
 
 def serve(*args, **kw):
-    p = start("serve", "echo", "--instance", name, *extra, *args, **kw)
+    p = start("serve", service, "--instance", name, *extra, *args, **kw)
     return p, int(re.search(r":(\d+): (\d+) worker", line(p, "listening on"))[1])
 
 def wait(p):
@@ -45,9 +45,10 @@ def wait(p):
     return status
 
 def clients(port, n):
-    out = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(n)]
+    out = [socket.socket(socket.AF_INET, kind) for _ in range(n)]
     for c in out:
         c.settimeout(10)
+        c.connect(("127.0.0.1", port))
         c.send(b"hello")
     return out
 
@@ -72,7 +73,7 @@ def crash(p, port, gone):
 def elsewhere(port, *args):
     """Listeners stay where they are, whatever is said."""
     for where in (("--port", str(port % 60000 + 1024)), ("--addr", "127.0.0.2")):
-        other = subprocess.run([weir, "serve", "echo", "--instance", name, *extra, *where, *args],
+        other = subprocess.run([weir, "serve", service, "--instance", name, *extra, *where, *args],
                                stderr=subprocess.PIPE, text=True, timeout=20)
         assert other.returncode == 1 and f"at 127.0.0.1:{port}" in other.stderr, other
 
@@ -105,7 +106,7 @@ def with_holder(late):
     assert wait(p) == 0
     line(holder, "waiting for")
     try:
-        socket.create_connection(("127.0.0.1", port), 5)
+        clients(port, 1)[0].recv(5)
         sys.exit("a service that was stopped is still listened for")
     except ConnectionRefusedError:
         pass
@@ -147,7 +148,7 @@ class Manager:
             for i, fd in enumerate(high):
                 os.dup2(fd, 3 + i)
             os.environ["LISTEN_PID"] = str(os.getpid())
-            os.execv(weir, [weir, "serve", "echo", "--instance", name, *extra, *args])
+            os.execv(weir, [weir, "serve", service, "--instance", name, *extra, *args])
         os.environ["NOTIFY_SOCKET"] = self.path
         os.environ["LISTEN_FDS"] = str(len(items))
         os.environ["LISTEN_FDNAMES"] = ":".join(n for n, _ in items)
@@ -168,7 +169,8 @@ def with_manager(path):
     p, again = manager.run()
     assert again == port
     answered(waiting)
-    if extra:
+    # What has come to a socket stays in it.
+    if extra or udp:
         p.terminate()
         assert wait(p) == 0
         return
@@ -256,6 +258,9 @@ def cleaned():
     assert clean().returncode == 1
 
 extra = ["--no-bpf"] if mode.startswith("plain") else []
+udp = "udp" in mode
+service = "udp-echo" if udp else "echo"
+kind = socket.SOCK_DGRAM if udp else socket.SOCK_STREAM
 try:
     if mode.endswith("names"):
         names()
@@ -275,7 +280,7 @@ run() {
 }
 
 echo "TAP version 13"
-echo "1..8"
+echo "1..12"
 run 1 plain
 is "without BPF: a holder keeps the queues over kill -9, twice, and follows a takeover"
 run 2 plain-late
@@ -286,6 +291,10 @@ run 7 plain-names
 is "an instance has one holder, also when two come at once"
 run 8 plain-clean
 is "weir clean removes the sockets of the dead, and none of the living"
+run 9 plain-udp
+is "without BPF: a holder keeps datagrams over kill -9, twice, and follows a takeover"
+run 10 plain-udp-manager
+is "without BPF: the service manager's store keeps datagrams over kill -9"
 
 "$weir" doctor -j > "$tmp/doctor" 2>> "$tmp/log"
 if json "$tmp/doctor" 'd["rung"] in ("steer", "flow", "full")' 2> /dev/null; then
@@ -295,9 +304,14 @@ if json "$tmp/doctor" 'd["rung"] in ("steer", "flow", "full")' 2> /dev/null; the
 	is "with BPF: a holder that comes later is given them, too"
 	run 6 bpf-manager
 	is "with BPF: the service manager's store keeps the queues over kill -9, and for fewer workers"
+	run 11 bpf-udp-late
+	is "with BPF: a holder keeps datagrams over kill -9, twice, and follows a takeover"
+	run 12 bpf-udp-manager
+	is "with BPF: the service manager's store keeps datagrams over kill -9"
 else
 	: > "$tmp/log"
-	for what in "a holder keeps the queues" "a holder that comes later" "the manager's store"; do
+	for what in "a holder keeps the queues" "a holder that comes later" "the manager's store" \
+		"a holder keeps datagrams" "the manager's store keeps datagrams"; do
 		skip "with BPF: $what" "BPF is refused here or not built in: see weir doctor"
 	done
 fi

@@ -157,7 +157,7 @@ refused() {
 	cat "$tmp/err" >> "$tmp/log"
 	[ $got = 2 ] && grep -qF -e "$want" "$tmp/err"
 }
-refused 'TCP alone' udp-echo && refused 'share one listener' echo --acceptor &&
+refused 'memory of its process' udp-echo --xdp lo &&
 	refused 'the parent has the listeners' echo --processes
 is "what cannot be taken over is refused by its reason"
 

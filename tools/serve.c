@@ -96,8 +96,7 @@ static int open_failed(const struct serve *serve, int err)
  */
 static const char *named(const struct serve *serve)
 {
-	if (serve->acceptor || serve->processes || serve->udp ||
-	    (!serve->instance && !serve->steer.bpf))
+	if (serve->processes || (!serve->instance && !serve->steer.bpf))
 		return NULL;
 	return serve_instance(serve);
 }
@@ -263,14 +262,20 @@ static int run(struct serve *serve)
 		.addr_said = serve->addr_said,
 		.port_said = serve->port_said,
 	};
+	const struct takeover_heir heir = {
+		.udp = serve->udp,
+		.acceptor = serve->acceptor,
+		.bpf = !serve->no_bpf,
+	};
 	int err;
 
 	signal(SIGPIPE, SIG_IGN);
 	privilege_raise_limits();
 	/* From here on there are pins: a signal must find someone who removes them. */
 	stop_signals(SIG_BLOCK);
-	if (!serve->acceptor && !serve->processes && !serve->udp) {
-		err = takeover_find(&serve->listeners, instance, serve->takeover, &place,
+	/* An acceptor has no name unless it is told one. */
+	if (!serve->processes && (!serve->acceptor || serve->instance)) {
+		err = takeover_find(&serve->listeners, instance, serve->takeover, &place, &heir,
 				    &serve->workers);
 		if (err)
 			return err;

@@ -169,7 +169,8 @@ int serve_check(struct serve *serve, int operands, char **argv)
 	if (serve->udp && (serve->acceptor || serve->processes))
 		return usage_error(&cmd_serve, "--%s: not for datagrams", serve->acceptor ?
 				   "acceptor" : "processes");
-	err = serve->takeover ? takeover_check(&cmd_serve, serve->udp, serve->acceptor,
+	err = serve->takeover ? takeover_check(&cmd_serve, serve->xdp,
+					       serve->acceptor && !serve->instance,
 					       serve->processes) : 0;
 	if (err)
 		return err;
@@ -179,10 +180,9 @@ int serve_check(struct serve *serve, int operands, char **argv)
 				   serve->instance, WEIR_NAME_BYTES - 1);
 	if (serve->group && read_group(serve))
 		return usage_error(&cmd_serve, "--group: '%s' is no group", serve->group);
-	if (serve->acceptor &&
-	    (serve->policy != POLICY_NOT_SAID || serve->instance || serve->group))
+	if (serve->acceptor && (serve->policy != POLICY_NOT_SAID || serve->group))
 		return usage_error(&cmd_serve, "--acceptor: clients go to the worker with the "
-				   "fewest; --policy, --instance and --group are for listeners");
+				   "fewest; --policy and --group are for listeners");
 	if (serve->processes && (serve->acceptor || serve->json_exit))
 		return usage_error(&cmd_serve, "--processes: not with --acceptor or --json-exit");
 	if (read_addr(serve))

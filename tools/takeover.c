@@ -17,14 +17,18 @@ static const struct {
 	{ WEIR_TAKEOVER_MANAGER, "the service manager" },
 };
 
-/* Where the first of them listens: that of all. */
+/* Where the first of them listens: that of all, but of one whose worker died. */
 static int where_is(const struct weir_takeover *takeover, struct weir_addr *addr)
 {
-	unsigned int count;
+	unsigned int count, i = 0;
 	const int *fds = weir_takeover_listeners(takeover, &count);
+	struct weir_addr peer = { .len = sizeof(peer.ss) };
 
+	while (i + 1 < count &&
+	       !getpeername(fds[i], (struct sockaddr *)(void *)&peer.ss, &peer.len))
+		i++;
 	addr->len = sizeof(addr->ss);
-	return getsockname(fds[0], (struct sockaddr *)(void *)&addr->ss, &addr->len) ? -errno : 0;
+	return getsockname(fds[i], (struct sockaddr *)(void *)&addr->ss, &addr->len) ? -errno : 0;
 }
 
 static bool same_ip(const struct weir_addr *a, const struct weir_addr *b)
@@ -57,6 +61,33 @@ static int place_check(const struct weir_takeover *takeover, const char *instanc
 		    "leave these out, or stop what has them first", instance, text);
 }
 
+static int option_of(int fd, int option)
+{
+	socklen_t len = sizeof(int);
+	int value = 0;
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &len) ? 0 : value;
+}
+
+static int kind_check(const struct weir_takeover *takeover, const char *instance,
+		      const struct takeover_heir *heir, uint64_t workers)
+{
+	unsigned int count;
+	const int *fds = weir_takeover_listeners(takeover, &count);
+	bool udp = option_of(fds[0], SO_TYPE) == SOCK_DGRAM;
+
+	if (udp != heir->udp)
+		return fail("instance %s: what it has are %s: weir serve %s takes these", instance,
+			    udp ? "UDP sockets, for datagrams" : "TCP listeners, for connections",
+			    udp ? "udp-echo" : "echo");
+	/* Of one that is alone no other can be beside it, nor a program choose it. */
+	if (udp || heir->acceptor || option_of(fds[0], SO_REUSEPORT) ||
+	    (!heir->bpf && workers <= count))
+		return 0;
+	return fail("instance %s: it has one listener, of --acceptor, that cannot be in a group: "
+		    "--acceptor takes it, or --no-bpf with --workers 1", instance);
+}
+
 static int find_kept(struct weir_takeover **takeoverp, const char *instance)
 {
 	int err = -ENOENT;
@@ -79,13 +110,17 @@ static int find_live(struct weir_takeover **takeoverp, const char *instance)
 
 	if (err == -ENOENT)
 		return fail("instance %s: there is no live service to take over", instance);
+	if (err == -EOPNOTSUPP)
+		return fail("instance %s: its datagrams come by AF_XDP, into memory of its "
+			    "process: it cannot be taken over, only stopped", instance);
 	if (err)
 		return fail("instance %s: cannot take it over: %s", instance, weir_strerror(err));
 	return 0;
 }
 
 int takeover_find(struct weir_takeover **takeoverp, const char *instance, bool live,
-		  const struct takeover_place *place, uint64_t *workers)
+		  const struct takeover_place *place, const struct takeover_heir *heir,
+		  uint64_t *workers)
 {
 	unsigned int count;
 	int failed;
@@ -94,23 +129,20 @@ int takeover_find(struct weir_takeover **takeoverp, const char *instance, bool l
 	failed = live ? find_live(takeoverp, instance) : find_kept(takeoverp, instance);
 	if (failed || !*takeoverp)
 		return failed;
-	failed = place_check(*takeoverp, instance, place);
-	if (failed)
-		return failed;
 	weir_takeover_listeners(*takeoverp, &count);
 	if (!*workers)
-		*workers = count;
-	return 0;
+		*workers = heir->acceptor ? weir_takeover_workers(*takeoverp) : count;
+	failed = kind_check(*takeoverp, instance, heir, *workers);
+	return failed ? failed : place_check(*takeoverp, instance, place);
 }
 
-int takeover_check(const struct command *cmd, bool udp, bool acceptor, bool processes)
+int takeover_check(const struct command *cmd, bool xdp, bool nameless, bool processes)
 {
-	if (udp)
-		return usage_error(cmd, "--takeover: not for datagrams: listeners of TCP alone are "
-				   "handed over");
-	if (acceptor)
-		return usage_error(cmd, "--takeover: not with --acceptor, where workers share one "
-				   "listener");
+	if (xdp)
+		return usage_error(cmd, "--takeover: not with --xdp: an AF_XDP socket is bound to "
+				   "the memory of its process");
+	if (nameless)
+		return usage_error(cmd, "--takeover: with --acceptor it needs --instance");
 	if (processes)
 		return usage_error(cmd, "--takeover: not with --processes, where the parent has "
 				   "the listeners and its children the clients");

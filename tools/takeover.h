@@ -15,19 +15,25 @@ struct takeover_place {
 	bool addr_said, port_said;
 };
 
+/* What is to serve on them. */
+struct takeover_heir {
+	bool udp, acceptor, bpf;
+};
+
 /*
  * takeover_find() - listeners of @instance that are there already: those of its
  * live service when @live says so (which must be there), else what a holder or the
- * service manager has kept, if any; those that are not at @place are refused. *workers
- * is set when it is 0.
+ * service manager has kept, if any; those that are not at @place, or not for such an
+ * @heir, are refused. *workers is set when it is 0.
  *
  * Return: 0, also when there are none and *takeoverp is NULL; 1 after a message.
  */
 int takeover_find(struct weir_takeover **takeoverp, const char *instance, bool live,
-		  const struct takeover_place *place, uint64_t *workers);
+		  const struct takeover_place *place, const struct takeover_heir *heir,
+		  uint64_t *workers);
 
 /* What cannot be taken over; 0, or an exit status after a message. */
-int takeover_check(const struct command *cmd, bool udp, bool acceptor, bool processes);
+int takeover_check(const struct command *cmd, bool xdp, bool nameless, bool processes);
 /* Says why fewer workers are refused; an exit status. */
 int takeover_surplus(const char *instance, uint64_t workers);
 /* Networks beside those that the predecessor had. */

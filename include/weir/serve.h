@@ -137,11 +137,14 @@ enum weir_service_flags {
  *	default as many as there are; for more, listeners are opened beside them;
  *	of more listeners than workers the queues are moved to the others, by BPF
  *	or where net.ipv4.tcp_migrate_req is 1, else opening fails with
- *	-EOPNOTSUPP. It stays the caller's. Without WEIR_SERVICE_ACCEPTOR and
- *	WEIR_SERVICE_DGRAM
+ *	-EOPNOTSUPP. Of sockets of datagrams what waits in those beyond @workers is
+ *	answered by the predecessor. It stays the caller's. With WEIR_SERVICE_ACCEPTOR
+ *	one listener is needed, and @workers is by default what the predecessor had.
+ *	Sockets of the other kind are -EPROTOTYPE; with @carrier a predecessor who
+ *	lives is -EOPNOTSUPP
  * @control: name by which another process may take this service over, or hold its
  *	listeners, see <weir/takeover.h>; the service manager's store gets them,
- *	too. NULL: none. Without the same flags
+ *	too. NULL: none. With @carrier they can be held, but not be taken over
  * @drain_ns: how long after a takeover connections are served that do not end by
  *	themselves; default 60 s
  */

@@ -41,21 +41,24 @@ enum weir_takeover_from {
  * @from: enum weir_takeover_from
  *
  * Every socket is checked: TCP, and listening, or bound and no more: that of a worker
- * that died, where weir_service_open() listens again.
+ * that died, where weir_service_open() listens again; or UDP, and bound. One that is
+ * connected to itself was of a worker that died: weir_service_open() binds another.
  *
  * Context: Any thread. Waits for the other side, 5 s at most; from the manager,
  * changes the environment.
  * Return: 0; -EINVAL for a bad name or @from; -ENOENT when nobody is there or has
  * any; -EPERM when the other side is neither root nor this user, or refuses us;
- * -EPROTO when it speaks otherwise; -EAGAIN when it does not answer; -ENOMEM; or
- * -errno.
+ * -EPROTO when it speaks otherwise; -EAGAIN when it does not answer; -EOPNOTSUPP when
+ * its datagrams come by a carrier, such as AF_XDP, which stays with its process;
+ * -ENOMEM; or -errno.
  */
 WEIR_API WEIR_MUST_CHECK
 int weir_takeover_open(struct weir_takeover **takeoverp, const char *instance,
 		       enum weir_takeover_from from);
 
 /**
- * weir_takeover_listeners() - the sockets, one for each worker, in their order
+ * weir_takeover_listeners() - the sockets, one for each worker, in their order; of an
+ *	acceptor's service one
  * @takeover: what was got
  * @count: how many there are
  *
@@ -64,6 +67,17 @@ int weir_takeover_open(struct weir_takeover **takeoverp, const char *instance,
  */
 WEIR_API const int *weir_takeover_listeners(const struct weir_takeover *takeover,
 					    unsigned int *count);
+
+/**
+ * weir_takeover_workers() - how many workers they were for
+ * @takeover: what was got
+ *
+ * Of a service with WEIR_SERVICE_ACCEPTOR more than there are listeners.
+ *
+ * Context: Any thread.
+ * Return: that; as many as there are listeners where it is not known: by the manager.
+ */
+WEIR_API unsigned int weir_takeover_workers(const struct weir_takeover *takeover);
 
 /**
  * weir_takeover_lock() - the lock of the instance
@@ -109,6 +123,8 @@ struct weir_steering;
  * @begins: the successor alone decides from here on, as long as he lives; NULL for none
  * @take_back: nothing came of the successor: all is as before; also when nothing had
  *	been yielded. It calls the steering's resume()
+ * @heirs: he serves, with so many workers, or 0 when that is not known: before @leave;
+ *	NULL for none
  * @leave: he serves: close the listeners, and serve those who are connected
  * @drained: drain_ns after that: whoever is connected still is to be sent away
  * @died: 1 when what ends now is a crash, and a holder is to keep the listeners; NULL:
@@ -120,6 +136,7 @@ struct weir_control_ops {
 	int (*yield)(void *ctx, int maps, unsigned int *hung);
 	void (*begins)(void *ctx);
 	void (*take_back)(void *ctx);
+	void (*heirs)(void *ctx, unsigned int workers);
 	void (*leave)(void *ctx);
 	void (*drained)(void *ctx);
 	int (*died)(void *ctx);
@@ -128,11 +145,13 @@ struct weir_control_ops {
 /**
  * enum weir_control_flags - about the control socket
  * @WEIR_CONTROL_REPLACE: whoever has it is succeeded by us
+ * @WEIR_CONTROL_HOLD: they can be held, but not be taken over from who lives
  * @WEIR_CONTROL_ALL: every flag this version knows; others are refused
  */
 enum weir_control_flags {
 	WEIR_CONTROL_REPLACE	= 1 << 0,
-	WEIR_CONTROL_ALL	= WEIR_CONTROL_REPLACE,
+	WEIR_CONTROL_HOLD	= 1 << 1,
+	WEIR_CONTROL_ALL	= WEIR_CONTROL_REPLACE | WEIR_CONTROL_HOLD,
 };
 
 /**
@@ -148,6 +167,7 @@ enum weir_control_flags {
  * @log: where lines go; NULL: nowhere
  * @drain_ns: see @ops; default 60 s
  * @flags: enum weir_control_flags
+ * @workers: how many they are for; default @count
  */
 struct weir_control_opts {
 	size_t sz;
@@ -161,6 +181,7 @@ struct weir_control_opts {
 	const struct weir_log *log;
 	uint64_t drain_ns;
 	uint32_t flags;
+	uint32_t workers;
 };
 
 /**

@@ -67,7 +67,7 @@ static void holder_join(struct weir_control *control)
 	fd = parcel_connect(control->instance, "hold");
 	if (fd < 0)
 		return;		/* nobody holds */
-	err = parcel_send(fd, PARCEL_KEEP, control->count, 0, NULL, 0);
+	err = parcel_send(fd, PARCEL_KEEP, control->opts.workers, 0, NULL, 0);
 	if (!err)
 		err = parcel_send_listeners(fd, control->fds, control->count);
 	control->holder_fd = fd;
@@ -87,7 +87,30 @@ static int send_all(struct weir_control *control, int fd)
 	int err;
 
 	err = parcel_send_listeners(fd, control->fds, control->count);
-	return err ? err : parcel_send(fd, PARCEL_LOCK, lock >= 0, 0, &lock, lock >= 0);
+	return err ? err : parcel_send_lock(fd, lock, control->opts.workers);
+}
+
+/* Nothing is to come to sockets of datagrams that the successor has nobody for. */
+static void deafen_from(struct weir_control *control, uint32_t first)
+{
+	uint32_t i;
+	int err;
+
+	for (i = first; i < control->count; i++) {
+		err = parcel_is_udp(control->fds[i]) ? parcel_deafen(control->fds[i]) : 0;
+		if (err)
+			base_log(&control->log, WEIR_LOG_WARN, "control: datagrams come to socket "
+				 "%u still, which closes: %s", i, weir_strerror(err));
+	}
+}
+
+/* 0 heirs: how many is not known. */
+static void heirs_set(struct weir_control *control, uint32_t heirs)
+{
+	if (heirs)
+		deafen_from(control, heirs);
+	if (control->opts.ops->heirs)
+		control->opts.ops->heirs(control->opts.ctx, heirs);
 }
 
 static void leave(struct weir_control *control)
@@ -162,13 +185,20 @@ static int hand_over(struct weir_control *control, int fd)
 	if (err)
 		return 0;
 	err = await_word(control, fd, -1, PARCEL_SERVES, &parcel);
+	if (!err)
+		heirs_set(control, parcel.count);
 	return err == -ESHUTDOWN ? 0 : err;
 }
 
 static void give(struct weir_control *control, int fd)
 {
-	int err = send_all(control, fd);
+	int err;
 
+	if (control->opts.flags & WEIR_CONTROL_HOLD) {
+		parcel_send(fd, PARCEL_LISTENERS, 0, -EOPNOTSUPP, NULL, 0);
+		return;
+	}
+	err = send_all(control, fd);
 	if (!err)
 		err = hand_over(control, fd);
 	if (err)
@@ -273,11 +303,13 @@ static int read_opts(struct weir_control *control, const struct weir_control_opt
 	if (err)
 		return err;
 	if (!parcel_name_ok(opts->instance) || !opts->listeners || !opts->count ||
-	    opts->count > WEIR_WORKERS_MAX || !opts->steering || !opts->ops ||
+	    opts->count > WEIR_WORKERS_MAX || opts->workers > WEIR_WORKERS_MAX ||
+	    !opts->steering || !opts->ops ||
 	    !opts->ops->yield || !opts->ops->take_back || !opts->ops->leave ||
 	    !opts->ops->drained || opts->flags & ~(uint32_t)WEIR_CONTROL_ALL)
 		return -EINVAL;
 	strcpy(control->instance, opts->instance);
+	opts->workers = opts->workers ?: opts->count;
 	if (opts->log)
 		control->log = *opts->log;
 	return copy_listeners(control, opts->listeners, opts->count);

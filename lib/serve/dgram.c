@@ -44,8 +44,29 @@ int dgram_open(struct worker *w)
 			return err;
 		dgram->count = 2;
 	}
-	w->row->epoch++;
-	return w->service->steering->ops->join(w->service->steering, w->index, dgram_udp_fd(w));
+	worker_accepting(w, true);
+	return dgram_is_later(w) ? 0 : dgram_join(w);
+}
+
+/*
+ * A flow stays with the worker that it has as long as the epoch does: also where the
+ * worker's heir has that socket, in the same maps.
+ */
+int dgram_join(struct worker *w)
+{
+	struct weir_steering *st = w->service->steering;
+
+	if (!st->ops->adopted(st) || dgram_is_later(w) || !w->row->epoch)
+		w->row->epoch++;
+	return st->ops->join(st, w->index, dgram_udp_fd(w));
+}
+
+int dgram_listen(struct worker *w)
+{
+	bool later = dgram_is_later(w);
+	int err = dgram_bind(w);
+
+	return err || !later ? err : dgram_join(w);
 }
 
 void dgram_close(struct worker *w)
@@ -82,6 +103,16 @@ void dgram_start(struct worker *w)
 		dgram_stop(w, false);
 }
 
+/* What had come is answered. @surplus: nobody else has the socket, and what it holds. */
+void dgram_left(struct worker *w, bool surplus)
+{
+	if (surplus)
+		dgram_go_on(w);
+	else
+		dgram_halt(w);
+	dgram_stop(w, false);
+}
+
 void dgram_flush(struct worker *w)
 {
 	struct weir_dgram *dgram = &w->dgram;
@@ -103,7 +134,8 @@ void dgram_parking(struct worker *w)
 	uint64_t since_ns;
 	int waiting;
 
-	if (!w->dgram.running || w->pool->group.parked)
+	/* What comes while it is halted waits for it, or for the successor. */
+	if (!w->dgram.running || w->pool->group.parked || w->phase != PHASE_ACCEPTING)
 		return;
 	waiting = steering->ops->waiting(steering, w->index, &since_ns);
 	if (waiting <= 0) {
@@ -206,5 +238,7 @@ void weir_dgram_stopped(struct weir_dgram *dgram)
 {
 	assert(dgram->running);
 	dgram->running--;
+	if (!dgram->running)
+		worker_accepting(dgram->worker, false);
 	worker_idle(dgram->worker);
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "io/backend.h"
 #include "serve/dgram_udp.h"
 
 #define RETRY_NS	(10 * NSEC_PER_MSEC)	/* after receiving failed twice */
@@ -42,11 +43,20 @@ static void received(struct udp *udp, struct weir_op *op)
 		deliver(udp, op->lease, &msg);
 }
 
+/* Whichever of the two ends last. */
+static void halt_check(struct udp *udp)
+{
+	if (!weir_op_busy(&udp->recv) && !weir_op_busy(&udp->retry))
+		worker_accepting(udp->worker, false);
+}
+
 static void retry_done(struct weir_op *op)
 {
 	struct udp *udp = op->ctx;
 
-	if (!op->res && !udp->stopping)
+	if (udp->halt)
+		halt_check(udp);
+	else if ((!op->res || udp->again) && !udp->stopping)
 		udp_recv_arm(udp);
 }
 
@@ -56,9 +66,15 @@ static void recv_done(struct weir_op *op)
 
 	if (op->res >= 0 && op->lease)
 		received(udp, op);
-	if (op->more || udp->sending_over || op->res == -ECANCELED)
+	if (op->more || udp->sending_over)
 		return;
-	if (op->res >= 0 || !udp->failures++) {
+	if (udp->halt) {
+		halt_check(udp);
+		return;
+	}
+	if (op->res == -ECANCELED && (!udp->again || udp->worker->loop->closing))
+		return;
+	if (op->res >= 0 || udp->again || !udp->failures++) {
 		udp_recv_arm(udp);
 		return;
 	}
@@ -69,6 +85,7 @@ static void recv_done(struct weir_op *op)
 
 void udp_recv_arm(struct udp *udp)
 {
+	udp->again = false;
 	weir_prep_recvmsg_pool(&udp->recv, udp->file, udp->worker->pool, &udp->room, recv_done,
 			       udp);
 	weir_submit(udp->worker->loop, &udp->recv);
@@ -78,4 +95,27 @@ void udp_recv_end(struct udp *udp)
 {
 	weir_cancel(udp->worker->loop, &udp->recv);
 	weir_cancel(udp->worker->loop, &udp->retry);
+}
+
+void udp_halt(struct udp *udp)
+{
+	if (udp->sending_over)
+		return;
+	udp->halt = true;
+	udp_recv_end(udp);
+	halt_check(udp);
+}
+
+/* A receive that is being cancelled still is armed again when it has ended. */
+void udp_go_on(struct udp *udp)
+{
+	if (udp->sending_over || !udp->halt)
+		return;
+	udp->halt = false;
+	udp_merge(udp);
+	worker_accepting(udp->worker, true);
+	if (weir_op_busy(&udp->recv) || weir_op_busy(&udp->retry))
+		udp->again = true;
+	else
+		udp_recv_arm(udp);
 }

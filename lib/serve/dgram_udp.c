@@ -3,7 +3,8 @@
  * dgram_udp.c - datagrams by a UDP socket of each worker
  *
  * A stop leaves the steering first and goes on receiving until some turns brought
- * nothing, since nobody else would ever take what waits in this socket.
+ * nothing, since nobody else would ever take what waits in this socket. Where a
+ * successor has the socket, it receives nothing any more.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 
 #include "io/backend.h"
 #include "serve/dgram_udp.h"
+#include "serve/parcel.h"
 
 enum {
 	QUIET_TURNS	= 4,		/* without a datagram, and a stop receives no more */
@@ -92,24 +94,34 @@ static void udp_stop(void *port, int now)
 
 /* open and close */
 
-static int bind_socket(struct worker *w)
+static int bind_socket(struct worker *w, int fd)
 {
 	const struct io_sys *sys = w->loop->sys;
 	struct weir_addr *addr = &w->service->addr;
-	int on = 1, err = 0, fd;
+	int err;
 
-	if (addr->ss.ss_family != AF_INET && addr->ss.ss_family != AF_INET6)
+	err = sys->bind(w->loop, fd, (const struct sockaddr *)&addr->ss, addr->len);
+	/* The first one's port is everybody's. */
+	if (!err)
+		err = sys->getsockname(w->loop, fd, (struct sockaddr *)&addr->ss, &addr->len);
+	return err;
+}
+
+static int new_socket(struct worker *w, bool later)
+{
+	const struct io_sys *sys = w->loop->sys;
+	sa_family_t family = w->service->addr.ss.ss_family;
+	int on = 1, err, fd;
+
+	if (family != AF_INET && family != AF_INET6)
 		return -EAFNOSUPPORT;
-	fd = sys->socket(w->loop, addr->ss.ss_family, SOCK_DGRAM, 0);
+	fd = sys->socket(w->loop, family, SOCK_DGRAM, 0);
 	if (fd < 0)
 		return fd;
 	/* Of one worker too: steering needs a group, and a later one may join it. */
 	err = sys->setsockopt(w->loop, fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-	if (!err)
-		err = sys->bind(w->loop, fd, (const struct sockaddr *)&addr->ss, addr->len);
-	/* The first one's port is everybody's. */
-	if (!err)
-		err = sys->getsockname(w->loop, fd, (struct sockaddr *)&addr->ss, &addr->len);
+	if (!err && !later)
+		err = bind_socket(w, fd);
 	if (!err)
 		return fd;
 	sys->close(w->loop, fd);
@@ -136,17 +148,45 @@ static int take_socket(struct worker *w)
 	return fd;
 }
 
+/* That of a worker that died hears nobody: its heir has a new one. */
+static bool is_given(const struct worker *w)
+{
+	const struct weir_service *service = w->service;
+
+	return w->index < service->given &&
+	       !(service->opts.takeover && parcel_is_deaf(service->opts.listeners[w->index]));
+}
+
+static void merge_set(struct udp *udp, int fd)
+{
+	struct weir_loop *loop = udp->worker->loop;
+	int on = udp->gro;
+
+	if (loop->sys->setsockopt(loop, fd, SOL_UDP, UDP_GRO, &on, sizeof(on)))
+		udp->gro = false;
+}
+
+void udp_merge(struct udp *udp)
+{
+	merge_set(udp, weir_file_fd(udp->worker->loop, udp->file));
+}
+
 static int socket_open(struct udp *udp)
 {
 	struct worker *w = udp->worker;
-	int on = 1, err, fd;
+	const struct weir_service_opts *opts = &w->service->opts;
+	bool given = is_given(w);
+	int err, fd;
 
-	fd = w->service->opts.listeners ? take_socket(w) : bind_socket(w);
+	/* A new one gets datagrams as soon as it is bound. */
+	udp->later = opts->takeover && !given;
+	fd = given ? take_socket(w) : new_socket(w, udp->later);
 	if (fd < 0)
 		return fd;
-	if (w->service->opts.buf_bytes >= WEIR_DGRAM_GRO_BYTES)
-		udp->gro = !w->loop->sys->setsockopt(w->loop, fd, SOL_UDP, UDP_GRO, &on,
-						     sizeof(on));
+	udp->gro = opts->buf_bytes >= WEIR_DGRAM_GRO_BYTES;
+	/* One that has an owner still is his to receive from. */
+	if (!opts->takeover && udp->gro)
+		merge_set(udp, fd);
 	udp->own = udp_own_open(udp, fd);
 	err = weir_file_adopt(w->loop, fd, &udp->file);
 	if (err)
@@ -194,9 +234,51 @@ static void udp_start(void *port)
 	udp_recv_arm(port);
 }
 
+static struct udp *udp_of(const struct worker *w)
+{
+	return w->dgram.ports[w->dgram.count - 1].port;
+}
+
+bool dgram_is_later(const struct worker *w)
+{
+	return udp_of(w)->later;
+}
+
+int dgram_bind(struct worker *w)
+{
+	struct udp *udp = udp_of(w);
+	int err = udp->later ? bind_socket(w, dgram_udp_fd(w)) : 0;
+
+	if (!err)
+		udp_merge(udp);
+	return err;
+}
+
+void dgram_halt(struct worker *w)
+{
+	if (w->dgram.running)
+		udp_halt(udp_of(w));
+}
+
+void dgram_go_on(struct worker *w)
+{
+	if (w->dgram.running)
+		udp_go_on(udp_of(w));
+}
+
+void dgram_deafen(struct worker *w)
+{
+	int fd = w->dgram.count ? dgram_udp_fd(w) : -1, err;
+
+	err = fd < 0 ? 0 : parcel_deafen(fd);
+	if (err)
+		service_log(w->service, WEIR_LOG_WARN, "worker %u: datagrams come to its socket "
+			    "still, and are lost: %s", w->index, weir_strerror(err));
+}
+
 int dgram_udp_fd(const struct worker *w)
 {
-	const struct udp *udp = w->dgram.ports[w->dgram.count - 1].port;
+	const struct udp *udp = udp_of(w);
 
 	/* A simulated one has none; who steers by the kernel refuses that. */
 	return weir_file_fd(w->loop, udp->file);

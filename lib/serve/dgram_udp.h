@@ -62,6 +62,9 @@ struct udp {
 	uint32_t quiet_turns;		/* in a row */
 	uint64_t quiet_seen;
 	bool gro;
+	bool later;			/* to be bound when a predecessor has yielded */
+	bool halt;			/* receive nothing for now */
+	bool again;			/* what is being cancelled is to be armed again */
 	bool own;			/* the kernel tells where they were sent to */
 	bool stopping;
 	bool sending_over;		/* the stop takes no more */
@@ -70,6 +73,7 @@ struct udp {
 
 /* dgram_udp.c: close when nothing is on its way, or now if the stop is one */
 void udp_close_when_idle(struct udp *udp);
+void udp_merge(struct udp *udp);	/* the kernel shall, or not: two processes may differ */
 
 /* dgram_out.c */
 int udp_messages_open(struct udp *udp);
@@ -80,6 +84,8 @@ void udp_flush(void *port);
 /* dgram_in.c */
 void udp_recv_arm(struct udp *udp);
 void udp_recv_end(struct udp *udp);
+void udp_halt(struct udp *udp);	/* until udp_go_on(); the worker says when it is so */
+void udp_go_on(struct udp *udp);
 
 /* dgram_own.c: ask to be told; control messages that tell, and that say so */
 bool udp_own_open(struct udp *udp, int fd);

@@ -23,6 +23,7 @@ struct holder {
 	int service_fd;		/* of the one that lives, or -1 */
 	int *fds;
 	unsigned int count;
+	uint32_t workers;
 };
 
 static void tell(const struct holder *holder)
@@ -45,7 +46,7 @@ static void service_gone(struct holder *holder)
 }
 
 /* The new ones are had before the old ones are let go: they are the same sockets. */
-static int keep(struct holder *holder, int fd)
+static int keep(struct holder *holder, int fd, uint32_t workers)
 {
 	unsigned int count;
 	int *fds, err;
@@ -56,6 +57,7 @@ static int keep(struct holder *holder, int fd)
 	drop(holder);
 	holder->fds = fds;
 	holder->count = count;
+	holder->workers = workers;
 	if (holder->service_fd >= 0)
 		service_gone(holder);
 	holder->service_fd = fd;
@@ -66,7 +68,7 @@ static int keep(struct holder *holder, int fd)
 static void give(struct holder *holder, int fd)
 {
 	if (!parcel_send_listeners(fd, holder->fds, holder->count))
-		parcel_send(fd, PARCEL_LOCK, 0, 0, NULL, 0);
+		parcel_send_lock(fd, -1, holder->workers);
 }
 
 static void converse(struct holder *holder)
@@ -80,7 +82,7 @@ static void converse(struct holder *holder)
 	if (!parcel_recv(fd, &parcel, &nowhere, 0, &none)) {
 		if (parcel.kind == PARCEL_TAKE)
 			give(holder, fd);
-		else if (parcel.kind == PARCEL_KEEP && !keep(holder, fd))
+		else if (parcel.kind == PARCEL_KEEP && !keep(holder, fd, parcel.count))
 			return;		/* the connection stays */
 	}
 	close(fd);

@@ -79,6 +79,13 @@ static void take_back(void *ctx)
 		    "service goes on");
 }
 
+static void heirs(void *ctx, unsigned int workers)
+{
+	struct weir_service *service = ctx;
+
+	atomic_store(&service->heirs, workers);
+}
+
 static void leave(void *ctx)
 {
 	phase_set(ctx, PHASE_LEFT);
@@ -103,17 +110,21 @@ static int died(void *ctx)
 static const struct weir_control_ops service_control_ops = {
 	.yield		= yield,
 	.take_back	= take_back,
+	.heirs		= heirs,
 	.leave		= leave,
 	.drained	= drained,
 	.died		= died,
 };
 
-static int read_listeners(const struct weir_service *service, int *fds)
+/* An acceptor has the only one. */
+static int read_listeners(const struct weir_service *service, int *fds, uint32_t count)
 {
+	const struct worker *w;
 	uint32_t i;
 
-	for (i = 0; i < service->opts.workers; i++) {
-		fds[i] = weir_listener_fd(service->workers[i].listener);
+	for (i = 0; i < count; i++) {
+		w = &service->workers[i];
+		fds[i] = dgram_mode(service) ? dgram_udp_fd(w) : weir_listener_fd(w->listener);
 		if (fds[i] < 0)
 			return fds[i];
 	}
@@ -127,7 +138,7 @@ int owner_prepare(struct weir_service *service)
 		.sz		= sizeof(opts),
 		.instance	= service->opts.control,
 		.listeners	= fds,
-		.count		= service->opts.workers,
+		.count		= acceptor_mode(service) ? 1 : service->opts.workers,
 		.given		= service->given,
 		.steering	= service->steering,
 		.ops		= &service_control_ops,
@@ -135,15 +146,17 @@ int owner_prepare(struct weir_service *service)
 		.log		= &service->log,
 		.drain_ns	= service->opts.drain_ns,
 		.flags		= service->opts.takeover ? WEIR_CONTROL_REPLACE : 0,
+		.workers	= service->opts.workers,
 	};
 	int err;
 
 	if (!service->opts.control)
 		return 0;
 	service->opts.control = NULL;
-	if (acceptor_mode(service) || dgram_mode(service))
-		return -EINVAL;
-	err = read_listeners(service, fds);
+	/* What a carrier receives is in memory of this process. */
+	if (service->opts.carrier)
+		opts.flags |= WEIR_CONTROL_HOLD;
+	err = read_listeners(service, fds, opts.count);
 	return err ? err : control_make(&service->control, &opts);
 }
 

@@ -309,11 +309,9 @@ union control {
 	struct cmsghdr align;
 };
 
-int parcel_send(int fd, enum parcel_kind kind, uint32_t count, int err, const int *fds,
-		unsigned int fds_count)
+static int send_with(int fd, struct parcel *parcel, const int *fds, unsigned int fds_count)
 {
-	struct parcel parcel = { PARCEL_MAGIC, kind, count, err, 0 };
-	struct iovec iov = { &parcel, sizeof(parcel) };
+	struct iovec iov = { parcel, sizeof(*parcel) };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	union control control = { 0 };
 	struct cmsghdr *cmsg;
@@ -327,7 +325,22 @@ int parcel_send(int fd, enum parcel_kind kind, uint32_t count, int err, const in
 		cmsg->cmsg_len = CMSG_LEN(fds_count * sizeof(int));
 		memcpy(CMSG_DATA(cmsg), fds, fds_count * sizeof(int));
 	}
-	return sendmsg(fd, &msg, MSG_NOSIGNAL) == sizeof(parcel) ? 0 : -errno;
+	return sendmsg(fd, &msg, MSG_NOSIGNAL) == sizeof(*parcel) ? 0 : -errno;
+}
+
+int parcel_send(int fd, enum parcel_kind kind, uint32_t count, int err, const int *fds,
+		unsigned int fds_count)
+{
+	struct parcel parcel = { PARCEL_MAGIC, kind, count, err, 0 };
+
+	return send_with(fd, &parcel, fds, fds_count);
+}
+
+int parcel_send_lock(int fd, int lock, uint32_t workers)
+{
+	struct parcel parcel = { PARCEL_MAGIC, PARCEL_LOCK, lock >= 0, 0, workers };
+
+	return send_with(fd, &parcel, &lock, lock >= 0);
 }
 
 static unsigned int take_fds(struct msghdr *msg, int fds[PARCEL_FDS])
@@ -411,21 +424,53 @@ bool parcel_listens(int fd)
 	return option_is(fd, SO_ACCEPTCONN, 1);
 }
 
-static bool bound_alone(int fd)
+static bool bound(int fd)
 {
 	struct sockaddr_in6 addr = { 0 };	/* the port is where sockaddr_in has it */
-	socklen_t len = sizeof(addr), info_len = sizeof(struct tcp_info);
+	socklen_t len = sizeof(addr);
+
+	return !getsockname(fd, (struct sockaddr *)&addr, &len) && addr.sin6_port;
+}
+
+static bool bound_alone(int fd)
+{
+	socklen_t len = sizeof(struct tcp_info);
 	struct tcp_info info;
 
-	return !getsockname(fd, (struct sockaddr *)&addr, &len) && addr.sin6_port &&
-	       !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &info_len) &&
+	return bound(fd) && !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) &&
 	       info.tcpi_state == TCP_CLOSE;
+}
+
+bool parcel_is_udp(int fd)
+{
+	return option_is(fd, SO_TYPE, SOCK_DGRAM) && option_is(fd, SO_PROTOCOL, IPPROTO_UDP);
 }
 
 bool parcel_listener(int fd)
 {
+	if (parcel_is_udp(fd))
+		return bound(fd);
 	return option_is(fd, SO_TYPE, SOCK_STREAM) && option_is(fd, SO_PROTOCOL, IPPROTO_TCP) &&
 	       (parcel_listens(fd) || bound_alone(fd));
+}
+
+int parcel_deafen(int fd)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+
+	if (getsockname(fd, (struct sockaddr *)&addr, &len) ||
+	    connect(fd, (struct sockaddr *)&addr, len))
+		return -errno;
+	return 0;
+}
+
+bool parcel_is_deaf(int fd)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+
+	return !getpeername(fd, (struct sockaddr *)&addr, &len);
 }
 
 void parcel_drop(int *fds, unsigned int count)

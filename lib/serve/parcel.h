@@ -21,8 +21,8 @@ enum parcel_kind {
 	PARCEL_YIELD,		/* to a service: all is ready; count: 1 the pins, too */
 	PARCEL_YIELDED,		/* count: workers that still accept, since they hang */
 	PARCEL_BEGIN,		/* to a service: it is mine as long as I am there */
-	PARCEL_SERVES,		/* to a service: it is mine for good */
-	PARCEL_KEEP,		/* to a holder: listeners follow */
+	PARCEL_SERVES,		/* to a service: it is mine for good; count: workers */
+	PARCEL_KEEP,		/* to a holder: listeners follow; count: workers */
 	PARCEL_HOLD,		/* to a service: there is a holder */
 	PARCEL_BYE,		/* to a holder: nothing is to be kept */
 	PARCEL_MAX,
@@ -34,7 +34,7 @@ struct parcel {
 	uint32_t kind;
 	uint32_t count;
 	int32_t err;
-	uint32_t pad;
+	uint32_t workers;	/* of the service: PARCEL_LOCK */
 };
 
 /* "" for the socket of the service, ".hold" for that of its holder; 0 or -errno */
@@ -62,12 +62,26 @@ int parcel_recv(int fd, struct parcel *parcel, int *fds, unsigned int max, unsig
 int parcel_want(int fd, enum parcel_kind kind, struct parcel *parcel);
 
 int parcel_send_listeners(int fd, const int *fds, unsigned int count);
-/* Into a new array of *countp descriptors, each one a TCP listener, or once one. */
+/* What follows them: the lock, or -1, and how many workers they are, or were, for. */
+int parcel_send_lock(int fd, int lock, uint32_t workers);
+/* Into a new array of *countp descriptors, each one of which parcel_listener() knows. */
 int parcel_recv_listeners(int fd, int **fdsp, unsigned int *countp);
 void parcel_drop(int *fds, unsigned int count);		/* close and free */
 bool parcel_name_ok(const char *instance);
 bool parcel_listens(int fd);
-/* A TCP socket that listens, or did: that of a worker that died is bound still. */
+bool parcel_is_udp(int fd);
+/*
+ * A TCP socket that listens, or did: that of a worker that died is bound still. Or a
+ * UDP socket that is bound.
+ */
 bool parcel_listener(int fd);
+
+/*
+ * A UDP socket that is connected, here to itself, keeps what it has, but nobody's
+ * datagrams come to it any more: the kernel chooses another of its group. There is no
+ * way back: some kernels take it out of the group.
+ */
+int parcel_deafen(int fd);
+bool parcel_is_deaf(int fd);
 
 #endif /* SERVE_PARCEL_H */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "net/listener.h"
+#include "serve/parcel.h"
 #include "serve/service.h"
 
 enum {
@@ -64,16 +65,41 @@ static bool is_simulated(const struct weir_service *service)
 static int take_over(struct weir_service *service)
 {
 	struct weir_service_opts *opts = &service->opts;
+	uint32_t i;
 
 	if (!opts->takeover) {
 		service->given = opts->listeners ? or_default(opts->workers, 1) : 0;
 		return 0;
 	}
-	if (opts->listeners || dgram_mode(service) || acceptor_mode(service))
+	if (opts->listeners)
 		return -EINVAL;
+	if (opts->carrier && takeover_lives(opts->takeover))
+		return -EOPNOTSUPP;
 	opts->listeners = weir_takeover_listeners(opts->takeover, &service->given);
-	opts->workers = or_default(opts->workers, service->given);
+	for (i = 0; i < service->given; i++)
+		if (parcel_is_udp(opts->listeners[i]) != dgram_mode(service))
+			return -EPROTOTYPE;
+	opts->workers = or_default(opts->workers, acceptor_mode(service) ?
+				   weir_takeover_workers(opts->takeover) : service->given);
 	return 0;
+}
+
+/* That of the first: of one that is deaf it may be another. */
+static void take_addr(struct weir_service *service)
+{
+	struct weir_addr addr = { .len = sizeof(addr.ss) };
+	uint32_t i = 0;
+
+	while (i + 1 < service->given && parcel_is_deaf(service->opts.listeners[i]))
+		i++;
+	if (!getsockname(service->opts.listeners[i], (struct sockaddr *)&addr.ss, &addr.len))
+		service->addr = addr;
+}
+
+/* How many sockets its workers have between them. */
+static uint32_t sockets_of(const struct weir_service *service)
+{
+	return acceptor_mode(service) ? 1 : service->opts.workers;
 }
 
 /* Whether the kernel moves a queue where no program says so. */
@@ -121,6 +147,8 @@ static int read_opts(struct weir_service *service, const struct weir_service_opt
 	service->ops = *opts->ops;
 	if (opts->addr)
 		service->addr = *opts->addr;
+	if (opts->takeover)
+		take_addr(service);
 	service->conn_ops = (struct weir_conn_ops){
 		.data	= service->ops.data ? service->ops.data : client_no_data,
 		.drain	= service->ops.drain,
@@ -148,7 +176,7 @@ static int take_steering(struct weir_service *service)
 	if (service->opts.workers > service->steering->ops->rows(service->steering))
 		return -E2BIG;
 	/* Clients wait in the queues of those that nobody takes. */
-	if (service->given > service->opts.workers &&
+	if (!dgram_mode(service) && service->given > sockets_of(service) &&
 	    service->steering->ops == &steer_reuseport_ops && !kernel_moves())
 		return -EOPNOTSUPP;
 	return 0;
@@ -191,7 +219,7 @@ static int succeed(struct weir_service *service)
 
 	if (service->opts.takeover)
 		err = takeover_begin(service->opts.takeover, st->ops->adopted(st), &hung);
-	for (i = 0; hung && i < service->opts.workers; i++)
+	for (i = 0; hung && !dgram_mode(service) && i < sockets_of(service); i++)
 		listener_share(service->workers[i].listener);
 	for (i = 0; i < service->opts.workers && !err; i++)
 		err = worker_listen(&service->workers[i]);
@@ -200,7 +228,8 @@ static int succeed(struct weir_service *service)
 
 /*
  * Listeners that no worker of ours has: the kernel moves their queues to the others
- * of the group, and nobody comes to them any more.
+ * of the group, and nobody comes to them any more. Of datagrams the predecessor, who
+ * has done the same, takes what has come to them; where he is dead it is lost.
  */
 static void end_surplus(struct weir_service *service)
 {
@@ -210,8 +239,12 @@ static void end_surplus(struct weir_service *service)
 	if (!service->opts.takeover)
 		return;
 	fds = weir_takeover_listeners(service->opts.takeover, &count);
-	for (i = service->opts.workers; i < count; i++)
-		shutdown(fds[i], SHUT_RDWR);
+	for (i = sockets_of(service); i < count; i++) {
+		if (dgram_mode(service))
+			(void)parcel_deafen(fds[i]);
+		else
+			shutdown(fds[i], SHUT_RDWR);
+	}
 }
 
 static int open_workers(struct weir_service *service)
@@ -427,7 +460,7 @@ int weir_service_open(struct weir_service **servicep, const struct weir_service_
 	if (!err)
 		err = open_supervisor(service);
 	if (!err) {
-		takeover_serves(service->opts.takeover);
+		takeover_serves(service->opts.takeover, service->opts.workers);
 		end_surplus(service);
 		err = owner_announce(service);
 	}

@@ -238,6 +238,7 @@ struct weir_service {
 
 	struct weir_control *control;	/* NULL: nobody takes it over */
 	atomic_uint phase;	/* enum phase */
+	atomic_uint heirs;	/* workers of the successor; 0: not known */
 };
 
 #define service_log(service, level, ...)	base_log(&(service)->log, level, __VA_ARGS__)
@@ -260,7 +261,8 @@ int limits_fit(struct weir_service *service);
  * tells him that nothing came of it.
  */
 int takeover_begin(struct weir_takeover *takeover, bool pins, unsigned int *hung);
-void takeover_serves(struct weir_takeover *takeover);
+void takeover_serves(struct weir_takeover *takeover, uint32_t workers);
+bool takeover_lives(const struct weir_takeover *takeover);	/* its owner, until then */
 void takeover_end(struct weir_takeover *takeover);
 
 /* owner.c: hands the service over */
@@ -276,6 +278,7 @@ void worker_wake(struct worker *w);	/* any thread, signal handler */
 void worker_tick(struct worker *w);	/* after the events of a turn */
 int worker_spare(struct worker *w);	/* accept for the group, too, if there is need to */
 bool worker_first(const struct worker *w);	/* of those that live */
+void worker_accepting(struct worker *w, bool on);	/* it may take what a client sends */
 void worker_idle(struct worker *w);	/* something ended that a stop may wait for */
 void worker_close(struct worker *w);	/* its thread has ended, or never was */
 
@@ -333,6 +336,9 @@ void dgram_stop(struct worker *w, bool now);
 void dgram_flush(struct worker *w);	/* the turn ends */
 void dgram_parking(struct worker *w);
 void dgram_deliver(struct weir_dgram *dgram, const struct weir_datagram *datagram);
+int dgram_join(struct worker *w);
+int dgram_listen(struct worker *w);	/* a predecessor has yielded */
+void dgram_left(struct worker *w, bool surplus);	/* a successor serves */
 
 static inline bool dgram_mode(const struct weir_service *service)
 {
@@ -342,6 +348,11 @@ static inline bool dgram_mode(const struct weir_service *service)
 /* dgram_udp.c: the socket */
 extern const struct weir_dgram_carrier_ops dgram_udp_ops;
 int dgram_udp_fd(const struct worker *w);	/* or -EOPNOTSUPP */
+bool dgram_is_later(const struct worker *w);	/* it is not bound yet */
+int dgram_bind(struct worker *w);	/* it is this process's from now on */
+void dgram_halt(struct worker *w);	/* receive nothing; worker_accepting() tells when */
+void dgram_go_on(struct worker *w);
+void dgram_deafen(struct worker *w);	/* it dies: nothing more is to come to it */
 
 /* signal.c: what the kernel half tells about connections */
 int signals_open(struct worker *w);

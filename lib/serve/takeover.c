@@ -24,6 +24,7 @@ struct weir_takeover {
 	int lock;		/* or -1 */
 	int *fds;
 	unsigned int count;
+	unsigned int workers;	/* that they were for; 0: not known */
 };
 
 /* A conversation of one question: what do you have? */
@@ -42,6 +43,8 @@ static int ask(struct weir_takeover *takeover)
 		takeover->lock = -1;
 	if (!err && (parcel.kind != PARCEL_LOCK || parcel.count != got))
 		err = -EPROTO;
+	if (!err && parcel.workers <= WEIR_WORKERS_MAX)
+		takeover->workers = parcel.workers;
 	return err == -EPIPE ? -EPERM : err;	/* it hung up */
 }
 
@@ -95,6 +98,11 @@ const int *weir_takeover_listeners(const struct weir_takeover *takeover, unsigne
 	return takeover->fds;
 }
 
+unsigned int weir_takeover_workers(const struct weir_takeover *takeover)
+{
+	return takeover->workers ? takeover->workers : takeover->count;
+}
+
 const int *weir_takeover_lock(const struct weir_takeover *takeover)
 {
 	return takeover->lock < 0 ? NULL : &takeover->lock;
@@ -121,12 +129,17 @@ int takeover_begin(struct weir_takeover *takeover, bool pins, unsigned int *hung
 	return err;
 }
 
-void takeover_serves(struct weir_takeover *takeover)
+bool takeover_lives(const struct weir_takeover *takeover)
+{
+	return takeover && takeover->fd >= 0;
+}
+
+void takeover_serves(struct weir_takeover *takeover, uint32_t workers)
 {
 	if (!takeover || takeover->fd < 0)
 		return;
 	/* One who is not there any more needs not be told. */
-	(void)parcel_send(takeover->fd, PARCEL_SERVES, 0, 0, NULL, 0);
+	(void)parcel_send(takeover->fd, PARCEL_SERVES, workers, 0, NULL, 0);
 	takeover_end(takeover);
 }
 

@@ -68,7 +68,7 @@ void worker_idle(struct worker *w)
 }
 
 /* Who yields waits until nobody accepts. */
-static void accepting(struct worker *w, bool on)
+void worker_accepting(struct worker *w, bool on)
 {
 	struct weir_service *service = w->service;
 
@@ -86,13 +86,13 @@ static void listener_closed(void *ctx)
 	struct worker *w = ctx;
 
 	w->listener = NULL;
-	accepting(w, false);
+	worker_accepting(w, false);
 	worker_idle(w);
 }
 
 static void listener_halted(void *ctx)
 {
-	accepting(ctx, false);
+	worker_accepting(ctx, false);
 }
 
 static void spare_closed(void *ctx)
@@ -163,8 +163,14 @@ static void stop_changed(struct worker *w, uint64_t stop_ns)
  */
 static void drain(struct worker *w)
 {
+	uint32_t heirs = atomic_load(&w->service->heirs);
+
 	meter_state(w, WEIR_DRAIN);
 	listener_leave(w);
+	if (dgram_mode(w->service)) {
+		dgram_left(w, heirs && w->index >= heirs);
+		return;
+	}
 	weir_listener_close(w->listener, listener_closed, w);
 	weir_listener_close(w->spare, spare_closed, w);
 	handover_stop(w);
@@ -181,10 +187,13 @@ static void phase_changed(struct worker *w, unsigned int phase)
 	} else if (phase == PHASE_HALTED) {
 		acceptor_wait(w);
 		listener_halt(w->listener, listener_halted, w);
+		dgram_halt(w);
 	} else {
-		accepting(w, w->listener);
+		worker_accepting(w, w->listener || w->dgram.running);
 		listener_go_on(w->listener);
-		weir_cancel(w->loop, &w->hold_op);
+		dgram_go_on(w);
+		if (w->accepting)	/* else another does, for it */
+			weir_cancel(w->loop, &w->hold_op);
 	}
 }
 
@@ -269,7 +278,7 @@ static int open_listener(struct worker *w)
 		return fd;
 	/* The first one's port is everybody's. */
 	weir_listener_addr(w->listener, &service->addr);
-	accepting(w, true);
+	worker_accepting(w, true);
 	w->later_fd = later ? fd : -1;
 	return later ? 0 : join(w, fd);
 }
@@ -278,6 +287,8 @@ int worker_listen(struct worker *w)
 {
 	int fd = w->later_fd;
 
+	if (dgram_mode(w->service))
+		return w->service->opts.takeover ? dgram_listen(w) : 0;
 	if (fd < 0)
 		return 0;
 	w->later_fd = -1;
@@ -469,8 +480,12 @@ static void leave_group(struct worker *w)
 	 * Closing it takes effect only when the accept in flight has let go. But what a
 	 * successor has is his, and before this one serves a predecessor's or a caller's.
 	 */
-	if (fd >= 0 && w->reports == 2 && atomic_load(&w->service->phase) == PHASE_ACCEPTING)
+	if (w->reports < 2 || atomic_load(&w->service->phase) != PHASE_ACCEPTING)
+		return;
+	if (fd >= 0)
 		shutdown(fd, SHUT_RDWR);
+	if (dgram_mode(w->service))
+		dgram_deafen(w);
 }
 
 /* The thread ends in the middle of something. Runs on it. */
@@ -493,7 +508,7 @@ static void worker_died(void *arg)
 	if (!w->index)
 		acceptor_ended(w->service);
 	loop_abandon(w->loop);
-	accepting(w, false);
+	worker_accepting(w, false);
 	listener_forget(w->listener, &w->service->alloc);
 	listener_forget(w->spare, &w->service->alloc);
 	w->listener = NULL;

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_succession_kinds.c - succession of services that are not a listener of TCP for
+ * each worker: of datagrams, each of which is answered once whoever fails, and of an
+ * acceptor
+ */
+#include "succession.h"
+
+static bool dies(enum place place)
+{
+	return place == START_DIES || place == SEAL_DIES || place == SEALED_DIES;
+}
+
+static bool there(const char *format, const char *name)
+{
+	char path[300];
+	struct stat st;
+
+	snprintf(path, sizeof(path), format, name);
+	return !stat(path, &st);
+}
+
+FIXTURE(kinds)
+{
+	char name[WEIR_NAME_BYTES];
+	struct child owner, bad, good;
+	struct load load;
+};
+
+FIXTURE_VARIANT(kinds)
+{
+	bool acceptor;		/* without BPF, too; else datagrams */
+	bool plain;
+	enum place place;
+};
+
+FIXTURE_VARIANT_ADD(kinds, bpf_ASKS) { .place = ASKS };
+FIXTURE_VARIANT_ADD(kinds, bpf_YIELD_SENT) { .place = YIELD_SENT };
+FIXTURE_VARIANT_ADD(kinds, bpf_YIELDED) { .place = YIELDED };
+FIXTURE_VARIANT_ADD(kinds, bpf_TOO_SLOW) { .place = TOO_SLOW };
+FIXTURE_VARIANT_ADD(kinds, bpf_BEGUN) { .place = BEGUN };
+FIXTURE_VARIANT_ADD(kinds, bpf_START_FAILS) { .place = START_FAILS };
+FIXTURE_VARIANT_ADD(kinds, bpf_START_DIES) { .place = START_DIES };
+FIXTURE_VARIANT_ADD(kinds, bpf_START_EXITS) { .place = START_EXITS };
+FIXTURE_VARIANT_ADD(kinds, bpf_SEAL_FAILS) { .place = SEAL_FAILS };
+FIXTURE_VARIANT_ADD(kinds, bpf_SEAL_DIES) { .place = SEAL_DIES };
+FIXTURE_VARIANT_ADD(kinds, bpf_SEALED_FAILS) { .place = SEALED_FAILS };
+FIXTURE_VARIANT_ADD(kinds, bpf_SEALED_DIES) { .place = SEALED_DIES };
+FIXTURE_VARIANT_ADD(kinds, plain_ASKS) { .plain = true, .place = ASKS };
+FIXTURE_VARIANT_ADD(kinds, plain_YIELD_SENT) { .plain = true, .place = YIELD_SENT };
+FIXTURE_VARIANT_ADD(kinds, plain_YIELDED) { .plain = true, .place = YIELDED };
+FIXTURE_VARIANT_ADD(kinds, plain_TOO_SLOW) { .plain = true, .place = TOO_SLOW };
+FIXTURE_VARIANT_ADD(kinds, plain_BEGUN) { .plain = true, .place = BEGUN };
+FIXTURE_VARIANT_ADD(kinds, plain_START_FAILS) { .plain = true, .place = START_FAILS };
+FIXTURE_VARIANT_ADD(kinds, plain_START_DIES) { .plain = true, .place = START_DIES };
+FIXTURE_VARIANT_ADD(kinds, plain_START_EXITS) { .plain = true, .place = START_EXITS };
+FIXTURE_VARIANT_ADD(kinds, plain_SEAL_FAILS) { .plain = true, .place = SEAL_FAILS };
+FIXTURE_VARIANT_ADD(kinds, plain_SEAL_DIES) { .plain = true, .place = SEAL_DIES };
+FIXTURE_VARIANT_ADD(kinds, plain_SEALED_FAILS) { .plain = true, .place = SEALED_FAILS };
+FIXTURE_VARIANT_ADD(kinds, plain_SEALED_DIES) { .plain = true, .place = SEALED_DIES };
+FIXTURE_VARIANT_ADD(kinds, acceptor_ASKS) { .acceptor = true, .place = ASKS };
+FIXTURE_VARIANT_ADD(kinds, acceptor_YIELD_SENT) { .acceptor = true, .place = YIELD_SENT };
+FIXTURE_VARIANT_ADD(kinds, acceptor_YIELDED) { .acceptor = true, .place = YIELDED };
+FIXTURE_VARIANT_ADD(kinds, acceptor_TOO_SLOW) { .acceptor = true, .place = TOO_SLOW };
+FIXTURE_VARIANT_ADD(kinds, acceptor_BEGUN) { .acceptor = true, .place = BEGUN };
+FIXTURE_VARIANT_ADD(kinds, acceptor_START_FAILS) { .acceptor = true, .place = START_FAILS };
+FIXTURE_VARIANT_ADD(kinds, acceptor_START_DIES) { .acceptor = true, .place = START_DIES };
+FIXTURE_VARIANT_ADD(kinds, acceptor_START_EXITS) { .acceptor = true, .place = START_EXITS };
+
+FIXTURE_SETUP(kinds)
+{
+	const char *why = why_not();
+	bool plain = variant->plain || variant->acceptor;
+
+	if (why)
+		SKIP(return, "%s", why);
+	signal(SIGPIPE, SIG_IGN);
+	kind = variant->acceptor ? WEIR_SERVICE_ACCEPTOR : WEIR_SERVICE_DGRAM;
+	snprintf(self->name, sizeof(self->name), "test-%d-%d", runner, getpid());
+	ASSERT_EQ(0, child_make(&self->owner, self->name, plain, 2, NOWHERE, false));
+	ASSERT_EQ(0, child_make(&self->bad, self->name, plain, 2, variant->place, true));
+	/* An acceptor's: as many as there are. */
+	ASSERT_EQ(0, child_make(&self->good, self->name, plain,
+				kind & WEIR_SERVICE_ACCEPTOR ? 0 : 2, NOWHERE, true));
+}
+
+FIXTURE_TEARDOWN(kinds)
+{
+	load_end(&self->load);
+	children_kill(&self->owner, &self->bad, &self->good);
+}
+
+TEST_F_TIMEOUT(kinds, one_that_fails_is_as_if_it_had_not_come, 100)
+{
+	struct load *load = &self->load;
+	uint16_t port = child_start(&self->owner);
+	int status;
+
+	ASSERT_NE(0, port);
+	load->keeps = true;
+	ASSERT_EQ(0, load_start(load, port));
+	ASSERT_TRUE(load_goes_on(load));
+
+	ASSERT_EQ(0, child_start(&self->bad));
+	status = child_status(&self->bad);
+	if (dies(variant->place)) {
+		ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	} else {
+		ASSERT_TRUE(WIFEXITED(status));
+		ASSERT_EQ(variant->place < START_FAILS ? 0 : 4, WEXITSTATUS(status));
+	}
+	EXPECT_TRUE(load_goes_on(load));
+	EXPECT_EQ(0, atomic_load(&load->failed));
+
+	EXPECT_EQ(port, child_start(&self->good));
+	EXPECT_TRUE(load_goes_on(load));
+	if (kind & WEIR_SERVICE_DGRAM)	/* it has no clients to wait for */
+		EXPECT_EQ(0, child_status(&self->owner));
+	EXPECT_TRUE(load_goes_on(load));
+	load_end(load);
+	EXPECT_EQ(0, atomic_load(&load->failed));
+	if (self->owner.pid)
+		EXPECT_EQ(0, child_status(&self->owner));
+	kill(self->good.pid, SIGTERM);
+	EXPECT_EQ(0, child_status(&self->good));
+	EXPECT_FALSE(there("/run/weir/%s.sock", self->name));
+	EXPECT_FALSE(there("/sys/fs/bpf/weir/%s", self->name));
+}
+
+/* another number of workers */
+
+FIXTURE(number)
+{
+	char name[WEIR_NAME_BYTES];
+	struct child owner, next, last;
+	struct load load;
+};
+
+FIXTURE_VARIANT(number)
+{
+	bool acceptor;		/* without BPF, too; else datagrams */
+	bool plain;
+	unsigned int from, to;
+};
+
+FIXTURE_VARIANT_ADD(number, bpf_more) { .from = 2, .to = 5 };
+FIXTURE_VARIANT_ADD(number, bpf_fewer) { .from = 5, .to = 2 };
+FIXTURE_VARIANT_ADD(number, bpf_one) { .from = 3, .to = 1 };
+FIXTURE_VARIANT_ADD(number, plain_more) { .plain = true, .from = 2, .to = 5 };
+FIXTURE_VARIANT_ADD(number, plain_fewer) { .plain = true, .from = 5, .to = 2 };
+FIXTURE_VARIANT_ADD(number, plain_one) { .plain = true, .from = 3, .to = 1 };
+FIXTURE_VARIANT_ADD(number, acceptor_more) { .acceptor = true, .from = 2, .to = 5 };
+FIXTURE_VARIANT_ADD(number, acceptor_fewer) { .acceptor = true, .from = 5, .to = 2 };
+
+FIXTURE_SETUP(number)
+{
+	const char *why = why_not();
+	bool plain = variant->plain || variant->acceptor;
+
+	if (why)
+		SKIP(return, "%s", why);
+	signal(SIGPIPE, SIG_IGN);
+	kind = variant->acceptor ? WEIR_SERVICE_ACCEPTOR : WEIR_SERVICE_DGRAM;
+	snprintf(self->name, sizeof(self->name), "test-%d-%d", runner, getpid());
+	ASSERT_EQ(0, child_make(&self->owner, self->name, plain, variant->from, NOWHERE, false));
+	ASSERT_EQ(0, child_make(&self->next, self->name, plain, variant->to, SEAL_WAITS, true));
+	ASSERT_EQ(0, child_make(&self->last, self->name, plain, variant->from, SEAL_WAITS, true));
+}
+
+FIXTURE_TEARDOWN(number)
+{
+	load_end(&self->load);
+	children_kill(&self->owner, &self->next, &self->last);
+}
+
+TEST_F_TIMEOUT(number, of_workers_may_be_another, 100)
+{
+	struct load *load = &self->load;
+	uint16_t port = child_start(&self->owner);
+
+	ASSERT_NE(0, port);
+	ASSERT_EQ(0, load_start(load, port));
+	ASSERT_TRUE(load_goes_on(load));
+	ASSERT_EQ(port, child_start(&self->next));
+	EXPECT_TRUE(load_goes_on(load));
+	EXPECT_EQ(0, atomic_load(&load->failed));
+	EXPECT_EQ(port, child_start(&self->last));
+	EXPECT_TRUE(load_goes_on(load));
+	load_end(load);
+	EXPECT_EQ(0, atomic_load(&load->failed));
+	EXPECT_EQ(0, child_status(&self->owner));
+	EXPECT_EQ(0, child_status(&self->next));
+	kill(self->last.pid, SIGTERM);
+	EXPECT_EQ(0, child_status(&self->last));
+	EXPECT_FALSE(there("/sys/fs/bpf/weir/%s", self->name));
+}
+
+/* what is special about datagrams */
+
+FIXTURE(dgrams)
+{
+	char name[WEIR_NAME_BYTES];
+	struct child owner, bad, good;
+	struct load load;
+};
+
+FIXTURE_VARIANT(dgrams)
+{
+	bool plain;
+};
+
+FIXTURE_VARIANT_ADD(dgrams, bpf) { };
+FIXTURE_VARIANT_ADD(dgrams, plain) { .plain = true };
+
+FIXTURE_SETUP(dgrams)
+{
+	const char *why = why_not();
+	bool plain = variant->plain;
+
+	if (why)
+		SKIP(return, "%s", why);
+	signal(SIGPIPE, SIG_IGN);
+	kind = WEIR_SERVICE_DGRAM;
+	snprintf(self->name, sizeof(self->name), "test-%d-%d", runner, getpid());
+	ASSERT_EQ(0, child_make(&self->owner, self->name, plain, 2, NOWHERE, false));
+	ASSERT_EQ(0, child_make(&self->good, self->name, plain, 2, NOWHERE, true));
+	/* Connections instead. */
+	kind = 0;
+	ASSERT_EQ(0, child_make(&self->bad, self->name, true, 2, NOWHERE, true));
+	kind = WEIR_SERVICE_DGRAM;
+}
+
+FIXTURE_TEARDOWN(dgrams)
+{
+	load_end(&self->load);
+	children_kill(&self->owner, &self->bad, &self->good);
+}
+
+TEST_F_TIMEOUT(dgrams, are_no_connections, 100)
+{
+	struct load *load = &self->load;
+	uint16_t port = child_start(&self->owner);
+
+	ASSERT_NE(0, port);
+	load->keeps = true;
+	ASSERT_EQ(0, load_start(load, port));
+	ASSERT_TRUE(load_goes_on(load));
+	EXPECT_EQ(0, child_start(&self->bad));
+	EXPECT_EQ(8 << 8, child_status(&self->bad));
+	EXPECT_TRUE(load_goes_on(load));
+	load_end(load);
+	EXPECT_EQ(0, atomic_load(&load->failed));
+	kill(self->owner.pid, SIGTERM);
+	EXPECT_EQ(0, child_status(&self->owner));
+}
+
+/* The worker of the flow that asks for it. */
+static int worker_kill(uint16_t port)
+{
+	struct numbered text = { .number = DGRAM_POISON };
+	int fd = dgram_client(port);
+	ssize_t sent = fd < 0 ? -1 : send(fd, &text, sizeof(text), MSG_NOSIGNAL);
+
+	if (fd >= 0)
+		close(fd);
+	return sent == sizeof(text) ? 0 : -EPIPE;
+}
+
+/* Until clients are answered again: then the dead one is out of the group. */
+static bool settled(uint16_t port)
+{
+	uint32_t number = 0;
+	unsigned int in_a_row = 0, tries;
+	struct numbered text;
+	int fd;
+
+	for (tries = 0; tries < 1000 && in_a_row < 50; tries++) {
+		struct pollfd pfd = { .events = POLLIN };
+
+		fd = dgram_client(port);
+		text.number = number++;
+		pfd.fd = fd;
+		if (send(fd, &text, sizeof(text), MSG_NOSIGNAL) == sizeof(text) &&
+		    poll(&pfd, 1, 200) == 1 && recv(fd, &text, sizeof(text), 0) == sizeof(text))
+			in_a_row++;
+		else
+			in_a_row = 0;
+		close(fd);
+	}
+	return in_a_row == 50;
+}
+
+TEST_F_TIMEOUT(dgrams, of_a_worker_that_died_go_to_the_others, 100)
+{
+	struct load *load = &self->load;
+	uint16_t port = child_start(&self->owner);
+
+	ASSERT_NE(0, port);
+	ASSERT_EQ(0, worker_kill(port));
+	ASSERT_TRUE(settled(port));
+	ASSERT_EQ(0, load_start(load, port));
+	ASSERT_TRUE(load_goes_on(load));
+	EXPECT_EQ(port, child_start(&self->good));
+	EXPECT_EQ(5 << 8, child_status(&self->owner));
+	EXPECT_TRUE(load_goes_on(load));
+	load_end(load);
+	EXPECT_EQ(0, atomic_load(&load->failed));
+	/* Both of the heir's workers serve: one dies, and the other is there. */
+	ASSERT_EQ(0, worker_kill(port));
+	EXPECT_TRUE(settled(port));
+	kill(self->good.pid, SIGTERM);
+	EXPECT_EQ(5 << 8, child_status(&self->good));
+}
+
+TEST_HARNESS_MAIN
