@@ -8,7 +8,9 @@
 # the individual tests: "N passed, N failed, N skipped". A program that ends
 # before its plan is done fails for every test it still owed.
 #
-#	TESTS="pattern..."	run these programs (shell patterns)
+#	TESTS="pattern..."	run these (shell patterns; a script's name with .sh or without)
+#	PROGRAMS="pattern..."	of the programs these instead
+#	SCRIPTS="pattern..."	of the scripts these instead
 #	TEST_TIMEOUT=120	seconds for one program
 #	WEIR_SLOW=1		slow machine: ten times that (SAN=: three times)
 #	STRICT=1		a skipped test is a failure, except
@@ -33,10 +35,11 @@ chmod 755 "$tmp"		# a test that drops its privileges stays in its directory
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' HUP INT TERM
 
+# wanted <name> <patterns>: none at all want everything
 wanted() {
-	[ -n "${TESTS-}" ] || return 0
+	[ -n "$2" ] || return 0
 	set -f
-	for pat in $TESTS; do
+	for pat in $2; do
 		# shellcheck disable=SC2254 # a pattern is what it is
 		case $1 in $pat | test_$pat) set +f; return 0 ;; esac
 	done
@@ -47,14 +50,15 @@ wanted() {
 set --
 if [ -f "$dir/programs" ]; then
 	while read -r name; do
-		if [ -n "$name" ] && wanted "$name"; then
+		if [ -n "$name" ] && wanted "$name" "${PROGRAMS-${TESTS-}}"; then
 			set -- "$@" "$dir/$name"
 		fi
 	done < "$dir/programs"
 fi
 for t in "$srctree"/tests/test_*.sh; do
 	name=${t##*/}
-	if [ -f "$t" ] && { wanted "$name" || wanted "${name%.sh}"; }; then
+	pats=${SCRIPTS-${TESTS-}}
+	if [ -f "$t" ] && { wanted "$name" "$pats" || wanted "${name%.sh}" "$pats"; }; then
 		set -- "$@" "$t"
 	fi
 done
