@@ -16,43 +16,69 @@ san=${SAN:+"-fsanitize=$SAN -fno-sanitize-recover=all"}
 pedantic="-pedantic -Wconversion -Wsign-conversion -Wold-style-cast"
 case $cxx in *clang*) pedantic="$pedantic -Wno-nested-anon-types -Wno-old-style-cast" ;; esac
 
-compiles() {
-	# shellcheck disable=SC2086 # a compiler and flags
-	$cxx $flags "$@" -fsyntax-only -x c++ - > "$tmp/log" 2>&1
+# job <name> <command>: to be run by jobs_run, as many at once as there are processors
+job() {
+	echo "{ $2; } > '$tmp/$1.log' 2>&1; echo \$? > '$tmp/$1.rc'" >> "$tmp/jobs"
+}
+
+jobs_run() {
+	xargs -d '\n' -P "$(nproc)" -n 1 sh -c < "$tmp/jobs"
+}
+
+# went <name>: that job ended well
+went() {
+	cp "$tmp/$1.log" "$tmp/log"
+	return "$(cat "$tmp/$1.rc")"
+}
+
+# syntax <name> <source> <flags>
+syntax() {
+	printf '%s\n' "$2" > "$tmp/$1.cpp"
+	job "$1" "$cxx $flags $3 -fsyntax-only $tmp/$1.cpp"
+}
+
+# has_no <program>: what it needs is not in this build
+has_no() {
+	[ "$1" = resolve ] && [ "$(config CONFIG_RESOLVE)" != y ]
 }
 
 echo "TAP version 13"
 [ -z "$no_cxx23" ] || skip_all "$no_cxx23"
 
-for header in "$srctree"/include/weir/weir.hpp "$srctree"/include/weir/hpp/*.hpp; do
-	name=${header#"$srctree/include/"}
-	# shellcheck disable=SC2086 # flags
-	echo "#include <$name>" | compiles $pedantic
-	is "${name##*/} compiles alone"
+libs="$objtree/lib/libweir.a $(config LIBURING_LIBS) -pthread"
+for source in "$srctree"/tests/hpp/*.cpp; do
+	name=${source##*/} name=${name%.cpp} resolver=
+	has_no "$name" && continue
+	[ "$name" != resolve ] || resolver="$objtree/lib/libweir-resolve.a $(config CARES_LIBS)"
+	job "run-$name" "$cxx $flags $san -include $objtree/include/generated/config.h \
+		-o $tmp/$name $source $resolver $libs"
 done
-# shellcheck disable=SC2086 # flags
-echo '#include <weir/weir.hpp>' | compiles $pedantic -fno-exceptions -fno-rtti
-is "weir.hpp compiles without exceptions and run-time types"
+for header in "$srctree"/include/weir/weir.hpp "$srctree"/include/weir/hpp/*.hpp; do
+	name=${header##*/}
+	syntax "head-$name" "#include <${header#"$srctree/include/"}>" "$pedantic"
+done
+syntax lean '#include <weir/weir.hpp>' "$pedantic -fno-exceptions -fno-rtti"
 printf '#include <weir/weir.hpp>\nint other();\nint main() { return other(); }\n' > "$tmp/one.cpp"
 printf '#include <weir/weir.hpp>\nint other() { return weir::error(-1).value() - 1; }\n' > "$tmp/two.cpp"
-# shellcheck disable=SC2046,SC2086 # a compiler and flags
-$cxx $flags $san -o "$tmp/both" "$tmp/one.cpp" "$tmp/two.cpp" "$objtree/lib/libweir.a" \
-	$(config LIBURING_LIBS) -pthread > "$tmp/log" 2>&1 && "$tmp/both" >> "$tmp/log" 2>&1
+job two "$cxx $flags $san -o $tmp/both $tmp/one.cpp $tmp/two.cpp $libs && $tmp/both"
+jobs_run
+
+for header in "$srctree"/include/weir/weir.hpp "$srctree"/include/weir/hpp/*.hpp; do
+	went "head-${header##*/}"
+	is "${header##*/} compiles alone"
+done
+went lean
+is "weir.hpp compiles without exceptions and run-time types"
+went two
 is "two files of a program may include it"
 
 for source in "$srctree"/tests/hpp/*.cpp; do
-	name=${source##*/} name=${name%.cpp} resolver=
-	if [ "$name" = resolve ]; then
-		[ "$(config CONFIG_RESOLVE)" = y ] || {
-			skip "$name.cpp" "there is no resolver in this build"
-			continue
-		}
-		resolver="$objtree/lib/libweir-resolve.a $(config CARES_LIBS)"
+	name=${source##*/} name=${name%.cpp}
+	if has_no "$name"; then
+		skip "$name.cpp" "there is no resolver in this build"
+		continue
 	fi
-	# shellcheck disable=SC2046,SC2086 # a compiler and flags
-	$cxx $flags $san -include "$objtree/include/generated/config.h" \
-		-o "$tmp/$name" "$source" $resolver "$objtree/lib/libweir.a" \
-		$(config LIBURING_LIBS) -pthread > "$tmp/log" 2>&1
+	went "run-$name"
 	is "$name.cpp compiles without a warning"
 	[ -x "$tmp/$name" ] || continue
 	timeout 300 "$tmp/$name" > "$tmp/tap" 2>&1
