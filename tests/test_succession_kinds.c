@@ -312,4 +312,82 @@ TEST_F_TIMEOUT(dgrams, of_a_worker_that_died_go_to_the_others, 100)
 	EXPECT_EQ(5 << 8, child_status(&self->good));
 }
 
+/* Many flows: none of two workers has none of them, but once in 2^60. */
+enum { FLOWS = 60 };
+
+static void flows_ask(uint16_t port, int *fds)
+{
+	struct numbered text = { 0 };
+	unsigned int i;
+
+	for (i = 0; i < FLOWS; i++) {
+		fds[i] = dgram_client(port);
+		text.number = i;
+		if (send(fds[i], &text, sizeof(text), MSG_NOSIGNAL) != sizeof(text))
+			abort();
+	}
+}
+
+/* How many were answered, all by @worker, or -1; whoever answers has ended. */
+static int flows_answered(int *fds, uint32_t worker)
+{
+	struct numbered text;
+	int i, count = 0;
+
+	for (i = 0; i < FLOWS; i++) {
+		if (recv(fds[i], &text, sizeof(text), MSG_DONTWAIT) == sizeof(text)) {
+			count++;
+			if (text.worker != worker || text.number != (uint32_t)i)
+				return -1;
+		}
+		close(fds[i]);
+	}
+	return count;
+}
+
+static int waiting_in(int fd)
+{
+	struct numbered text;
+	int count = 0;
+
+	while (recv(fd, &text, sizeof(text), MSG_DONTWAIT) == sizeof(text))
+		count++;
+	return count;
+}
+
+/* The test is the successor, who has one worker, no program, and does not receive. */
+TEST_F_TIMEOUT(dgrams, of_a_socket_too_many_are_the_owners, 100)
+{
+	uint16_t port = child_start(&self->owner);
+	int fd, *socks, asked[FLOWS], lock = -1, answered;
+	struct parcel parcel;
+	unsigned int count, got = 0;
+
+	ASSERT_NE(0, port);
+	fd = parcel_connect(self->name, "sock");
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, parcel_send(fd, PARCEL_TAKE, 0, 0, NULL, 0));
+	ASSERT_EQ(0, parcel_recv_listeners(fd, &socks, &count));
+	ASSERT_EQ(2, count);
+	ASSERT_EQ(0, parcel_recv(fd, &parcel, &lock, 1, &got));
+	ASSERT_EQ(0, parcel_send(fd, PARCEL_YIELD, 0, 0, NULL, 0));
+	ASSERT_EQ(0, hear_yielded(fd));
+	flows_ask(port, asked);
+	ASSERT_EQ(0, parcel_send(fd, PARCEL_BEGIN, 0, 0, NULL, 0));
+	ASSERT_EQ(0, parcel_send(fd, PARCEL_SERVES, 1, 0, NULL, 0));
+	EXPECT_EQ(0, child_status(&self->owner));
+	/* What came after he had yielded: of the second socket he has answered all. */
+	answered = flows_answered(asked, 1);
+	EXPECT_LT(0, answered);
+	EXPECT_EQ(FLOWS - answered, waiting_in(socks[0]));
+	EXPECT_EQ(0, waiting_in(socks[1]));
+	/* And nothing comes to it any more. */
+	flows_ask(port, asked);
+	EXPECT_EQ(0, waiting_in(socks[1]));
+	EXPECT_EQ(FLOWS, waiting_in(socks[0]));
+	EXPECT_EQ(0, flows_answered(asked, 1));
+	parcel_drop(socks, count);
+	close(fd);
+}
+
 TEST_HARNESS_MAIN

@@ -168,7 +168,7 @@ static void merge_set(struct udp *udp, int fd)
 
 void udp_merge(struct udp *udp)
 {
-	merge_set(udp, weir_file_fd(udp->worker->loop, udp->file));
+	merge_set(udp, udp->fd);
 }
 
 static int socket_open(struct udp *udp)
@@ -191,6 +191,8 @@ static int socket_open(struct udp *udp)
 	err = weir_file_adopt(w->loop, fd, &udp->file);
 	if (err)
 		w->loop->sys->close(w->loop, fd);
+	else
+		udp->fd = weir_file_fd(w->loop, udp->file);
 	return err;
 }
 
@@ -278,10 +280,8 @@ void dgram_deafen(struct worker *w)
 
 int dgram_udp_fd(const struct worker *w)
 {
-	const struct udp *udp = udp_of(w);
-
 	/* A simulated one has none; who steers by the kernel refuses that. */
-	return weir_file_fd(w->loop, udp->file);
+	return udp_of(w)->fd;
 }
 
 const struct weir_dgram_carrier_ops dgram_udp_ops = {

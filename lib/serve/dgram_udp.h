@@ -44,6 +44,7 @@ struct udp {
 	struct weir_dgram *dgram;
 	struct worker *worker;
 	struct weir_file file;
+	int fd;				/* of it, for any thread; or -EOPNOTSUPP */
 	struct weir_op recv;
 	struct weir_op retry;
 	struct weir_op quiet;
