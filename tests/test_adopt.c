@@ -4,6 +4,8 @@
  */
 #include <sys/resource.h>
 
+#include <weir/supervisor.h>
+
 #include "bpf_service.h"
 
 #define MARK	777777777ULL
@@ -468,6 +470,108 @@ TEST_F(bpf, a_lock_of_another_directory_is_refused)
 	EXPECT_NE(NULL, strstr(self->s.reason, "not the lock")) TH_LOG("%s", self->s.reason);
 	opts.flags = 0;
 	EXPECT_EQ(-EINVAL, weir_bpf_open(&self->s.bpf, &opts));
+}
+
+/* a worker that is a process */
+
+/* Its part of a takeover that comes to nothing, a step at a time. */
+static void worker_process(struct weir_steering *base, int go, int done)
+{
+	struct weir_steering *share;
+	char step = 0;
+	int err = weir_steering_share(&share, base, 1);
+
+	while (!err && read(go, &step, 1) == 1) {
+		switch (step) {
+		case 0:
+			share->ops->row(share, 0)->accepted = 5;
+			err = share->ops->yield(share, 1);
+			break;
+		case 1:
+			share->ops->row(share, 0)->accepted = 7;
+			share->ops->hist(share, 0)->queue[3] = 9;
+			/* Not its own. */
+			base->ops->row(base, 0)->accepted = 99;
+			base->ops->cfg(base)->rtx_quiet_ns = 99;
+			break;
+		case 2:
+			err = share->ops->yield(share, 1);
+			break;
+		case 3:
+			err = share->ops->resume(share);
+			share->ops->row(share, 0)->conns = 3;
+			break;
+		}
+		if (write(done, &step, 1) != 1)
+			break;
+	}
+	_exit(err ? 1 : 0);
+}
+
+static bool step_done(const int *go, const int *done, char step)
+{
+	char answer;
+
+	return write(go[1], &step, 1) == 1 && read(done[0], &answer, 1) == 1 && answer == step;
+}
+
+static uint64_t accepted_there(const struct service *s, unsigned int worker)
+{
+	struct weir_bpf_worker w;
+
+	return worker_read(s, worker, &w) ? ~0ULL : w.row.accepted;
+}
+
+TEST_F(bpf, a_workers_process_goes_apart_and_comes_back)
+{
+	struct weir_worker_row theirs = { .accepted = 1000 };
+	int go[2], done[2], fd, status, err;
+	struct weir_bpf_worker w;
+	uint32_t i;
+	pid_t pid;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 2, WEIR_POLICY_HASH, 0, AF_INET));
+	ASSERT_EQ(0, pipe2(go, O_CLOEXEC));
+	ASSERT_EQ(0, pipe2(done, O_CLOEXEC));
+	weir_bpf_cfg(self->s.bpf)->rtx_quiet_ns = MARK;
+	pid = fork();
+	if (!pid) {
+		close(go[1]);
+		close(done[0]);
+		worker_process(self->s.st, go[0], done[1]);
+	}
+	close(go[0]);
+	close(done[1]);
+	ASSERT_EQ(0, self->s.st->ops->yield(self->s.st, 1));
+	ASSERT_TRUE(step_done(go, done, 0));
+	ASSERT_TRUE(step_done(go, done, 1));
+	/* What it writes now nobody sees, and then what it has accepted. */
+	EXPECT_EQ(5, accepted_there(&self->s, 1));
+	ASSERT_TRUE(step_done(go, done, 2));
+	EXPECT_EQ(7, accepted_there(&self->s, 1));
+	EXPECT_EQ(0, accepted_there(&self->s, 0));
+	ASSERT_EQ(0, self->s.st->ops->yield(self->s.st, 1));
+	EXPECT_EQ(7, row(&self->s, 1)->accepted);
+	/* A successor who fails. */
+	fd = map_open(&self->s, "weir_worker");
+	ASSERT_LE(0, fd);
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, bpf_map_update_elem(fd, &i, &theirs, BPF_ANY));
+	close(fd);
+	/* The parent is first, and has what its child has told. */
+	ASSERT_EQ(0, self->s.st->ops->resume(self->s.st));
+	EXPECT_EQ(7, accepted_there(&self->s, 1));
+	EXPECT_EQ(0, accepted_there(&self->s, 0));
+	ASSERT_TRUE(step_done(go, done, 3));
+	ASSERT_EQ(0, worker_read(&self->s, 1, &w));
+	EXPECT_EQ(7, w.row.accepted);
+	EXPECT_EQ(3, w.row.conns);
+	EXPECT_EQ(9, w.hist.queue[3]);
+	EXPECT_EQ(0, accepted_there(&self->s, 0));
+	EXPECT_EQ(MARK, weir_bpf_cfg(self->s.bpf)->rtx_quiet_ns);
+	close(go[1]);
+	err = waitpid(pid, &status, 0) == pid ? status : -1;
+	EXPECT_EQ(0, err);
 }
 
 TEST_HARNESS_MAIN

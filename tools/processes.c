@@ -9,96 +9,19 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <weir/supervisor.h>
 
 #include "common.h"
-#include "processes.h"
+#include "parent.h"
+#include "takeover.h"
 
 #define READY_MS	20000
 #define AGAIN_NS	NS_PER_SEC	/* a child is started once in this time */
-
-struct child {
-	pid_t pid;		/* 0: none */
-	int listener;
-	uint64_t started_ns;
-};
-
-struct processes {
-	const struct processes_opts *opts;
-	struct weir_supervisor *supervisor;
-	struct child children[WEIR_WORKERS_MAX];
-	uint64_t stop_ns;	/* 0: serving; else when children are killed */
-};
-
-/* listeners */
-
-/* The options of lib/net/listener.c; a port that is explicit (it outlives a rescue). */
-static int listener_open(struct weir_addr *addr, int reuseport, int backlog)
-{
-	struct sockaddr *sa = (struct sockaddr *)&addr->ss;
-	int fd, on = 1, err;
-
-	fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
-	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) ||
-	    (reuseport && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on))) ||
-	    bind(fd, sa, addr->len) || getsockname(fd, sa, &addr->len) ||
-	    (backlog && listen(fd, backlog))) {
-		err = -errno;
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
-/* Without SO_REUSEPORT at first: no stranger may share the port, and one is found. */
-static int listeners_open(struct processes *all)
-{
-	const struct processes_opts *opts = all->opts;
-	struct weir_steering *st = opts->steering;
-	unsigned int i;
-	int fd, err;
-
-	fd = listener_open(opts->addr, 0, 0);
-	if (fd < 0)
-		return fd;
-	close(fd);
-	for (i = 0; i < opts->workers; i++) {
-		fd = listener_open(opts->addr, 1, opts->backlog);
-		if (fd < 0)
-			return fd;
-		all->children[i].listener = fd;
-		err = st->ops->join(st, i, fd);
-		if (err)
-			return err;
-	}
-	return st->ops->seal(st);
-}
-
-/* Nothing is moved any more; with the child's own each of them is closed. */
-static void listeners_close(struct processes *all)
-{
-	struct weir_steering *st = all->opts->steering;
-	unsigned int i;
-
-	for (i = 0; i < all->opts->workers; i++) {
-		if (all->children[i].listener < 0)
-			continue;
-		st->ops->leave(st, i);
-		close(all->children[i].listener);
-		all->children[i].listener = -1;
-	}
-}
 
 /* children */
 
@@ -120,17 +43,23 @@ void process_ready(struct process *self, const struct weir_service *service)
 }
 
 /* A group of its own: what the terminal sends, the parent hands on. */
-static void child_main(struct processes *all, unsigned int worker, int ready_fd)
+static void child_main(struct processes *all, unsigned int worker, int ready_fd, int parent_fd)
 {
 	struct process self = {
 		.worker = worker,
 		.listener = all->children[worker].listener,
+		.shared = all->shared,
 		.ready_fd = ready_fd,
+		.parent_fd = parent_fd,
 	};
 	unsigned int i;
 	int err;
 
 	setpgid(0, 0);
+	weir_crew_close(all->crew);
+	/* A predecessor is to see the end of its successor. */
+	weir_takeover_close(*all->opts->takeover);
+	*all->opts->takeover = NULL;
 	for (i = 0; i < all->opts->workers; i++)
 		if (i != worker && all->children[i].listener >= 0)
 			close(all->children[i].listener);
@@ -143,23 +72,29 @@ static void child_main(struct processes *all, unsigned int worker, int ready_fd)
 static int child_start(struct processes *all, unsigned int worker, int *ready_fd)
 {
 	struct child *child = &all->children[worker];
-	int fds[2];
+	int fds[2], parent_fd;
 	pid_t pid;
 
 	/* Also when it fails: the next try is not at once. */
 	child->started_ns = now_ns();
 	if (pipe2(fds, O_CLOEXEC))
 		return -errno;
-	fflush(NULL);
-	pid = fork();
-	if (!pid) {
-		close(fds[0]);
-		child_main(all, worker, fds[1]);
+	parent_fd = weir_crew_join(all->crew, worker);
+	pid = -1;
+	if (parent_fd >= 0) {
+		fflush(NULL);
+		pid = fork();
+		if (!pid) {
+			close(fds[0]);
+			child_main(all, worker, fds[1], parent_fd);
+		}
+		close(parent_fd);
 	}
 	close(fds[1]);
 	if (pid < 0) {
 		close(fds[0]);
-		return -errno;
+		weir_crew_leave(all->crew, worker);
+		return parent_fd < 0 ? parent_fd : -EAGAIN;
 	}
 	child->pid = pid;
 	*ready_fd = fds[0];
@@ -176,15 +111,17 @@ static int child_await(int ready_fd, struct process_ready *ready)
 	return n ? 0 : -ECHILD;
 }
 
+/* All at once: clients may wait for them. */
 static int children_start(struct processes *all, struct process_ready *ready)
 {
-	unsigned int i;
-	int err = 0, fd;
+	int fds[WEIR_WORKERS_MAX], err = 0, failed;
+	unsigned int i, count;
 
-	for (i = 0; i < all->opts->workers && !err; i++) {
-		err = child_start(all, i, &fd);
-		if (!err)
-			err = child_await(fd, ready);
+	for (count = 0; count < all->opts->workers && !err; count += !err)
+		err = child_start(all, count, &fds[count]);
+	for (i = 0; i < count; i++) {
+		failed = child_await(fds[i], ready);
+		err = err ? err : failed;
 	}
 	return err;
 }
@@ -203,14 +140,25 @@ static bool another_serves(const struct processes *all, unsigned int worker)
 	return false;
 }
 
+/* Alone it finds its queue when it comes back. */
+static void rescue(struct processes *all, unsigned int worker)
+{
+	struct weir_steering *st = all->opts->steering;
+
+	all->children[worker].rescue = false;
+	if (another_serves(all, worker))
+		st->ops->rescue(st, worker);
+}
+
 /* Its row says so, its queue goes to the others; it is started again in time. */
 static void child_died(struct processes *all, unsigned int worker, int status)
 {
 	struct weir_steering *st = all->opts->steering;
 
 	all->children[worker].pid = 0;
+	weir_crew_leave(all->crew, worker);
 	__atomic_store_n(&st->ops->row(st, worker)->state, WEIR_DEAD, __ATOMIC_RELEASE);
-	if (all->stop_ns)
+	if (all->stop_ns || all->left)
 		return;
 	if (WIFSIGNALED(status))
 		fprintf(stderr, "weir: warning: worker %u was ended by signal %d; it is started "
@@ -218,9 +166,7 @@ static void child_died(struct processes *all, unsigned int worker, int status)
 	else
 		fprintf(stderr, "weir: warning: worker %u ended with status %d; it is started "
 			"again\n", worker, WEXITSTATUS(status));
-	/* Alone it finds its queue when it comes back. */
-	if (another_serves(all, worker))
-		st->ops->rescue(st, worker);
+	all->children[worker].rescue = true;
 }
 
 static void children_reap(struct processes *all)
@@ -236,21 +182,27 @@ static void children_reap(struct processes *all)
 	}
 }
 
-/* Start those who are due; when the next one is, or UINT64_MAX. */
+/*
+ * Start those who are due; when the next one is, or UINT64_MAX. While a successor may
+ * serve none is.
+ */
 static uint64_t children_again(struct processes *all, uint64_t now)
 {
 	uint64_t next = UINT64_MAX, due;
 	unsigned int i;
 	int fd;
 
-	for (i = 0; i < all->opts->workers; i++) {
+	for (i = 0; i < all->opts->workers && !all->halted; i++) {
 		struct child *child = &all->children[i];
 
+		if (child->rescue)
+			rescue(all, i);
 		if (child->pid)
 			continue;
 		due = child->started_ns + AGAIN_NS;
 		if (now >= due && !child_start(all, i, &fd)) {
 			close(fd);
+			weir_crew_tell(all->crew, i, WEIR_CREW_STAY);
 			continue;
 		}
 		due = child->started_ns + AGAIN_NS;
@@ -281,6 +233,7 @@ static void stop(struct processes *all, uint64_t now)
 	if (all->stop_ns && signal_echoes())
 		return;
 	all->stop_ns = now + all->opts->stop_ns;
+	weir_control_stop(all->control);
 	children_kill(all, SIGTERM);
 	children_kill(all, SIGCONT);
 	listeners_close(all);
@@ -309,35 +262,35 @@ static void kill_all(struct processes *all, uint64_t now)
 	all->stop_ns = now + NS_PER_SEC;
 }
 
+/* When to look again; 0: nobody is left. */
+static uint64_t look(struct processes *all)
+{
+	uint64_t until = 0;
+
+	pthread_mutex_lock(&all->lock);
+	children_reap(all);
+	if (all->drained && !all->stop_ns)
+		stop(all, now_ns());
+	if ((!all->stop_ns && !all->left) || children_kill(all, 0))
+		until = all->stop_ns ? all->stop_ns : children_again(all, now_ns());
+	pthread_mutex_unlock(&all->lock);
+	return until;
+}
+
 static void serve_on(struct processes *all)
 {
 	uint64_t until;
 	int sig;
 
-	for (;;) {
-		children_reap(all);
-		if (all->stop_ns && !children_kill(all, 0))
-			return;
-		until = all->stop_ns ? all->stop_ns : children_again(all, now_ns());
+	while ((until = look(all))) {
 		sig = wait_signal(until, now_ns());
+		pthread_mutex_lock(&all->lock);
 		if (sig > 0 && sig != SIGCHLD)
 			stop(all, now_ns());
 		else if (all->stop_ns && now_ns() >= all->stop_ns)
 			kill_all(all, now_ns());
+		pthread_mutex_unlock(&all->lock);
 	}
-}
-
-static int supervise(struct processes *all, const struct process_ready *ready)
-{
-	struct weir_supervisor_opts opts = {
-		.sz = sizeof(opts),
-		.log = all->opts->log,
-		.workers = all->opts->workers,
-		.flags = WEIR_SUPERVISOR_TICK |
-			 (ready->rescue[0] ? WEIR_SUPERVISOR_NO_RESCUE : 0),
-	};
-
-	return weir_supervisor_open(&all->supervisor, all->opts->steering, &opts);
 }
 
 static int start_failed(struct processes *all, int err)
@@ -347,34 +300,82 @@ static int start_failed(struct processes *all, int err)
 	weir_addr_format(all->opts->addr, text, sizeof(text));
 	if (err == -ECHILD)
 		return fail("a worker's process did not come to serve");
+	if (err == -EOPNOTSUPP && *all->opts->takeover)
+		return takeover_surplus(all->opts->instance, all->opts->workers);
 	return fail("cannot serve on %s: %s", text, weir_strerror(err));
+}
+
+/*
+ * Children stay when a predecessor has left, and not before: who dies in between has
+ * not succeeded him.
+ */
+static int start(struct processes *all, struct process_ready *ready)
+{
+	int err = listeners_open(all);
+
+	if (!err)
+		err = children_start(all, ready);
+	all->no_rescue = ready->rescue[0];
+	if (!err)
+		err = supervise(all);
+	if (err)
+		return err;
+	if (*all->opts->takeover)
+		weir_takeover_serves(*all->opts->takeover, all->opts->workers);
+	weir_crew_tell(all->crew, WEIR_WORKER_NONE, WEIR_CREW_STAY);
+	err = control_open(all);
+	weir_takeover_close(*all->opts->takeover);
+	*all->opts->takeover = NULL;
+	return err;
+}
+
+/* Of a successor that fails nobody serves any more when its predecessor goes on. */
+static int run(struct processes *all)
+{
+	struct process_ready ready = { 0 };
+	int err, result = WEIR_EXIT_OK;
+	unsigned int i;
+
+	err = start(all, &ready);
+	if (err) {
+		result = start_failed(all, err);
+		weir_supervisor_close(all->supervisor);
+		all->supervisor = NULL;
+		listeners_back(all);
+		/* Not told to stay they end at once. */
+		for (i = 0; i < all->opts->workers; i++)
+			weir_crew_leave(all->crew, i);
+		stop(all, now_ns());
+	} else {
+		all->opts->serving(all->opts->ctx, &ready);
+	}
+	serve_on(all);
+	weir_control_close(all->control);
+	weir_supervisor_close(all->supervisor);
+	weir_crew_close(all->crew);
+	return result;
 }
 
 int processes_run(const struct processes_opts *opts)
 {
 	struct processes *all = calloc(1, sizeof(*all));
-	struct process_ready ready = { 0 };
-	int err, result = WEIR_EXIT_OK;
+	int err, result;
 	unsigned int i;
 
-	if (!all)
-		return fail("%s", weir_strerror(-ENOMEM));
+	err = all ? 0 : -ENOMEM;
+	if (!err)
+		err = weir_crew_open(&all->crew, opts->workers);
+	if (err) {
+		free(all);
+		return fail("%s", weir_strerror(err));
+	}
 	all->opts = opts;
+	all->first = pthread_self();
+	pthread_mutex_init(&all->lock, NULL);
 	for (i = 0; i < opts->workers; i++)
 		all->children[i].listener = -1;
-	err = listeners_open(all);
-	if (!err)
-		err = children_start(all, &ready);
-	if (!err)
-		err = supervise(all, &ready);
-	if (err) {
-		result = start_failed(all, err);
-		stop(all, now_ns());
-	} else {
-		opts->serving(opts->ctx, &ready);
-	}
-	serve_on(all);
-	weir_supervisor_close(all->supervisor);
+	result = run(all);
+	pthread_mutex_destroy(&all->lock);
 	free(all);
 	return result;
 }

@@ -7,6 +7,7 @@
  * child serves on one of them, and one that dies is started again.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <weir/serve.h>
 
@@ -22,12 +23,19 @@ struct process {
 	unsigned int worker;
 	struct weir_steering *steering;	/* its part, for its service to take over */
 	int listener;
+	bool shared;			/* WEIR_SERVICE_SHARED */
 	int ready_fd;
+	int parent_fd;			/* weir_service_opts.parent */
 };
 
 struct processes_opts {
 	struct weir_steering *steering;		/* stays the caller's */
 	struct weir_addr *addr;			/* told the port */
+	struct weir_takeover **takeover;	/* listeners to go on with, or NULL in it;
+						 * closed when they are ours
+						 */
+	const char *instance;
+	const char *name;			/* by which it may be taken over, or NULL */
 	unsigned int workers;
 	int backlog;
 	/* Runs in the child; calls process_ready(). Its value is the exit status. */

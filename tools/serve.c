@@ -96,12 +96,13 @@ static int open_failed(const struct serve *serve, int err)
  */
 static const char *named(const struct serve *serve)
 {
-	if (serve->processes || (!serve->instance && !serve->steer.bpf))
+	if (!serve->instance && !serve->steer.bpf)
 		return NULL;
 	return serve_instance(serve);
 }
 
-static int open_service(struct serve *serve)
+/* @self: as one worker of a parent, or NULL */
+static int open_service(struct serve *serve, const struct process *self)
 {
 	static const char *const backends[] = { "uring", "epoll", NULL };
 	struct weir_log log = stderr_log(serve->verbose ? WEIR_LOG_INFO : WEIR_LOG_WARN);
@@ -125,11 +126,13 @@ static int open_service(struct serve *serve)
 		.conns_max = (uint32_t)serve->conns,
 		.flags = (serve->acceptor ? WEIR_SERVICE_ACCEPTOR : 0) |
 			 (serve->udp ? WEIR_SERVICE_DGRAM : 0) |
-			 (serve->hand_over ? WEIR_SERVICE_HAND_OVER : 0),
-		.listeners = serve->listener,
+			 (serve->hand_over ? WEIR_SERVICE_HAND_OVER : 0) |
+			 (self && self->shared ? WEIR_SERVICE_SHARED : 0),
+		.listeners = self ? &self->listener : NULL,
 		.carrier = serve->carrier,
 		.takeover = serve->listeners,
-		.control = named(serve),
+		.control = self ? NULL : named(serve),
+		.parent = self ? &self->parent_fd : NULL,
 	};
 	int err = weir_service_open(&serve->service, &opts);
 
@@ -216,17 +219,27 @@ static int child(void *ctx, struct process *self)
 	int err;
 
 	serve->steer.steering = self->steering;
-	serve->listener = &self->listener;
 	serve->workers = 1;
 	serve->cpus[0] = serve->cpus[self->worker];
 	stall->on = stall->on && stall->worker == self->worker;
 	stall->worker = 0;
-	err = open_service(serve);
+	err = open_service(serve, self);
+	close(self->parent_fd);
 	if (err)
 		return err;
 	drop_rest();
 	process_ready(self, serve->service);
 	return await(serve);
+}
+
+static void processes_serve(void *ctx, const struct process_ready *ready)
+{
+	struct serve *serve = ctx;
+
+	if (serve->takeover && serve->vip)
+		takeover_vips(&serve->where, serve_instance(serve), serve->vip);
+	drop_rest();
+	serve_processes_line(serve, ready);
 }
 
 static int run_processes(struct serve *serve)
@@ -235,10 +248,13 @@ static int run_processes(struct serve *serve)
 	struct processes_opts opts = {
 		.steering = serve->steer.steering,
 		.addr = &serve->where,
+		.takeover = &serve->listeners,
+		.instance = serve_instance(serve),
+		.name = named(serve),
 		.workers = (unsigned int)serve->workers,
 		.backlog = BACKLOG,
 		.child = child,
-		.serving = serve_processes_line,
+		.serving = processes_serve,
 		.ctx = serve,
 		.stop_ns = STOP_NS + NS_PER_SEC,
 		.log = &log,
@@ -274,7 +290,7 @@ static int run(struct serve *serve)
 	/* From here on there are pins: a signal must find someone who removes them. */
 	stop_signals(SIG_BLOCK);
 	/* An acceptor has no name unless it is told one. */
-	if (!serve->processes && (!serve->acceptor || serve->instance)) {
+	if (!serve->acceptor || serve->instance) {
 		err = takeover_find(&serve->listeners, instance, serve->takeover, &place, &heir,
 				    &serve->workers);
 		if (err)
@@ -293,13 +309,14 @@ static int run(struct serve *serve)
 		fprintf(stderr, "weir: warning: capabilities stay: %s\n", weir_strerror(err));
 	if (serve->processes)
 		return run_processes(serve);
-	err = open_service(serve);
+	err = open_service(serve, NULL);
 	if (err)
 		return err;
 	weir_takeover_close(serve->listeners);
 	serve->listeners = NULL;
+	weir_service_addr(serve->service, &serve->where);
 	if (serve->takeover && serve->vip)
-		takeover_vips(serve->service, instance, serve->vip);
+		takeover_vips(&serve->where, instance, serve->vip);
 	drop_rest();
 	serve_line(serve->service, &serve->steer, (unsigned int)serve->workers, instance);
 	return await(serve);

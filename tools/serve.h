@@ -39,7 +39,6 @@ struct serve {
 	struct weir_dgram_carrier *carrier;	/* or NULL: sockets alone */
 	struct weir_takeover *listeners;	/* that were there already, or NULL */
 	struct weir_service *service;
-	const int *listener;	/* of a worker's process, or NULL */
 	struct echo *echo;
 };
 

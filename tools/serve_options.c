@@ -170,8 +170,7 @@ int serve_check(struct serve *serve, int operands, char **argv)
 		return usage_error(&cmd_serve, "--%s: not for datagrams", serve->acceptor ?
 				   "acceptor" : "processes");
 	err = serve->takeover ? takeover_check(&cmd_serve, serve->xdp,
-					       serve->acceptor && !serve->instance,
-					       serve->processes) : 0;
+					       serve->acceptor && !serve->instance) : 0;
 	if (err)
 		return err;
 	if (serve->instance && !steer_name_ok(serve->instance))

@@ -136,16 +136,13 @@ int takeover_find(struct weir_takeover **takeoverp, const char *instance, bool l
 	return failed ? failed : place_check(*takeoverp, instance, place);
 }
 
-int takeover_check(const struct command *cmd, bool xdp, bool nameless, bool processes)
+int takeover_check(const struct command *cmd, bool xdp, bool nameless)
 {
 	if (xdp)
 		return usage_error(cmd, "--takeover: not with --xdp: an AF_XDP socket is bound to "
 				   "the memory of its process");
 	if (nameless)
 		return usage_error(cmd, "--takeover: with --acceptor it needs --instance");
-	if (processes)
-		return usage_error(cmd, "--takeover: not with --processes, where the parent has "
-				   "the listeners and its children the clients");
 	return 0;
 }
 
@@ -157,10 +154,7 @@ int takeover_surplus(const char *instance, uint64_t workers)
 }
 
 /* The predecessor's are there. What cannot be added to them is no reason to end. */
-void takeover_vips(const struct weir_service *service, const char *instance, const char *list)
+void takeover_vips(const struct weir_addr *addr, const char *instance, const char *list)
 {
-	struct weir_addr addr;
-
-	weir_service_addr(service, &addr);
-	(void)vips_add(instance, list, weir_addr_port(&addr));
+	(void)vips_add(instance, list, weir_addr_port(addr));
 }

@@ -33,10 +33,10 @@ int takeover_find(struct weir_takeover **takeoverp, const char *instance, bool l
 		  uint64_t *workers);
 
 /* What cannot be taken over; 0, or an exit status after a message. */
-int takeover_check(const struct command *cmd, bool xdp, bool nameless, bool processes);
+int takeover_check(const struct command *cmd, bool xdp, bool nameless);
 /* Says why fewer workers are refused; an exit status. */
 int takeover_surplus(const char *instance, uint64_t workers);
 /* Networks beside those that the predecessor had. */
-void takeover_vips(const struct weir_service *service, const char *instance, const char *list);
+void takeover_vips(const struct weir_addr *addr, const char *instance, const char *list);
 
 #endif /* WEIR_TOOLS_TAKEOVER_H */

@@ -86,14 +86,17 @@ struct weir_service_ops {
  *	connections to one that is not. For a service that holds nothing of a
  *	worker between its callbacks on behalf of a connection: no lease, no
  *	operation, no other connection
+ * @WEIR_SERVICE_SHARED: a predecessor that hangs may be first in line at @listeners
+ *	still: be woken for their clients all the same
  * @WEIR_SERVICE_ALL: every flag this version knows; others are refused
  */
 enum weir_service_flags {
 	WEIR_SERVICE_ACCEPTOR	= 1 << 0,
 	WEIR_SERVICE_DGRAM	= 1 << 1,
 	WEIR_SERVICE_HAND_OVER	= 1 << 2,
+	WEIR_SERVICE_SHARED	= 1 << 3,
 	WEIR_SERVICE_ALL	= WEIR_SERVICE_ACCEPTOR | WEIR_SERVICE_DGRAM |
-				  WEIR_SERVICE_HAND_OVER,
+				  WEIR_SERVICE_HAND_OVER | WEIR_SERVICE_SHARED,
 };
 
 /**
@@ -147,6 +150,10 @@ enum weir_service_flags {
  *	too. NULL: none. With @carrier they can be held, but not be taken over
  * @drain_ns: how long after a takeover connections are served that do not end by
  *	themselves; default 60 s
+ * @parent: of a process that is one worker, with a steering of weir_steering_share():
+ *	what weir_crew_join() has returned. By it the parent has this service yield to a
+ *	successor. It is duplicated. The service ends with its parent until that one has
+ *	said WEIR_CREW_STAY. NULL: none. Without @takeover, @control and the same flags
  */
 struct weir_service_opts {
 	size_t sz;
@@ -172,6 +179,7 @@ struct weir_service_opts {
 	struct weir_takeover *takeover;
 	const char *control;
 	uint64_t drain_ns;
+	const int *parent;
 };
 
 /**

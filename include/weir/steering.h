@@ -20,6 +20,20 @@ extern "C" {
 struct weir_steering;
 
 /**
+ * enum weir_apart - a worker that is a process, and a successor who has the maps
+ * @WEIR_APART_LEAVE: what it writes from now on nobody else sees
+ * @WEIR_APART_TELL: it accepts nobody any more: what it has accepted since is to be
+ *	counted
+ * @WEIR_APART_BACK: nothing came of the successor: its row and its histograms are as it
+ *	has them, and all is shared again
+ */
+enum weir_apart {
+	WEIR_APART_LEAVE	= 0,
+	WEIR_APART_TELL		= 1,
+	WEIR_APART_BACK		= 2,
+};
+
+/**
  * struct weir_steering_ops - what steering does for a service
  * @sz: sizeof(struct weir_steering_ops)
  * @name: "reuseport" or "bpf", for logs and doctor
@@ -90,6 +104,10 @@ struct weir_steering;
  * @resume: nothing came of the successor, who has ended: all is as before @yield,
  *	and what he left is removed; also when nothing had been yielded. Any thread.
  *	0 or -errno, when not all of it could be
+ * @apart: the part of yield() and resume() that is about this process's memory, for
+ *	worker @worker whose process was forked after @seal: the group, programs and
+ *	pins are its parent's, who yields and resumes before it is told. Any thread. 0
+ *	or -errno
  * @close: the service is gone: detach, unpin, free. Called last.
  *
  * Every slot must be set. Errors of @accepted, @closed, @moved and @tick are counted
@@ -122,6 +140,7 @@ struct weir_steering_ops {
 	int (*adopted)(struct weir_steering *st);
 	int (*yield)(struct weir_steering *st, int maps);
 	int (*resume)(struct weir_steering *st);
+	int (*apart)(struct weir_steering *st, unsigned int worker, enum weir_apart how);
 	void (*close)(struct weir_steering *st);
 };
 

@@ -18,6 +18,7 @@
 extern "C" {
 #endif
 
+struct weir_steering;
 struct weir_takeover;
 
 /**
@@ -90,6 +91,35 @@ WEIR_API unsigned int weir_takeover_workers(const struct weir_takeover *takeover
 WEIR_API const int *weir_takeover_lock(const struct weir_takeover *takeover);
 
 /**
+ * weir_takeover_begin() - all is ready: the predecessor accepts nobody any more
+ * @takeover: what was got
+ * @st: steering that the listeners have joined, before its seal()
+ * @listeners: how many there will be
+ * @hung: told how many of the predecessor's may accept all the same, since they hang
+ *
+ * weir_service_open() does this by itself; for a process that has listeners and no
+ * service. From here on it is ours until weir_takeover_close() gives it back, before
+ * which @st has yielded and nobody serves any more. Where nobody lives who could yield
+ * nothing happens.
+ *
+ * Context: Any thread. Waits for the other side, 5 s at most.
+ * Return: 0; -EOPNOTSUPP when there are to be fewer listeners, and nobody would
+ * move their queues; -EPIPE when the other side has turned away; or -errno.
+ */
+WEIR_API WEIR_MUST_CHECK
+int weir_takeover_begin(struct weir_takeover *takeover, struct weir_steering *st,
+			unsigned int listeners, unsigned int *hung);
+
+/**
+ * weir_takeover_serves() - it is ours for good
+ * @takeover: what was got, and has begun
+ * @listeners: how many are served; of those beyond these the queues are moved
+ *
+ * Context: Any thread.
+ */
+WEIR_API void weir_takeover_serves(struct weir_takeover *takeover, unsigned int listeners);
+
+/**
  * weir_takeover_close() - let go
  * @takeover: what was got; NULL is allowed
  *
@@ -113,7 +143,6 @@ WEIR_API void weir_takeover_close(struct weir_takeover *takeover);
 WEIR_API int weir_takeover_clean(const char *instance);
 
 struct weir_control;
-struct weir_steering;
 
 /**
  * struct weir_control_ops - what an owner of listeners does for a successor

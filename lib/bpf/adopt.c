@@ -281,16 +281,15 @@ static int own_copy(void *mem, size_t bytes)
 	return put_over(mem, copy, bytes);
 }
 
-/* With what is in this process's copy, if it is to be @kept. */
-static int share_again(void *mem, size_t bytes, int fd, bool kept)
+/* With @kept bytes of what is in this process's copy, from @at on. */
+static int share_again(void *mem, size_t bytes, int fd, size_t at, size_t kept)
 {
 	void *shared;
 
 	shared = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (shared == MAP_FAILED)
 		return -errno;
-	if (kept)
-		copy_words(shared, mem, bytes);
+	copy_words((char *)shared + at, (const char *)mem + at, kept);
 	return put_over(mem, shared, bytes);
 }
 
@@ -306,14 +305,30 @@ static int return_first(struct weir_bpf *bpf, unsigned int count)
 	int err = 0, fd;
 
 	for (i = 0; !err && i < count && (memp = steer_mapped(bpf, i, &bytes, &fd)); i++)
-		err = share_again(*memp, bytes, fd, memp == (void **)&bpf->rows ||
-				  memp == (void **)&bpf->hist || memp == (void **)&bpf->cfg);
+		err = share_again(*memp, bytes, fd, 0, memp == (void **)&bpf->rows ||
+				  memp == (void **)&bpf->hist ||
+				  memp == (void **)&bpf->cfg ? bytes : 0);
 	return err;
 }
 
 int adopt_return(struct weir_bpf *bpf)
 {
 	return return_first(bpf, UINT_MAX);
+}
+
+int adopt_rejoin(struct weir_bpf *bpf, uint32_t worker)
+{
+	size_t bytes, own;
+	unsigned int i;
+	void **memp;
+	int err = 0, fd;
+
+	for (i = 0; !err && (memp = steer_mapped(bpf, i, &bytes, &fd)); i++) {
+		own = memp == (void **)&bpf->rows ? sizeof(*bpf->rows) :
+		      memp == (void **)&bpf->hist ? sizeof(*bpf->hist) : 0;
+		err = share_again(*memp, bytes, fd, worker * own, own);
+	}
+	return err;
 }
 
 /*
@@ -344,7 +359,7 @@ int adopt_claim(struct weir_bpf *bpf)
 	int err = 0, fd;
 
 	for (i = 0; !err && (memp = steer_mapped(bpf, i, &bytes, &fd)); i++)
-		err = share_again(*memp, bytes, fd, false);
+		err = share_again(*memp, bytes, fd, 0, 0);
 	if (err)
 		return err;
 	/* What this process was told to set, and no more: others may have set the rest. */
@@ -356,23 +371,32 @@ int adopt_claim(struct weir_bpf *bpf)
 	return 0;
 }
 
+/* Whoever has accepted more in his copy tells; of a process that did, it is learnt. */
+static void tell(struct weir_bpf *bpf, int fd, uint32_t worker)
+{
+	uint64_t accepted = __atomic_load_n(&bpf->rows[worker].accepted, __ATOMIC_ACQUIRE);
+	struct weir_worker_row row;
+
+	if (bpf_map_lookup_elem(fd, &worker, &row) || row.accepted == accepted)
+		return;
+	if (row.accepted > accepted) {
+		__atomic_store_n(&bpf->rows[worker].accepted, row.accepted, __ATOMIC_RELEASE);
+		return;
+	}
+	row.accepted = accepted;
+	/* Without it a few are not counted. */
+	(void)bpf_map_update_elem(fd, &worker, &row, BPF_EXIST);
+}
+
 /*
  * What its workers have accepted between that and the end of their listening. The
  * successor's do not write yet, and begin to count from here.
  */
-void adopt_tell(struct weir_bpf *bpf)
+void adopt_tell(struct weir_bpf *bpf, uint32_t first, uint32_t count)
 {
 	int fd = bpf_map__fd(bpf->steer->maps.weir_worker);
-	struct weir_worker_row row;
-	uint64_t accepted;
 	uint32_t i;
 
-	for (i = 0; i < bpf->opts.workers; i++) {
-		accepted = __atomic_load_n(&bpf->rows[i].accepted, __ATOMIC_ACQUIRE);
-		if (bpf_map_lookup_elem(fd, &i, &row) || row.accepted >= accepted)
-			continue;
-		row.accepted = accepted;
-		/* Without it a few are not counted. */
-		(void)bpf_map_update_elem(fd, &i, &row, BPF_EXIST);
-	}
+	for (i = first; i < first + count; i++)
+		tell(bpf, fd, i);
 }

@@ -210,11 +210,13 @@ int adopt_link(struct weir_bpf *bpf, const char *name, struct bpf_program *prog,
 	       struct bpf_link **linkp);
 /* Mapped arrays become this process's own, at the same addresses. */
 int adopt_leave(struct weir_bpf *bpf);
-void adopt_tell(struct weir_bpf *bpf);
+void adopt_tell(struct weir_bpf *bpf, uint32_t first, uint32_t count);
 /* They become the shared ones again, at the same addresses: a successor's, */
 int adopt_claim(struct weir_bpf *bpf);
 /* or the owner's, with what he has in them. */
 int adopt_return(struct weir_bpf *bpf);
+/* or, in the process of one worker, with what that one has. */
+int adopt_rejoin(struct weir_bpf *bpf, uint32_t worker);
 /* Programs of this process into the links that are pinned. */
 int adopt_links(struct weir_bpf *bpf);
 

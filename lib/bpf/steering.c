@@ -449,7 +449,7 @@ static int bpf_yield(struct weir_steering *st, int maps)
 
 	if (bpf->lent) {
 		if (bpf->theirs)
-			adopt_tell(bpf);
+			adopt_tell(bpf, 0, bpf->opts.workers);
 		return 0;
 	}
 	pthread_mutex_lock(&bpf->listeners);
@@ -510,6 +510,20 @@ static int bpf_resume(struct weir_steering *st)
 	return err ? err : pruned;
 }
 
+static int bpf_apart(struct weir_steering *st, unsigned int worker, enum weir_apart how)
+{
+	struct weir_bpf *bpf = to_bpf(st);
+
+	if (worker >= bpf->opts.workers)
+		return -EINVAL;
+	if (how == WEIR_APART_LEAVE)
+		return adopt_leave(bpf);
+	if (how == WEIR_APART_BACK)
+		return adopt_rejoin(bpf, worker);
+	adopt_tell(bpf, worker, 1);
+	return 0;
+}
+
 static void bpf_close(struct weir_steering *st)
 {
 	weir_bpf_close(to_bpf(st));
@@ -540,5 +554,6 @@ const struct weir_steering_ops bpf_steering_ops = {
 	.adopted	= bpf_adopted,
 	.yield		= bpf_yield,
 	.resume		= bpf_resume,
+	.apart		= bpf_apart,
 	.close		= bpf_close,
 };

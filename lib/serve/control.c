@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/list.h"
 #include "serve/control.h"
 #include "serve/manager.h"
 #include "serve/parcel.h"
@@ -29,6 +30,7 @@
 #define YIELD_WAIT_MS		60000	/* for a successor that has asked: it loads */
 
 struct weir_control {
+	struct weir_link all;
 	struct weir_control_opts opts;
 	struct weir_log log;
 	pthread_t thread;
@@ -38,44 +40,118 @@ struct weir_control {
 	int wake_fd;		/* told when it is time to stop */
 	int listen_fd;
 	int holder_fd;		/* where a holder listens for our end, or -1 */
+	int peer_fd;		/* of the conversation, or -1 */
 	int *fds;
 	unsigned int count;
 	bool left;		/* a successor serves */
 };
 
-static void drop(struct weir_control *control)
+/*
+ * A process that is forked has none of our descriptors: who is to learn of our end
+ * would not, while it lives. The lock makes sure that what it finds of them is true.
+ */
+static pthread_mutex_t descriptors = PTHREAD_MUTEX_INITIALIZER;
+static struct weir_link controls = { &controls, &controls };
+
+static void before_fork(void)
 {
+	pthread_mutex_lock(&descriptors);
+}
+
+static void in_parent(void)
+{
+	pthread_mutex_unlock(&descriptors);
+}
+
+static void close_all(struct weir_control *control)
+{
+	int *fds[] = {
+		&control->peer_fd, &control->holder_fd, &control->listen_fd, &control->wake_fd,
+	};
+	size_t i;
+
 	parcel_drop(control->fds, control->count);
 	control->fds = NULL;
 	control->count = 0;
+	for (i = 0; i < ARRAY_SIZE(fds); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+}
+
+static void in_child(void)
+{
+	struct weir_link *node;
+
+	for (node = controls.next; node != &controls; node = node->next) {
+		struct weir_control *control = container_of(node, struct weir_control, all);
+
+		close_all(control);
+		control->runs = false;
+	}
+	pthread_mutex_unlock(&descriptors);
+}
+
+static int watching;
+
+static void watch(void)
+{
+	watching = -pthread_atfork(before_fork, in_parent, in_child);
+}
+
+static int watch_forks(struct weir_control *control)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, watch);
+	if (watching)
+		return watching;
+	pthread_mutex_lock(&descriptors);
+	list_add_tail(&controls, &control->all);
+	pthread_mutex_unlock(&descriptors);
+	return 0;
+}
+
+static void put(int *fdp)
+{
+	pthread_mutex_lock(&descriptors);
+	if (*fdp >= 0)
+		close(*fdp);
+	*fdp = -1;
+	pthread_mutex_unlock(&descriptors);
+}
+
+static void drop(struct weir_control *control)
+{
+	pthread_mutex_lock(&descriptors);
+	parcel_drop(control->fds, control->count);
+	control->fds = NULL;
+	control->count = 0;
+	pthread_mutex_unlock(&descriptors);
 }
 
 /* the holder */
-
-static void holder_leave(struct weir_control *control)
-{
-	if (control->holder_fd >= 0)
-		close(control->holder_fd);
-	control->holder_fd = -1;
-}
 
 static void holder_join(struct weir_control *control)
 {
 	int fd, err;
 
-	holder_leave(control);
+	put(&control->holder_fd);
+	pthread_mutex_lock(&descriptors);
 	fd = parcel_connect(control->instance, "hold");
+	control->holder_fd = fd < 0 ? -1 : fd;
+	pthread_mutex_unlock(&descriptors);
 	if (fd < 0)
 		return;		/* nobody holds */
 	err = parcel_send(fd, PARCEL_KEEP, control->opts.workers, 0, NULL, 0);
 	if (!err)
 		err = parcel_send_listeners(fd, control->fds, control->count);
-	control->holder_fd = fd;
 	if (!err)
 		return;
 	base_log(&control->log, WEIR_LOG_WARN, "control: the holder takes nothing: %s",
 		 weir_strerror(err));
-	holder_leave(control);
+	put(&control->holder_fd);
 }
 
 /* a successor */
@@ -209,10 +285,14 @@ static void give(struct weir_control *control, int fd)
 
 static void converse(struct weir_control *control)
 {
-	int fd = parcel_accept(control->listen_fd), nowhere;
 	struct parcel parcel;
 	unsigned int none;
+	int fd, nowhere;
 
+	pthread_mutex_lock(&descriptors);
+	fd = parcel_accept(control->listen_fd);
+	control->peer_fd = fd < 0 ? -1 : fd;
+	pthread_mutex_unlock(&descriptors);
 	if (fd < 0)
 		return;
 	if (!parcel_recv(fd, &parcel, &nowhere, 0, &none)) {
@@ -221,7 +301,7 @@ static void converse(struct weir_control *control)
 		else if (parcel.kind == PARCEL_TAKE)
 			give(control, fd);
 	}
-	close(fd);
+	put(&control->peer_fd);
 }
 
 /* the thread */
@@ -245,7 +325,7 @@ static void end(struct weir_control *control)
 
 	if (control->holder_fd >= 0 && !(ops->died && ops->died(control->opts.ctx)))
 		parcel_send(control->holder_fd, PARCEL_BYE, 0, 0, NULL, 0);
-	holder_leave(control);
+	put(&control->holder_fd);
 	drop(control);
 	parcel_unlisten(&control->place);
 }
@@ -270,7 +350,7 @@ static void *control_main(void *arg)
 		converse(control);
 	}
 	/* The holder hears from the successor what is to be kept. */
-	holder_leave(control);
+	put(&control->holder_fd);
 	if (!told_to_stop(control, drain_ms(control->opts.drain_ns)))
 		control->opts.ops->drained(control->opts.ctx);
 	return NULL;
@@ -325,6 +405,13 @@ int control_make(struct weir_control **controlp, const struct weir_control_opts 
 		return -ENOMEM;
 	control->listen_fd = -1;
 	control->holder_fd = -1;
+	control->peer_fd = -1;
+	control->wake_fd = -1;
+	err = watch_forks(control);
+	if (err) {
+		mem_put(&base_alloc_libc, control, 1, sizeof(*control));
+		return err;
+	}
 	control->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	err = control->wake_fd < 0 ? -errno : read_opts(control, opts);
 	if (err) {
@@ -401,10 +488,9 @@ void weir_control_close(struct weir_control *control)
 	weir_control_stop(control);
 	if (control->runs)
 		pthread_join(control->thread, NULL);
-	parcel_drop(control->fds, control->count);
-	if (control->listen_fd >= 0)
-		close(control->listen_fd);
-	if (control->wake_fd >= 0)
-		close(control->wake_fd);
+	pthread_mutex_lock(&descriptors);
+	close_all(control);
+	list_del(&control->all);
+	pthread_mutex_unlock(&descriptors);
 	mem_put(&base_alloc_libc, control, 1, sizeof(*control));
 }

@@ -75,8 +75,9 @@ static void take_back(void *ctx)
 	if (!halted)
 		return;
 	phase_set(service, PHASE_ACCEPTING);
-	service_log(service, WEIR_LOG_WARN, "control: a successor did not come to serve; the "
-		    "service goes on");
+	if (!service->child)	/* else its parent says so */
+		service_log(service, WEIR_LOG_WARN, "control: a successor did not come to serve; "
+			    "the service goes on");
 }
 
 static void heirs(void *ctx, unsigned int workers)
@@ -107,7 +108,7 @@ static int died(void *ctx)
 	return count > 0;
 }
 
-static const struct weir_control_ops service_control_ops = {
+const struct weir_control_ops owner_ops = {
 	.yield		= yield,
 	.take_back	= take_back,
 	.heirs		= heirs,
@@ -141,7 +142,7 @@ int owner_prepare(struct weir_service *service)
 		.count		= acceptor_mode(service) ? 1 : service->opts.workers,
 		.given		= service->given,
 		.steering	= service->steering,
-		.ops		= &service_control_ops,
+		.ops		= &owner_ops,
 		.ctx		= service,
 		.log		= &service->log,
 		.drain_ns	= service->opts.drain_ns,

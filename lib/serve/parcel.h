@@ -25,6 +25,8 @@ enum parcel_kind {
 	PARCEL_KEEP,		/* to a holder: listeners follow; count: workers */
 	PARCEL_HOLD,		/* to a service: there is a holder */
 	PARCEL_BYE,		/* to a holder: nothing is to be kept */
+	PARCEL_STAY,		/* to a child: serve on, also when the parent dies */
+	PARCEL_BACK,		/* to a child: nothing came of the successor */
 	PARCEL_MAX,
 };
 

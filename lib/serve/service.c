@@ -8,7 +8,6 @@
  * that.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +28,7 @@ enum {
 };
 
 #define LINGER_DEFAULT_NS	(5 * NSEC_PER_SEC)
+#define DRAIN_DEFAULT_NS	(60 * NSEC_PER_SEC)
 #define STALL_DEFAULT_NS	(100 * NSEC_PER_MSEC)
 
 /* options */
@@ -49,6 +49,8 @@ static void set_defaults(struct weir_service_opts *opts)
 				     min_u32(LOW_DEFAULT, opts->high_bytes / 4));
 	if (!opts->linger_ns)
 		opts->linger_ns = LINGER_DEFAULT_NS;
+	if (!opts->drain_ns)
+		opts->drain_ns = DRAIN_DEFAULT_NS;
 	if (!opts->send_stall_ns)
 		opts->send_stall_ns = STALL_DEFAULT_NS;
 }
@@ -102,20 +104,6 @@ static uint32_t sockets_of(const struct weir_service *service)
 	return acceptor_mode(service) ? 1 : service->opts.workers;
 }
 
-/* Whether the kernel moves a queue where no program says so. */
-static bool kernel_moves(void)
-{
-	char digit = '0';
-	int fd = open("/proc/sys/net/ipv4/tcp_migrate_req", O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return false;
-	if (read(fd, &digit, 1) != 1)
-		digit = '0';
-	close(fd);
-	return digit != '0';
-}
-
 static int read_opts(struct weir_service *service, const struct weir_service_opts *given)
 {
 	struct weir_service_opts *opts = &service->opts;
@@ -136,6 +124,9 @@ static int read_opts(struct weir_service *service, const struct weir_service_opt
 	if (dgram_mode(service) && (acceptor_mode(service) || !opts->ops->datagram))
 		return -EINVAL;
 	if (!dgram_mode(service) && opts->carrier)
+		return -EINVAL;
+	if (opts->flags & WEIR_SERVICE_SHARED &&
+	    (!opts->listeners || dgram_mode(service) || acceptor_mode(service)))
 		return -EINVAL;
 	service->loop_opts.sz = sizeof(service->loop_opts);
 	if (service->loop_opts.log)
@@ -175,11 +166,7 @@ static int take_steering(struct weir_service *service)
 	}
 	if (service->opts.workers > service->steering->ops->rows(service->steering))
 		return -E2BIG;
-	/* Clients wait in the queues of those that nobody takes. */
-	if (!dgram_mode(service) && service->given > sockets_of(service) &&
-	    service->steering->ops == &steer_reuseport_ops && !kernel_moves())
-		return -EOPNOTSUPP;
-	return 0;
+	return takeover_fits(service->opts.takeover, service->steering, sockets_of(service));
 }
 
 /*
@@ -213,38 +200,17 @@ static int address_free(const struct weir_service *service)
 static int succeed(struct weir_service *service)
 {
 	struct weir_steering *st = service->steering;
-	unsigned int hung = 0;
+	unsigned int hung = service->opts.flags & WEIR_SERVICE_SHARED;
 	uint32_t i;
 	int err = 0;
 
 	if (service->opts.takeover)
-		err = takeover_begin(service->opts.takeover, st->ops->adopted(st), &hung);
+		err = weir_takeover_begin(service->opts.takeover, st, sockets_of(service), &hung);
 	for (i = 0; hung && !dgram_mode(service) && i < sockets_of(service); i++)
 		listener_share(service->workers[i].listener);
 	for (i = 0; i < service->opts.workers && !err; i++)
 		err = worker_listen(&service->workers[i]);
 	return err ? err : st->ops->seal(st);
-}
-
-/*
- * Listeners that no worker of ours has: the kernel moves their queues to the others
- * of the group, and nobody comes to them any more. Of datagrams the predecessor, who
- * has done the same, takes what has come to them; where he is dead it is lost.
- */
-static void end_surplus(struct weir_service *service)
-{
-	unsigned int count, i;
-	const int *fds;
-
-	if (!service->opts.takeover)
-		return;
-	fds = weir_takeover_listeners(service->opts.takeover, &count);
-	for (i = sockets_of(service); i < count; i++) {
-		if (dgram_mode(service))
-			(void)parcel_deafen(fds[i]);
-		else
-			shutdown(fds[i], SHUT_RDWR);
-	}
 }
 
 static int open_workers(struct weir_service *service)
@@ -267,6 +233,8 @@ static int open_workers(struct weir_service *service)
 		err = worker_open(&service->workers[i], i);
 	if (!err)
 		err = owner_prepare(service);
+	if (!err)
+		err = child_prepare(service);
 	if (err)
 		return err;
 	service->opts.listeners = NULL;
@@ -460,10 +428,11 @@ int weir_service_open(struct weir_service **servicep, const struct weir_service_
 	if (!err)
 		err = open_supervisor(service);
 	if (!err) {
-		takeover_serves(service->opts.takeover, service->opts.workers);
-		end_surplus(service);
+		takeover_serves(service->opts.takeover, sockets_of(service), service->opts.workers);
 		err = owner_announce(service);
 	}
+	if (!err)
+		err = child_start(service);
 	if (err) {
 		give_back(service);
 		return err;
@@ -498,6 +467,7 @@ void weir_service_stop(struct weir_service *service, uint64_t timeout_ns)
 	for (i = 0; i < service->opts.workers; i++)
 		worker_wake(&service->workers[i]);
 	weir_control_stop(service->control);
+	child_stop(service);
 }
 
 int weir_service_wait(struct weir_service *service)
@@ -544,6 +514,7 @@ void weir_service_close(struct weir_service *service)
 	}
 	weir_supervisor_close(service->supervisor);
 	weir_control_close(service->control);
+	child_close(service);
 	steering_close(service->steering);
 	if (leaked)
 		return;		/* what the kernel keeps points to the rest */

@@ -237,6 +237,7 @@ struct weir_service {
 	int go;			/* 1: workers that are ready may serve; -errno: end */
 
 	struct weir_control *control;	/* NULL: nobody takes it over */
+	struct child *child;		/* NULL: there is no parent */
 	atomic_uint phase;	/* enum phase */
 	atomic_uint heirs;	/* workers of the successor; 0: not known */
 };
@@ -255,19 +256,24 @@ void supervisor_stop(struct weir_supervisor *sup);
 /* limits.c: fill in what the loop's options leave open */
 int limits_fit(struct weir_service *service);
 
-/*
- * takeover.c: the predecessor accepts nobody any more; @pins: and leaves his pins.
- * Until takeover_serves() he goes on when takeover_end(), or the end of this process,
- * tells him that nothing came of it.
- */
-int takeover_begin(struct weir_takeover *takeover, bool pins, unsigned int *hung);
-void takeover_serves(struct weir_takeover *takeover, uint32_t workers);
-bool takeover_lives(const struct weir_takeover *takeover);	/* its owner, until then */
+/* takeover.c */
+int takeover_fits(const struct weir_takeover *takeover, const struct weir_steering *st,
+		  unsigned int sockets);
+bool takeover_lives(const struct weir_takeover *takeover);	/* its owner, until he is told */
+void takeover_serves(struct weir_takeover *takeover, uint32_t sockets, uint32_t workers);
+/* The predecessor goes on, unless it was told that we serve. */
 void takeover_end(struct weir_takeover *takeover);
 
 /* owner.c: hands the service over */
 int owner_prepare(struct weir_service *service);	/* before there are threads */
 int owner_announce(struct weir_service *service);
+extern const struct weir_control_ops owner_ops;	/* of a service, by its control socket */
+
+/* child.c: the same, of a process that is one worker of a parent's */
+int child_prepare(struct weir_service *service);
+int child_start(struct weir_service *service);
+void child_stop(struct weir_service *service);	/* any thread, signal handler */
+void child_close(struct weir_service *service);
 
 /* worker.c */
 int worker_open(struct worker *w, uint32_t index);

@@ -15,6 +15,7 @@ struct share {
 	struct weir_steering steering;
 	struct weir_steering *base;
 	unsigned int worker;
+	bool apart;		/* a successor has the maps */
 };
 
 static struct share *to_share(struct weir_steering *st)
@@ -154,13 +155,32 @@ static int share_adopted(struct weir_steering *st)
 	return 0;
 }
 
-/* The parent's to yield. */
+/* The group is its parent's to yield; what this process has mapped is its own. */
 static int share_yield(struct weir_steering *st, int maps)
 {
-	return -EOPNOTSUPP;
+	struct share *share = to_share(st);
+	int err;
+
+	if (!maps)
+		return 0;
+	err = share->base->ops->apart(share->base, share->worker,
+				      share->apart ? WEIR_APART_TELL : WEIR_APART_LEAVE);
+	if (!err)
+		share->apart = true;
+	return err;
 }
 
 static int share_resume(struct weir_steering *st)
+{
+	struct share *share = to_share(st);
+
+	if (!share->apart)
+		return 0;
+	share->apart = false;
+	return share->base->ops->apart(share->base, share->worker, WEIR_APART_BACK);
+}
+
+static int share_apart(struct weir_steering *st, unsigned int worker, enum weir_apart how)
 {
 	return -EOPNOTSUPP;
 }
@@ -197,6 +217,7 @@ const struct weir_steering_ops share_ops = {
 	.adopted	= share_adopted,
 	.yield		= share_yield,
 	.resume		= share_resume,
+	.apart		= share_apart,
 	.close		= share_close,
 };
 

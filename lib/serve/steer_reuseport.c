@@ -146,6 +146,12 @@ static int reuseport_resume(struct weir_steering *st)
 	return 0;
 }
 
+/* Each process has rows of its own. */
+static int reuseport_apart(struct weir_steering *st, unsigned int worker, enum weir_apart how)
+{
+	return 0;
+}
+
 static void reuseport_close(struct weir_steering *st)
 {
 	struct reuseport *self = to_reuseport(st);
@@ -181,6 +187,7 @@ const struct weir_steering_ops steer_reuseport_ops = {
 	.adopted	= reuseport_adopted,
 	.yield		= reuseport_yield,
 	.resume		= reuseport_resume,
+	.apart		= reuseport_apart,
 	.close		= reuseport_close,
 };
 

@@ -108,18 +108,41 @@ const int *weir_takeover_lock(const struct weir_takeover *takeover)
 	return takeover->lock < 0 ? NULL : &takeover->lock;
 }
 
+/* Whether the kernel moves a queue where no program says so. */
+static bool kernel_moves(void)
+{
+	char digit = '0';
+	int fd = open("/proc/sys/net/ipv4/tcp_migrate_req", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	if (read(fd, &digit, 1) != 1)
+		digit = '0';
+	close(fd);
+	return digit != '0';
+}
+
+/* Clients wait in the queues of those that nobody takes. */
+int takeover_fits(const struct weir_takeover *takeover, const struct weir_steering *st,
+		  unsigned int sockets)
+{
+	return takeover && takeover->count > sockets && !parcel_is_udp(takeover->fds[0]) &&
+	       st->ops == &steer_reuseport_ops && !kernel_moves() ? -EOPNOTSUPP : 0;
+}
+
 /*
  * He waits for our answer for a limited time, and may have gone on by now: the last
  * word finds out. After it he does so only when this connection ends.
  */
-int takeover_begin(struct weir_takeover *takeover, bool pins, unsigned int *hung)
+int weir_takeover_begin(struct weir_takeover *takeover, struct weir_steering *st,
+			unsigned int listeners, unsigned int *hung)
 {
+	int err = takeover_fits(takeover, st, listeners);
 	struct parcel parcel;
-	int err;
 
-	if (takeover->fd < 0)
-		return 0;
-	err = parcel_send(takeover->fd, PARCEL_YIELD, pins, 0, NULL, 0);
+	if (err || takeover->fd < 0)
+		return err;
+	err = parcel_send(takeover->fd, PARCEL_YIELD, (uint32_t)st->ops->adopted(st), 0, NULL, 0);
 	if (!err)
 		err = parcel_want(takeover->fd, PARCEL_YIELDED, &parcel);
 	if (!err)
@@ -134,13 +157,37 @@ bool takeover_lives(const struct weir_takeover *takeover)
 	return takeover && takeover->fd >= 0;
 }
 
-void takeover_serves(struct weir_takeover *takeover, uint32_t workers)
+/*
+ * Listeners that no worker of ours has: the kernel moves their queues to the others
+ * of the group, and nobody comes to them any more. Of datagrams the predecessor, who
+ * has done the same, takes what has come to them; where he is dead it is lost.
+ */
+static void end_surplus(const struct weir_takeover *takeover, uint32_t first)
 {
-	if (!takeover || takeover->fd < 0)
+	uint32_t i;
+
+	for (i = first; i < takeover->count; i++) {
+		if (parcel_is_udp(takeover->fds[i]))
+			(void)parcel_deafen(takeover->fds[i]);
+		else
+			shutdown(takeover->fds[i], SHUT_RDWR);
+	}
+}
+
+void takeover_serves(struct weir_takeover *takeover, uint32_t sockets, uint32_t workers)
+{
+	if (!takeover)
 		return;
 	/* One who is not there any more needs not be told. */
-	(void)parcel_send(takeover->fd, PARCEL_SERVES, workers, 0, NULL, 0);
+	if (takeover->fd >= 0)
+		(void)parcel_send(takeover->fd, PARCEL_SERVES, workers, 0, NULL, 0);
 	takeover_end(takeover);
+	end_surplus(takeover, sockets);
+}
+
+void weir_takeover_serves(struct weir_takeover *takeover, unsigned int listeners)
+{
+	takeover_serves(takeover, listeners, listeners);
 }
 
 void takeover_end(struct weir_takeover *takeover)

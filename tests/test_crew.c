@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_crew.c - what a parent says to a worker that is a process, and its end
+ *
+ * The worker is a service of the same process: what it hears is the same.
+ */
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <weir/crew.h>
+#include <weir/serve.h>
+#include <weir/supervisor.h>
+#include <weir/takeover.h>
+
+#include "serve/parcel.h"
+
+#include "kselftest_harness.h"
+
+#define PATIENCE_MS	20000
+#define A_WHILE_MS	50
+
+static void echo(struct weir_conn *conn, struct weir_lease *lease)
+{
+	if (!lease || weir_conn_send_lease(conn, lease, 0, weir_lease_len(lease)) < 0)
+		weir_conn_close(conn);
+}
+
+static const struct weir_service_ops ops = { .data = echo };
+
+FIXTURE(crew)
+{
+	struct weir_crew *crew;
+	struct weir_steering *base;
+	struct weir_service *service;
+	struct weir_service_opts opts;
+	struct sockaddr_in addr;
+	int listener, parent;
+};
+
+FIXTURE_SETUP(crew)
+{
+	socklen_t len = sizeof(self->addr);
+
+	self->addr.sin_family = AF_INET;
+	self->addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	self->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ASSERT_EQ(0, bind(self->listener, (struct sockaddr *)&self->addr, len));
+	ASSERT_EQ(0, listen(self->listener, 64));
+	ASSERT_EQ(0, getsockname(self->listener, (struct sockaddr *)&self->addr, &len));
+	ASSERT_EQ(0, weir_crew_open(&self->crew, 3));
+	ASSERT_EQ(0, weir_steering_reuseport(&self->base, 3));
+	self->parent = weir_crew_join(self->crew, 1);
+	ASSERT_LE(0, self->parent);
+	self->opts = (struct weir_service_opts) {
+		.sz = sizeof(self->opts),
+		.ops = &ops,
+		.listeners = &self->listener,
+		.parent = &self->parent,
+	};
+	ASSERT_EQ(0, weir_steering_share(&self->opts.steering, self->base, 1));
+	ASSERT_EQ(0, weir_service_open(&self->service, &self->opts));
+	close(self->parent);
+}
+
+FIXTURE_TEARDOWN(crew)
+{
+	weir_service_close(self->service);
+	weir_crew_close(self->crew);
+	if (self->base)
+		self->base->ops->close(self->base);
+	close(self->listener);
+}
+
+/* A client that has asked. */
+static int client(const struct sockaddr_in *addr)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) || write(fd, "x", 1) != 1)
+		abort();
+	return fd;
+}
+
+static bool answered(int fd, int ms)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	char byte;
+
+	return poll(&pfd, 1, ms) == 1 && read(fd, &byte, 1) == 1;
+}
+
+static bool serves(const struct sockaddr_in *addr)
+{
+	int fd = client(addr);
+	bool yes = answered(fd, PATIENCE_MS);
+
+	close(fd);
+	return yes;
+}
+
+TEST_F(crew, it_yields_and_goes_on)
+{
+	unsigned int hung = 99;
+	int fd;
+
+	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_STAY));
+	ASSERT_TRUE(serves(&self->addr));
+	EXPECT_EQ(0, weir_crew_yield(self->crew, 0, &hung));
+	EXPECT_EQ(0, hung);
+	fd = client(&self->addr);
+	EXPECT_FALSE(answered(fd, A_WHILE_MS));
+	EXPECT_EQ(0, weir_crew_tell(self->crew, WEIR_WORKER_NONE, WEIR_CREW_BACK));
+	EXPECT_TRUE(answered(fd, PATIENCE_MS));
+	close(fd);
+	/* And once more. */
+	EXPECT_EQ(0, weir_crew_yield(self->crew, 0, &hung));
+	EXPECT_EQ(0, hung);
+	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_BEGIN));
+	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_BACK));
+	EXPECT_TRUE(serves(&self->addr));
+}
+
+TEST_F(crew, it_serves_who_is_connected_and_ends)
+{
+	int fd = client(&self->addr), queued;
+	unsigned int hung;
+
+	ASSERT_TRUE(answered(fd, PATIENCE_MS));
+	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_STAY));
+	EXPECT_EQ(0, weir_crew_yield(self->crew, 0, &hung));
+	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_LEAVE));
+	queued = client(&self->addr);
+	ASSERT_EQ(1, write(fd, "y", 1));
+	EXPECT_TRUE(answered(fd, PATIENCE_MS));
+	EXPECT_FALSE(answered(queued, A_WHILE_MS));
+	close(fd);
+	EXPECT_EQ(0, weir_service_wait(self->service));
+	close(queued);
+}
+
+TEST_F(crew, without_its_parent_it_serves_on)
+{
+	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_STAY));
+	weir_crew_leave(self->crew, 1);
+	EXPECT_TRUE(serves(&self->addr));
+}
+
+TEST_F(crew, without_its_parent_it_takes_back_what_it_had_yielded)
+{
+	unsigned int hung;
+
+	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_STAY));
+	EXPECT_EQ(0, weir_crew_yield(self->crew, 0, &hung));
+	weir_crew_leave(self->crew, 1);
+	EXPECT_TRUE(serves(&self->addr));
+}
+
+TEST_F(crew, without_its_parent_it_leaves_what_a_successor_has)
+{
+	unsigned int hung;
+
+	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_STAY));
+	EXPECT_EQ(0, weir_crew_yield(self->crew, 0, &hung));
+	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_BEGIN));
+	weir_crew_leave(self->crew, 1);
+	EXPECT_EQ(0, weir_service_wait(self->service));
+}
+
+TEST_F(crew, before_it_is_to_stay_it_ends_with_its_parent)
+{
+	int fd = client(&self->addr);
+
+	ASSERT_TRUE(answered(fd, PATIENCE_MS));
+	weir_crew_leave(self->crew, 1);
+	EXPECT_EQ(1, weir_service_wait(self->service));
+	close(fd);
+}
+
+/* One that was stopped answers what it was asked then, and not what it is asked now. */
+TEST_F(crew, one_that_does_not_answer_hangs)
+{
+	int mute = weir_crew_join(self->crew, 2);
+	struct parcel parcel;
+	unsigned int hung = 0;
+
+	ASSERT_LE(0, mute);
+	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_STAY));
+	EXPECT_EQ(0, weir_crew_yield(self->crew, 0, &hung));
+	EXPECT_EQ(1, hung);
+	ASSERT_EQ(0, parcel_want(mute, PARCEL_YIELD, &parcel));
+	ASSERT_EQ(0, parcel_send(mute, PARCEL_YIELDED, parcel.count & ~1U, 0, NULL, 0));
+	EXPECT_EQ(0, weir_crew_tell(self->crew, WEIR_WORKER_NONE, WEIR_CREW_BACK));
+	ASSERT_EQ(0, parcel_want(mute, PARCEL_BACK, &parcel));
+	EXPECT_EQ(0, weir_crew_yield(self->crew, 1, &hung));
+	EXPECT_EQ(1, hung);
+	ASSERT_EQ(0, parcel_want(mute, PARCEL_YIELD, &parcel));
+	EXPECT_EQ(1, parcel.count & 1);
+	/* One that has ended accepts nobody. */
+	close(mute);
+	EXPECT_EQ(-EPIPE, weir_crew_tell(self->crew, WEIR_WORKER_NONE, WEIR_CREW_BACK));
+	EXPECT_EQ(0, weir_crew_yield(self->crew, 0, &hung));
+	EXPECT_EQ(0, hung);
+	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_BACK));
+	EXPECT_TRUE(serves(&self->addr));
+}
+
+TEST_F(crew, bad_arguments_are_refused)
+{
+	struct weir_service *service;
+	struct weir_crew *crew;
+
+	EXPECT_EQ(-EINVAL, weir_crew_open(&crew, 0));
+	EXPECT_EQ(-EINVAL, weir_crew_open(&crew, WEIR_WORKERS_MAX + 1));
+	EXPECT_EQ(-EINVAL, weir_crew_join(self->crew, 3));
+	EXPECT_EQ(-EBUSY, weir_crew_join(self->crew, 1));
+	EXPECT_EQ(-EINVAL, weir_crew_tell(self->crew, 3, WEIR_CREW_STAY));
+	EXPECT_EQ(-EINVAL, weir_crew_tell(self->crew, 1, (enum weir_crew_word)4));
+	self->opts.control = "crew-test";
+	ASSERT_EQ(0, weir_steering_share(&self->opts.steering, self->base, 2));
+	EXPECT_EQ(-EINVAL, weir_service_open(&service, &self->opts));
+	self->opts.control = NULL;
+	self->opts.parent = NULL;
+	self->opts.listeners = NULL;
+	self->opts.flags = WEIR_SERVICE_SHARED;
+	ASSERT_EQ(0, weir_steering_share(&self->opts.steering, self->base, 2));
+	EXPECT_EQ(-EINVAL, weir_service_open(&service, &self->opts));
+}
+
+/* the control socket of who has listeners */
+
+struct owner {
+	unsigned int yields, begins, backs, leaves, drains;
+};
+
+static int on_yield(void *ctx, int maps, unsigned int *hung)
+{
+	struct owner *owner = ctx;
+
+	owner->yields++;
+	*hung = 7;
+	return maps;
+}
+
+static void on_begins(void *ctx)
+{
+	((struct owner *)ctx)->begins++;
+}
+
+static void on_back(void *ctx)
+{
+	((struct owner *)ctx)->backs++;
+}
+
+static void on_leave(void *ctx)
+{
+	((struct owner *)ctx)->leaves++;
+}
+
+static void on_drained(void *ctx)
+{
+	((struct owner *)ctx)->drains++;
+}
+
+static unsigned int sockets_that_listen(void)
+{
+	socklen_t len = sizeof(int);
+	unsigned int count = 0;
+	int fd, yes;
+
+	for (fd = 3; fd < 256; fd++)
+		count += !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) && yes;
+	return count;
+}
+
+TEST_F(crew, who_has_listeners_is_succeeded)
+{
+	static const struct weir_control_ops control_ops = {
+		.yield = on_yield, .begins = on_begins, .take_back = on_back,
+		.leave = on_leave, .drained = on_drained,
+	};
+	char name[WEIR_NAME_BYTES];
+	struct owner owner = { 0 };
+	struct weir_control_opts opts = {
+		.sz = sizeof(opts), .instance = name, .listeners = &self->listener, .count = 1,
+		.steering = self->base, .ops = &control_ops, .ctx = &owner,
+	};
+	struct weir_control *control, *other;
+	struct weir_takeover *takeover;
+	unsigned int count, hung = 0, before = sockets_that_listen();
+	int status;
+	pid_t pid;
+
+	if (geteuid())
+		SKIP(return, "needs root: /run/weir");
+	snprintf(name, sizeof(name), "crew-%d", (int)getpid());
+	opts.count = 0;
+	EXPECT_EQ(-EINVAL, weir_control_open(&control, &opts));
+	opts.count = 1;
+	ASSERT_EQ(0, weir_control_open(&control, &opts));
+	EXPECT_EQ(-EADDRINUSE, weir_control_open(&other, &opts));
+
+	/* One that begins, and ends. */
+	ASSERT_EQ(0, weir_takeover_open(&takeover, name, WEIR_TAKEOVER_SERVICE));
+	ASSERT_NE(NULL, weir_takeover_listeners(takeover, &count));
+	EXPECT_EQ(1, count);
+	EXPECT_EQ(0, weir_takeover_begin(takeover, self->base, 1, &hung));
+	EXPECT_EQ(7, hung);
+	/* A process that is forked has nothing of it: its parent's end is an end. */
+	pid = fork();
+	if (!pid)
+		_exit((int)sockets_that_listen());
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	/* But what this one has got as the successor, too. */
+	EXPECT_EQ((int)(before + 1) << 8, status);
+	EXPECT_EQ(before + 3, sockets_that_listen());
+	weir_takeover_close(takeover);
+
+	ASSERT_EQ(0, weir_takeover_open(&takeover, name, WEIR_TAKEOVER_SERVICE));
+	EXPECT_EQ(0, weir_takeover_begin(takeover, self->base, 1, &hung));
+	weir_takeover_serves(takeover, 1);
+	weir_takeover_close(takeover);
+	weir_control_close(control);
+	EXPECT_EQ(2, owner.yields);
+	EXPECT_EQ(2, owner.begins);
+	EXPECT_EQ(1, owner.backs);
+	EXPECT_EQ(1, owner.leaves);
+	EXPECT_EQ(0, owner.drains);
+	EXPECT_EQ(-ENOENT, weir_takeover_open(&takeover, name, WEIR_TAKEOVER_SERVICE));
+}
+
+TEST_HARNESS_MAIN
