@@ -22,6 +22,19 @@ start() {
 	[ -n "$line" ]
 }
 
+# hold: sets helper when it holds a listener
+hold() {
+	mkfifo "$tmp/held"
+	"$weir" hold "$name" > "$tmp/held" 2>> "$tmp/log" &
+	helper=$!
+	exec 4< "$tmp/held"
+	while IFS= read -r line <&4; do
+		echo "$line" >> "$tmp/log"
+		case $line in *" 1 listener"*) return 0 ;; esac
+	done
+	return 1
+}
+
 # next <arguments>...: takes over, and the one before ends well
 next() {
 	start --takeover "$@" || return 1
@@ -38,7 +51,7 @@ vips() {
 }
 
 echo "TAP version 13"
-echo "1..4"
+echo "1..5"
 
 start --port 7000 --workers 2 --vip 127.9.0.0/16:443 && server=$started &&
 	"$weir" steer set "$name" shed_max_permille 0 2>> "$tmp/log" &&
@@ -57,4 +70,11 @@ is "one with more workers and another network answers on both, and weights stay"
 next --workers 1 && [ "$(vips)" = "127.8.0.0/16:80 127.9.0.0/16:443 " ] && wait $load &&
 	json "$tmp/load" 'sum(d["errors"].values()) == 0 and d["requests"] > 1000'
 is "one with fewer, too, and no request failed"
+
+hold && kill -KILL "$server"
+wait "$server" 2>> "$tmp/log"
+start --vip 127.7.0.0/16 && server=$started && vips >> "$tmp/log" &&
+	vips | grep -qF "127.7.0.0/16:7000 " &&
+	timeout 20 "$weir" bench echo -a 127.7.3.3 --port 7000 --requests 10 -n > "$tmp/out" 2>> "$tmp/log"
+is "on listeners that were kept a network without a port is of theirs"
 exit $bad

@@ -62,6 +62,13 @@ static int steer(struct serve *serve)
 	return err;
 }
 
+/* The predecessor's are there. What cannot be added to them is no reason to end. */
+static void vips_late(const struct serve *serve)
+{
+	if (serve->takeover && serve->vip)
+		(void)vips_add(serve_instance(serve), serve->vip, (uint16_t)serve->port);
+}
+
 static int open_failed(const struct serve *serve, int err)
 {
 	char text[WEIR_ADDR_TEXT_MAX] = "?";
@@ -236,8 +243,7 @@ static void processes_serve(void *ctx, const struct process_ready *ready)
 {
 	struct serve *serve = ctx;
 
-	if (serve->takeover && serve->vip)
-		takeover_vips(&serve->where, serve_instance(serve), serve->vip);
+	vips_late(serve);
 	drop_rest();
 	serve_processes_line(serve, ready);
 }
@@ -296,6 +302,8 @@ static int run(struct serve *serve)
 		if (err)
 			return err;
 	}
+	if (serve->listeners)
+		serve->port = takeover_port(serve->listeners);
 	if (!serve->workers)
 		serve->workers = 1;
 	err = steer(serve);
@@ -314,9 +322,7 @@ static int run(struct serve *serve)
 		return err;
 	weir_takeover_close(serve->listeners);
 	serve->listeners = NULL;
-	weir_service_addr(serve->service, &serve->where);
-	if (serve->takeover && serve->vip)
-		takeover_vips(&serve->where, instance, serve->vip);
+	vips_late(serve);
 	drop_rest();
 	serve_line(serve->service, &serve->steer, (unsigned int)serve->workers, instance);
 	return await(serve);

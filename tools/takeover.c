@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 
 #include "common.h"
-#include "steer_vip.h"
 #include "takeover.h"
 
 static const struct {
@@ -29,6 +28,13 @@ static int where_is(const struct weir_takeover *takeover, struct weir_addr *addr
 		i++;
 	addr->len = sizeof(addr->ss);
 	return getsockname(fds[i], (struct sockaddr *)(void *)&addr->ss, &addr->len) ? -errno : 0;
+}
+
+uint16_t takeover_port(const struct weir_takeover *takeover)
+{
+	struct weir_addr addr;
+
+	return where_is(takeover, &addr) ? 0 : (uint16_t)weir_addr_port(&addr);
 }
 
 static bool same_ip(const struct weir_addr *a, const struct weir_addr *b)
@@ -151,10 +157,4 @@ int takeover_surplus(const char *instance, uint64_t workers)
 	return fail("instance %s: there are more listeners than %u workers, and without BPF the "
 		    "kernel does not move the clients that wait in the others; sysctl "
 		    "net.ipv4.tcp_migrate_req=1 helps", instance, (unsigned int)workers);
-}
-
-/* The predecessor's are there. What cannot be added to them is no reason to end. */
-void takeover_vips(const struct weir_addr *addr, const char *instance, const char *list)
-{
-	(void)vips_add(instance, list, weir_addr_port(addr));
 }

@@ -36,7 +36,7 @@ int takeover_find(struct weir_takeover **takeoverp, const char *instance, bool l
 int takeover_check(const struct command *cmd, bool xdp, bool nameless);
 /* Says why fewer workers are refused; an exit status. */
 int takeover_surplus(const char *instance, uint64_t workers);
-/* Networks beside those that the predecessor had. */
-void takeover_vips(const struct weir_addr *addr, const char *instance, const char *list);
+/* Where the listeners are, or 0. */
+uint16_t takeover_port(const struct weir_takeover *takeover);
 
 #endif /* WEIR_TOOLS_TAKEOVER_H */
