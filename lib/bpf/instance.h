@@ -339,6 +339,14 @@ int group_strangers(const struct weir_bpf *bpf, int fd);
 /* steering.c */
 extern const struct weir_steering_ops bpf_steering_ops;
 
+/* members.c: of that table, what is about listeners */
+int bpf_join(struct weir_steering *st, unsigned int worker, int fd);
+int bpf_seal(struct weir_steering *st);
+void bpf_leave(struct weir_steering *st, unsigned int worker);
+int bpf_yield(struct weir_steering *st, int maps);
+int bpf_resume(struct weir_steering *st);
+int bpf_apart(struct weir_steering *st, unsigned int worker, enum weir_apart how);
+
 /* Pins are there, and what this process pins takes their place. */
 static inline bool pins_replace(const struct weir_bpf *bpf)
 {

@@ -39,6 +39,38 @@ struct parcel {
 	uint32_t workers;	/* of the service: PARCEL_LOCK */
 };
 
+int parcel_send(int fd, enum parcel_kind kind, uint32_t count, int err, const int *fds,
+		unsigned int fds_count);
+/* Up to @max descriptors to @fds, their number to @got; others are closed. */
+int parcel_recv(int fd, struct parcel *parcel, int *fds, unsigned int max, unsigned int *got);
+/* The same, and it must be of this kind and tell of no error. */
+int parcel_want(int fd, enum parcel_kind kind, struct parcel *parcel);
+
+int parcel_send_listeners(int fd, const int *fds, unsigned int count);
+/* What follows them: the lock, or -1, and how many workers they are, or were, for. */
+int parcel_send_lock(int fd, int lock, uint32_t workers);
+/* Into a new array of *countp descriptors, each one of which parcel_listener() knows. */
+int parcel_recv_listeners(int fd, int **fdsp, unsigned int *countp);
+void parcel_drop(int *fds, unsigned int count);		/* close and free */
+bool parcel_listens(int fd);
+bool parcel_is_udp(int fd);
+/*
+ * A TCP socket that listens, or did: that of a worker that died is bound still. Or a
+ * UDP socket that is bound.
+ */
+bool parcel_listener(int fd);
+
+/*
+ * A UDP socket that is connected, here to itself, keeps what it has, but nobody's
+ * datagrams come to it any more: the kernel chooses another of its group. There is no
+ * way back: some kernels take it out of the group.
+ */
+int parcel_deafen(int fd);
+bool parcel_is_deaf(int fd);
+
+/* parcel_place.c */
+bool parcel_name_ok(const char *instance);
+
 /* "" for the socket of the service, ".hold" for that of its holder; 0 or -errno */
 int parcel_connect(const char *instance, const char *suffix);
 
@@ -55,35 +87,5 @@ int parcel_listen(const char *instance, const char *suffix, bool replace,
 void parcel_unlisten(const struct parcel_place *where);	/* unless it is another's now */
 bool parcel_peer_ok(int fd);	/* root, or this user */
 int parcel_accept(int listen_fd);	/* of a peer that is ok; else -errno */
-
-int parcel_send(int fd, enum parcel_kind kind, uint32_t count, int err, const int *fds,
-		unsigned int fds_count);
-/* Up to @max descriptors to @fds, their number to @got; others are closed. */
-int parcel_recv(int fd, struct parcel *parcel, int *fds, unsigned int max, unsigned int *got);
-/* The same, and it must be of this kind and tell of no error. */
-int parcel_want(int fd, enum parcel_kind kind, struct parcel *parcel);
-
-int parcel_send_listeners(int fd, const int *fds, unsigned int count);
-/* What follows them: the lock, or -1, and how many workers they are, or were, for. */
-int parcel_send_lock(int fd, int lock, uint32_t workers);
-/* Into a new array of *countp descriptors, each one of which parcel_listener() knows. */
-int parcel_recv_listeners(int fd, int **fdsp, unsigned int *countp);
-void parcel_drop(int *fds, unsigned int count);		/* close and free */
-bool parcel_name_ok(const char *instance);
-bool parcel_listens(int fd);
-bool parcel_is_udp(int fd);
-/*
- * A TCP socket that listens, or did: that of a worker that died is bound still. Or a
- * UDP socket that is bound.
- */
-bool parcel_listener(int fd);
-
-/*
- * A UDP socket that is connected, here to itself, keeps what it has, but nobody's
- * datagrams come to it any more: the kernel chooses another of its group. There is no
- * way back: some kernels take it out of the group.
- */
-int parcel_deafen(int fd);
-bool parcel_is_deaf(int fd);
 
 #endif /* SERVE_PARCEL_H */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * service.c - open, stop, wait for and close a service; and its counters
+ * service.c - open, stop, wait for and close a service
  *
  * Whatever can fail is done first: loops, pools, listeners, by the thread that opens,
  * then the user's start(), by each worker's thread. When all are ready a predecessor
@@ -16,143 +16,12 @@
 #include <unistd.h>
 
 #include "net/listener.h"
-#include "serve/parcel.h"
 #include "serve/service.h"
-
-enum {
-	CONNS_DEFAULT	= 1024,
-	BUF_DEFAULT	= 4096 + 64,	/* a page apart, all would share the same cache sets */
-	BACKLOG_DEFAULT	= 4096,
-	HIGH_DEFAULT	= 64 << 10,
-	LOW_DEFAULT	= 16 << 10,
-};
-
-#define LINGER_DEFAULT_NS	(5 * NSEC_PER_SEC)
-#define DRAIN_DEFAULT_NS	(60 * NSEC_PER_SEC)
-#define STALL_DEFAULT_NS	(100 * NSEC_PER_MSEC)
-
-/* options */
-
-static uint32_t or_default(uint32_t value, uint32_t fallback)
-{
-	return value ? value : fallback;
-}
-
-static void set_defaults(struct weir_service_opts *opts)
-{
-	opts->workers = or_default(opts->workers, 1);
-	opts->conns_max = or_default(opts->conns_max, CONNS_DEFAULT);
-	opts->buf_bytes = or_default(opts->buf_bytes, BUF_DEFAULT);
-	opts->backlog = or_default(opts->backlog, BACKLOG_DEFAULT);
-	opts->high_bytes = or_default(opts->high_bytes, HIGH_DEFAULT);
-	opts->low_bytes = or_default(opts->low_bytes,
-				     min_u32(LOW_DEFAULT, opts->high_bytes / 4));
-	if (!opts->linger_ns)
-		opts->linger_ns = LINGER_DEFAULT_NS;
-	if (!opts->drain_ns)
-		opts->drain_ns = DRAIN_DEFAULT_NS;
-	if (!opts->send_stall_ns)
-		opts->send_stall_ns = STALL_DEFAULT_NS;
-}
-
-/* Each loop of that backend is a world of its own, and has its own time. */
-static bool is_simulated(const struct weir_service *service)
-{
-	const char *backend = service->loop_opts.backend;
-
-	return backend && !strcmp(backend, "sim");
-}
-
-/* The predecessor's listeners are as good as the caller's. */
-static int take_over(struct weir_service *service)
-{
-	struct weir_service_opts *opts = &service->opts;
-	uint32_t i;
-
-	if (!opts->takeover) {
-		service->given = opts->listeners ? or_default(opts->workers, 1) : 0;
-		return 0;
-	}
-	if (opts->listeners)
-		return -EINVAL;
-	if (opts->carrier && takeover_lives(opts->takeover))
-		return -EOPNOTSUPP;
-	opts->listeners = weir_takeover_listeners(opts->takeover, &service->given);
-	for (i = 0; i < service->given; i++)
-		if (parcel_is_udp(opts->listeners[i]) != dgram_mode(service))
-			return -EPROTOTYPE;
-	opts->workers = or_default(opts->workers, acceptor_mode(service) ?
-				   weir_takeover_workers(opts->takeover) : service->given);
-	return 0;
-}
-
-/* That of the first: of one that is deaf it may be another. */
-static void take_addr(struct weir_service *service)
-{
-	struct weir_addr addr = { .len = sizeof(addr.ss) };
-	uint32_t i = 0;
-
-	while (i + 1 < service->given && parcel_is_deaf(service->opts.listeners[i]))
-		i++;
-	if (!getsockname(service->opts.listeners[i], (struct sockaddr *)&addr.ss, &addr.len))
-		service->addr = addr;
-}
 
 /* How many sockets its workers have between them. */
 static uint32_t sockets_of(const struct weir_service *service)
 {
 	return acceptor_mode(service) ? 1 : service->opts.workers;
-}
-
-static int read_opts(struct weir_service *service, const struct weir_service_opts *given)
-{
-	struct weir_service_opts *opts = &service->opts;
-	int err;
-
-	err = opts_copy(opts, sizeof(*opts), given);
-	if (!err)
-		err = opts_copy(&service->loop_opts, sizeof(service->loop_opts), opts->loop);
-	if (err)
-		return err;
-	err = take_over(service);
-	if (err)
-		return err;
-	if (!opts->ops || (!opts->addr && !opts->listeners) ||
-	    opts->flags & ~(uint32_t)WEIR_SERVICE_ALL ||
-	    (opts->flags & WEIR_SERVICE_ACCEPTOR && opts->steering) || service->loop_opts.hooks)
-		return -EINVAL;
-	if (dgram_mode(service) && (acceptor_mode(service) || !opts->ops->datagram))
-		return -EINVAL;
-	if (!dgram_mode(service) && opts->carrier)
-		return -EINVAL;
-	if (opts->flags & WEIR_SERVICE_SHARED &&
-	    (!opts->listeners || dgram_mode(service) || acceptor_mode(service)))
-		return -EINVAL;
-	service->loop_opts.sz = sizeof(service->loop_opts);
-	if (service->loop_opts.log)
-		service->log = *service->loop_opts.log;
-	set_defaults(opts);
-	if (opts->workers > WEIR_WORKERS_MAX || opts->low_bytes >= opts->high_bytes ||
-	    (is_simulated(service) && opts->workers > 1))
-		return -EINVAL;
-	service->ops = *opts->ops;
-	if (opts->addr)
-		service->addr = *opts->addr;
-	if (opts->takeover)
-		take_addr(service);
-	service->conn_ops = (struct weir_conn_ops){
-		.data	= service->ops.data ? service->ops.data : client_no_data,
-		.drain	= service->ops.drain,
-		.closed	= client_closed,
-	};
-	service->conn_opts = (struct weir_conn_opts){
-		.sz		= sizeof(service->conn_opts),
-		.ops		= &service->conn_ops,
-		.low_bytes	= opts->low_bytes,
-		.high_bytes	= opts->high_bytes,
-		.linger_ns	= opts->linger_ns,
-	};
-	return limits_fit(service);
 }
 
 static int take_steering(struct weir_service *service)
@@ -227,7 +96,7 @@ static int open_workers(struct weir_service *service)
 		service->workers[i].gone = true;
 		handover_open(&service->workers[i]);
 	}
-	err = is_simulated(service) || service->opts.listeners ? 0 :
+	err = service_simulated(service) || service->opts.listeners ? 0 :
 	      address_free(service);
 	for (i = 0; i < service->opts.workers && !err; i++)
 		err = worker_open(&service->workers[i], i);
@@ -291,7 +160,7 @@ static const char *rescue_off(const struct weir_service *service)
 {
 	if (service->steering->ops == &steer_reuseport_ops)
 		return "the kernel's hash moves no queue";
-	if (is_simulated(service))
+	if (service_simulated(service))
 		return "simulated";
 	if (dgram_mode(service))
 		return "datagrams stay in the socket that they came to";
@@ -317,7 +186,7 @@ static int open_supervisor(struct weir_service *service)
 	if (service->rescue)
 		opts.flags |= WEIR_SUPERVISOR_NO_RESCUE;
 	if (service->steering->ops == &steer_reuseport_ops ||
-	    service->steering->ops == &share_ops || is_simulated(service))
+	    service->steering->ops == &share_ops || service_simulated(service))
 		return 0;
 	return weir_supervisor_open(&service->supervisor, service->steering, &opts);
 }
@@ -414,7 +283,7 @@ int weir_service_open(struct weir_service **servicep, const struct weir_service_
 	service->stop_ns = DEADLINE_NONE;
 	pthread_mutex_init(&service->lock, NULL);
 	reported_init(service);
-	err = read_opts(service, given);
+	err = service_read_opts(service, given);
 	if (!err)
 		err = take_steering(service);
 	if (!err)
@@ -450,7 +319,7 @@ static uint64_t clock_ns(const struct weir_service *service)
 {
 	struct timespec ts;
 
-	if (is_simulated(service) && service->workers && service->workers[0].row)
+	if (service_simulated(service) && service->workers && service->workers[0].row)
 		return __atomic_load_n(&service->workers[0].row->loop_ns, __ATOMIC_RELAXED);
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
@@ -523,91 +392,4 @@ void weir_service_close(struct weir_service *service)
 	alloc = service->alloc;
 	mem_put(&alloc, service->workers, service->opts.workers, sizeof(*service->workers));
 	mem_put(&alloc, service, 1, sizeof(*service));
-}
-
-/* getters */
-
-void weir_service_addr(const struct weir_service *service, struct weir_addr *addr)
-{
-	*addr = service->addr;
-}
-
-const char *weir_service_backend(const struct weir_service *service, const char **reason)
-{
-	if (reason)
-		*reason = service->reason;
-	return service->backend;
-}
-
-int weir_service_rescue(const struct weir_service *service, const char **reason)
-{
-	if (reason)
-		*reason = service->rescue;
-	return !service->rescue;
-}
-
-const struct weir_supervisor *weir_service_supervisor(const struct weir_service *service)
-{
-	return service->supervisor;
-}
-
-/* Higher: the service as a whole is in this state if any worker is. */
-static unsigned int state_rank(uint32_t state)
-{
-	static const uint8_t ranks[] = {
-		[WEIR_DEAD]	= 1,
-		[WEIR_INIT]	= 2,
-		[WEIR_DRAIN]	= 3,
-		[WEIR_PARKED]	= 4,
-		[WEIR_RUN]	= 5,
-	};
-
-	return state < ARRAY_SIZE(ranks) ? ranks[state] : 0;
-}
-
-static void stats_add(struct weir_service_stats *sum, const struct weir_service_stats *one)
-{
-	const size_t counters = offsetof(struct weir_service_stats, state) / sizeof(uint64_t);
-	const uint64_t *from = (const uint64_t *)(const void *)one;
-	uint64_t *to = (uint64_t *)(void *)sum;
-	size_t i;
-
-	for (i = 0; i < counters; i++)
-		to[i] += from[i];
-	if (state_rank(one->state) > state_rank(sum->state))
-		sum->state = one->state;
-}
-
-int weir_service_stats(const struct weir_service *service, unsigned int worker,
-		       struct weir_service_stats *stats, size_t sz)
-{
-	struct weir_service_stats one, sum = { .state = WEIR_DEAD };
-	uint32_t i;
-
-	if (worker != WEIR_WORKER_NONE && worker >= service->opts.workers)
-		return -EINVAL;
-	for (i = 0; i < service->opts.workers; i++) {
-		if (worker != WEIR_WORKER_NONE && worker != i)
-			continue;
-		meter_read(&service->workers[i], &one);
-		stats_add(&sum, &one);
-	}
-	stats_copy(stats, sz, &sum, sizeof(sum));
-	return 0;
-}
-
-static const struct client *client_const(const struct weir_conn *conn)
-{
-	assert(conn->hooks == &client_hooks);
-	return (const struct client *)(const void *)conn;
-}
-
-void *weir_conn_service_ctx(const struct weir_conn *conn)
-{
-	return client_const(conn)->worker->service->opts.ctx;
-}
-
-unsigned int weir_conn_worker(const struct weir_conn *conn)
-{
-	return client_const(conn)->worker->index;
 }

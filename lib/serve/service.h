@@ -275,18 +275,28 @@ int child_start(struct weir_service *service);
 void child_stop(struct weir_service *service);	/* any thread, signal handler */
 void child_close(struct weir_service *service);
 
+/* service_opts.c */
+int service_read_opts(struct weir_service *service, const struct weir_service_opts *given);
+bool service_simulated(const struct weir_service *service);
+
 /* worker.c */
 int worker_open(struct worker *w, uint32_t index);
 int worker_start(struct worker *w);	/* make its thread */
-int worker_listen(struct worker *w);	/* it stands by, and had to wait with that */
 int thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg);
 void worker_wake(struct worker *w);	/* any thread, signal handler */
-void worker_tick(struct worker *w);	/* after the events of a turn */
+void worker_close(struct worker *w);	/* its thread has ended, or never was */
+
+/* worker_listen.c */
+int worker_open_listener(struct worker *w);
+int worker_listen(struct worker *w);	/* it stands by, and had to wait with that */
 int worker_spare(struct worker *w);	/* accept for the group, too, if there is need to */
 bool worker_first(const struct worker *w);	/* of those that live */
+
+/* worker_stop.c */
+void worker_tick(struct worker *w);	/* after the events of a turn */
 void worker_accepting(struct worker *w, bool on);	/* it may take what a client sends */
 void worker_idle(struct worker *w);	/* something ended that a stop may wait for */
-void worker_close(struct worker *w);	/* its thread has ended, or never was */
+void worker_leave(struct worker *w);	/* the group, before its listener is closed */
 
 static inline bool worker_stopping(const struct worker *w)
 {

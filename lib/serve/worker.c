@@ -3,9 +3,7 @@
  * worker.c - life of a worker: opened by the thread that opens the service, run
  * and ended by a thread of its own
  *
- * A stop has three steps. The listener closes and every connection is closed
- * gracefully; at the deadline what is left is aborted; when nothing is left the
- * loop ends. A worker that dies in a callback (pthread_exit()) leaves a turn of
+ * A worker that dies in a callback (pthread_exit()) leaves a turn of
  * its loop unfinished, so nothing can be drained any more: its row says so, its
  * listener leaves the group, and its loop is abandoned, which closes all its
  * sockets. Memory the kernel might still write to lives until the thread has
@@ -20,11 +18,9 @@
 #include <unistd.h>
 
 #include "net/listener.h"
-#include "serve/parcel.h"
 #include "serve/service.h"
 
 #define CLOSE_NS	NSEC_PER_SEC	/* for the kernel to let go of a loop */
-#define COMPLAIN_NS	NSEC_PER_SEC
 
 /* waking: from any thread, also while the loop ends */
 
@@ -42,298 +38,6 @@ static void wakers_out(struct worker *w)
 	atomic_store(&w->gone, true);
 	while (atomic_load(&w->wakers))
 		sched_yield();
-}
-
-/* stop */
-
-static bool busy(struct worker *w)
-{
-	return w->listener || w->spare || w->dgram.running || w->conns || w->held.count ||
-	       weir_op_busy(&w->held.close_op) || !acceptor_done(w) || !handover_done(w);
-}
-
-void worker_idle(struct worker *w)
-{
-	if ((!worker_stopping(w) && w->phase != PHASE_LEFT) || w->ended || busy(w))
-		return;
-	w->ended = true;
-	if (!w->index)
-		acceptor_ended(w->service);
-	weir_cancel(w->loop, &w->stop_op);
-	weir_cancel(w->loop, &w->hold_op);
-	signals_stop(w);
-	pressure_stop(w);
-	unread_stop(w);
-	weir_loop_stop(w->loop);
-}
-
-/* Who yields waits until nobody accepts. */
-void worker_accepting(struct worker *w, bool on)
-{
-	struct weir_service *service = w->service;
-
-	if (w->accepting == on)
-		return;
-	w->accepting = on;
-	pthread_mutex_lock(&service->lock);
-	service->accepting += on ? 1 : -1;
-	pthread_cond_broadcast(&service->reported);
-	pthread_mutex_unlock(&service->lock);
-}
-
-static void listener_closed(void *ctx)
-{
-	struct worker *w = ctx;
-
-	w->listener = NULL;
-	worker_accepting(w, false);
-	worker_idle(w);
-}
-
-static void listener_halted(void *ctx)
-{
-	worker_accepting(ctx, false);
-}
-
-static void spare_closed(void *ctx)
-{
-	struct worker *w = ctx;
-
-	w->spare = NULL;
-	worker_idle(w);
-}
-
-static void stop_arm(struct worker *w);
-
-static void stop_done(struct weir_op *op)
-{
-	struct worker *w = op->ctx;
-
-	if (w->ended)
-		return;
-	if (op->res)
-		stop_arm(w);	/* cancelled: the deadline is another now */
-	else if (dgram_mode(w->service))
-		dgram_stop(w, true);
-	else
-		clients_abort(w);
-}
-
-static void stop_arm(struct worker *w)
-{
-	weir_prep_timeout(&w->stop_op, w->stop_ns, stop_done, w);
-	weir_submit(w->loop, &w->stop_op);
-}
-
-/* Before it is closed: another thread may be about to move its queue. */
-static void listener_leave(struct worker *w)
-{
-	if (w->listener || w->dgram.count)
-		w->service->steering->ops->leave(w->service->steering, w->index);
-}
-
-static void stop_changed(struct worker *w, uint64_t stop_ns)
-{
-	bool first = !worker_stopping(w);
-
-	w->stop_ns = stop_ns;
-	if (!first) {
-		weir_cancel(w->loop, &w->stop_op);
-		return;
-	}
-	meter_state(w, WEIR_DRAIN);
-	listener_leave(w);
-	if (dgram_mode(w->service)) {
-		dgram_stop(w, false);
-	} else {
-		weir_listener_close(w->listener, listener_closed, w);
-		weir_listener_close(w->spare, spare_closed, w);
-		handover_stop(w);
-		acceptor_wait(w);
-		clients_stop(w);
-	}
-	stop_arm(w);
-	if (w->phase == PHASE_LEFT)
-		worker_idle(w);		/* its listener is closed already */
-}
-
-/*
- * A successor has the listeners. Clients are not told: whoever has sent a request
- * by now gets his answer here, and so does every later one on that connection.
- */
-static void drain(struct worker *w)
-{
-	uint32_t heirs = atomic_load(&w->service->heirs);
-
-	meter_state(w, WEIR_DRAIN);
-	listener_leave(w);
-	if (dgram_mode(w->service)) {
-		dgram_left(w, heirs && w->index >= heirs);
-		return;
-	}
-	weir_listener_close(w->listener, listener_closed, w);
-	weir_listener_close(w->spare, spare_closed, w);
-	handover_stop(w);
-	acceptor_wait(w);
-	worker_idle(w);
-}
-
-/* The spare one is this process's own: a successor has another. */
-static void phase_changed(struct worker *w, unsigned int phase)
-{
-	w->phase = phase;
-	if (phase == PHASE_LEFT) {
-		drain(w);
-	} else if (phase == PHASE_HALTED) {
-		acceptor_wait(w);
-		listener_halt(w->listener, listener_halted, w);
-		dgram_halt(w);
-	} else {
-		worker_accepting(w, w->listener || w->dgram.running);
-		listener_go_on(w->listener);
-		dgram_go_on(w);
-		if (w->accepting)	/* else another does, for it */
-			weir_cancel(w->loop, &w->hold_op);
-	}
-}
-
-void worker_tick(struct worker *w)
-{
-	uint64_t stop_ns = atomic_load_explicit(&w->service->stop_ns, memory_order_relaxed);
-	unsigned int phase = atomic_load_explicit(&w->service->phase, memory_order_relaxed);
-
-	if (w->ended)
-		return;
-	pressure_tick(w);
-	unread_tick(w);
-	meter_tick(w);
-	if (stop_ns != w->stop_ns)
-		stop_changed(w, stop_ns);
-	else if (phase != w->phase && !worker_stopping(w))
-		phase_changed(w, phase);
-	handover_tick(w);
-	if (w->inbox) {
-		bool last = acceptor_done(w);
-
-		acceptor_tick(w);
-		if (last)
-			worker_idle(w);
-	} else {
-		worker_idle(w);
-	}
-	dgram_flush(w);
-}
-
-/* open and close */
-
-static void accept_failed(void *ctx, int err)
-{
-	struct worker *w = ctx;
-	uint64_t now_ns = weir_loop_now(w->loop);
-
-	if (w->failed_ns && now_ns - w->failed_ns < COMPLAIN_NS)
-		return;
-	w->failed_ns = now_ns;
-	service_log(w->service, WEIR_LOG_WARN,
-		    "worker %u: accepting pauses: %s; %u connections, %u clients wait for one",
-		    w->index, weir_strerror(err), w->conns, w->held.count);
-}
-
-static int join(struct worker *w, int fd)
-{
-	struct weir_steering *st = w->service->steering;
-
-	w->row->epoch++;
-	return st->ops->join(st, w->index, fd);
-}
-
-static int open_listener(struct worker *w)
-{
-	struct weir_service *service = w->service;
-	struct weir_listener_opts opts = {
-		.sz		= sizeof(opts),
-		.addr		= &service->addr,
-		.accepted	= client_accepted,
-		.failed		= accept_failed,
-		.ctx		= w,
-		.backlog	= service->opts.backlog,
-		.reuseport	= !acceptor_mode(service),
-	};
-	bool later = false;
-	int err, fd;
-
-	if (acceptor_mode(service) && w->index)
-		return 0;
-	if (w->index < service->given)
-		opts.fd = &service->opts.listeners[w->index];
-	/* One that is given does not listen when its worker had died. */
-	if (service->opts.takeover)
-		later = !opts.fd || !parcel_listens(*opts.fd);
-	err = (later ? listener_bind : weir_listener_open)(&w->listener, w->loop, &opts);
-	if (err)
-		return err;
-	/* A simulated one has none; who steers by the kernel refuses that. */
-	fd = weir_listener_fd(w->listener);
-	if (fd < 0 && fd != -EOPNOTSUPP)
-		return fd;
-	/* The first one's port is everybody's. */
-	weir_listener_addr(w->listener, &service->addr);
-	worker_accepting(w, true);
-	w->later_fd = later ? fd : -1;
-	return later ? 0 : join(w, fd);
-}
-
-int worker_listen(struct worker *w)
-{
-	int fd = w->later_fd;
-
-	if (dgram_mode(w->service))
-		return w->service->opts.takeover ? dgram_listen(w) : 0;
-	if (fd < 0)
-		return 0;
-	w->later_fd = -1;
-	if (!parcel_listens(fd)) {
-		if (listen(fd, (int)w->service->opts.backlog))
-			return -errno;
-		w->revived = w->index < w->service->given;
-	}
-	return join(w, fd);
-}
-
-bool worker_first(const struct worker *w)
-{
-	uint32_t i;
-
-	for (i = 0; i < w->index; i++) {
-		if (!atomic_load(&w->service->workers[i].dead))
-			return false;
-	}
-	return true;
-}
-
-/*
- * The steering may have a listener of its own in the group. It gives nobody to it,
- * but the kernel's hash, which decides when nothing else can, might.
- */
-int worker_spare(struct worker *w)
-{
-	struct weir_service *service = w->service;
-	int err, fd = service->steering->ops->spare(service->steering);
-	struct weir_listener_opts opts = {
-		.sz		= sizeof(opts),
-		.accepted	= client_accepted,
-		.failed		= accept_failed,
-		.ctx		= w,
-		.backlog	= service->opts.backlog,
-		.fd		= &fd,
-	};
-
-	if (fd < 0 || w->spare || worker_stopping(w) || !worker_first(w))
-		return 0;
-	err = weir_listener_open(&w->spare, w->loop, &opts);
-	if (!err)
-		weir_listener_start(w->spare);
-	return err;
 }
 
 static int open_loop(struct worker *w)
@@ -378,7 +82,7 @@ int worker_open(struct worker *w, uint32_t index)
 	if (!err)
 		err = acceptor_open(w);
 	if (!err)
-		err = open_listener(w);
+		err = worker_open_listener(w);
 	if (!err)
 		err = signals_open(w);
 	return err;
@@ -389,7 +93,7 @@ static void end_loop(struct worker *w)
 {
 	int err;
 
-	listener_leave(w);
+	worker_leave(w);
 	weir_listener_close(w->listener, NULL, NULL);
 	weir_listener_close(w->spare, NULL, NULL);
 	w->listener = NULL;
@@ -475,7 +179,7 @@ static void leave_group(struct worker *w)
 {
 	int fd = w->listener ? weir_listener_fd(w->listener) : -1;
 
-	listener_leave(w);
+	worker_leave(w);
 	/*
 	 * Closing it takes effect only when the accept in flight has let go. But what a
 	 * successor has is his, and before this one serves a predecessor's or a caller's.
