@@ -227,6 +227,8 @@ extern const struct io_sys io_sys_linux;		/* lib/io/sys.c */
  *	reading its bytes. NULL: it never does. For readiness backends
  * @forget: the descriptor of file @file leaves the loop open. NULL: no matter
  * @reserve: with fixed files: a slot is kept for a file that will arrive
+ * @brought: what @op, in flight below, has come to already, or -ENOENT. NULL: that is
+ *	always told at once
  * @send_file: with fixed files: the file in slot @file goes to @to, a loop of the
  *	same backend that keeps a slot for it. -errno, or 0: pass_sent() here, and
  *	on success pass_arrived() there, follow from reap
@@ -253,6 +255,7 @@ struct weir_backend {
 	void (*lend)(struct weir_loop *loop, struct weir_op *op, int res);
 	void (*forget)(struct weir_loop *loop, uint32_t file);
 	void (*reserve)(struct weir_loop *loop);
+	int (*brought)(const struct weir_loop *loop, const struct weir_op *op);
 	int (*send_file)(struct weir_loop *loop, uint32_t file, struct weir_loop *to,
 			 struct weir_pass *pass);
 };

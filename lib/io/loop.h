@@ -227,6 +227,8 @@ static inline uint64_t loop_clock(const struct weir_loop *loop)
  * is the kernel done with it for certain.
  */
 void loop_abandon(struct weir_loop *loop);
+/* Before that: a descriptor that @op has brought, of which nobody will be told. */
+void loop_lose(struct weir_loop *loop, const struct weir_op *op);
 
 /* lib/io/loop_open.c: nothing is in flight any more, and nobody holds a fiber */
 void loop_free(struct weir_loop *loop);

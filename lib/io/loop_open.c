@@ -256,3 +256,17 @@ void loop_abandon(struct weir_loop *loop)
 	}
 	loop_free(loop);
 }
+
+void loop_lose(struct weir_loop *loop, const struct weir_op *op)
+{
+	int fd = -ENOENT;
+
+	if (op->opcode != WEIR_OP_INSTALL)
+		return;
+	if (op->lib_state == OP_FINISHED)
+		fd = op->res;
+	else if ((op->lib_state == OP_ARMED || op->lib_state == OP_SHORT) && loop->backend->brought)
+		fd = loop->backend->brought(loop, op);
+	if (fd >= 0)
+		loop->sys->close(loop, fd);
+}

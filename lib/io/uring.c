@@ -259,5 +259,6 @@ const struct weir_backend weir_backend_uring = {
 	.pending	= uring_pending,
 	.bell		= uring_bell,
 	.reserve	= uring_reserve,
+	.brought	= uring_brought,
 	.send_file	= uring_send_file,
 };

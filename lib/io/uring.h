@@ -88,6 +88,7 @@ void uring_cancel(struct weir_loop *loop, struct weir_op *op);
 
 /* lib/io/uring_done.c: what has completed: how many events */
 int uring_dispatch(struct weir_loop *loop);
+int uring_brought(const struct weir_loop *loop, const struct weir_op *op);
 void uring_wake_arm(struct weir_loop *loop);	/* wait for weir_loop_wake() */
 
 /* lib/io/uring_wait.c */

@@ -287,3 +287,17 @@ int uring_dispatch(struct weir_loop *loop)
 	}
 	return events;
 }
+
+int uring_brought(const struct weir_loop *loop, const struct weir_op *op)
+{
+	const struct io_uring_cq *cq = &uring_of(loop)->ring.cq;
+	unsigned int head = *cq->khead, end = io_uring_smp_load_acquire(cq->ktail);
+	const struct io_uring_cqe *at;
+
+	for (; head != end; head++) {
+		at = &cq->cqes[head & *cq->kring_mask];
+		if (at->user_data == loop->slots[op->lib_slot].data)
+			return at->res;
+	}
+	return -ENOENT;
+}

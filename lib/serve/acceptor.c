@@ -62,10 +62,13 @@ static int inbox_take(struct worker *w)
 
 void acceptor_lost(struct worker *w)
 {
+	uint32_t i;
 	int fd;
 
 	while (w->inbox && (fd = inbox_take(w)) >= 0)
 		close(fd);
+	for (i = 0; w->loop && w->handovers && i < w->service->loop_opts.files_max; i++)
+		loop_lose(w->loop, &w->handovers[i].op);
 }
 
 void acceptor_close(struct worker *w)

@@ -287,8 +287,10 @@ void handover_lost(struct worker *w)
 		close(arrivals->all[--arrivals->count].fd);
 	pthread_mutex_unlock(&arrivals->lock);
 	for (i = 0; w->clients && i < w->service->opts.conns_max; i++) {
-		if (w->clients[i].used && w->clients[i].to)
-			promise_end(w->clients[i].to);
+		if (!w->clients[i].used || !w->clients[i].to)
+			continue;
+		loop_lose(w->loop, &w->clients[i].conn.ctl);
+		promise_end(w->clients[i].to);
 	}
 }
 
