@@ -92,6 +92,24 @@ json() {
 	END
 }
 
+# first_line <file> <command>...: in the background; sets started and line, the first that
+# it prints. The next ones can be read from 3; what it says else is in <file>.err, and
+# what it had said by then in the log
+first_line() {
+	out=$1
+	shift
+	rm -f "$out.fifo"
+	mkfifo "$out.fifo"
+	"$@" > "$out.fifo" 2> "$out.err" &
+	# shellcheck disable=SC2034 # for who called
+	started=$!
+	exec 3< "$out.fifo"
+	line=''
+	IFS= read -r line <&3
+	cat "$out.err" >> "$tmp/log"
+	[ -n "$line" ]
+}
+
 # lookup_netns <arguments>...: the test, again, in a network namespace of its own (the
 # host's addresses may be in use), where sk_lookup works
 lookup_netns() {

@@ -34,16 +34,10 @@ serve() {
 		shift
 	done
 	shift
-	rm -f "$tmp/fifo"
-	mkfifo "$tmp/fifo"
 	# shellcheck disable=SC2086 # several words
-	$with "$tmp/weir" serve echo "$@" > "$tmp/fifo" 2> "$tmp/err" &
-	server=$!
-	exec 3< "$tmp/fifo"
-	line=''
-	IFS= read -r line <&3
+	first_line "$tmp/serve" $with "$tmp/weir" serve echo "$@"
+	server=$started
 	port=$(expr "$line" : 'listening on 127\.0\.0\.1:\([0-9]*\): ')
-	[ -n "$port" ] || cat "$tmp/err" >> "$tmp/log"
 	[ -n "$port" ]
 }
 

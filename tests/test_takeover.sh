@@ -11,17 +11,9 @@ name=takeover-$$
 
 # start <file> <arguments>...: sets started and port when it listens
 start() {
-	out=$tmp/$1
+	file=$1
 	shift
-	rm -f "$out.fifo"
-	mkfifo "$out.fifo"
-	"$weir" serve echo "$@" > "$out.fifo" 2> "$out.err" &
-	started=$!
-	exec 3< "$out.fifo"
-	line=''
-	IFS= read -r line <&3
-	exec 3<&-
-	cat "$out.err" >> "$tmp/log"
+	first_line "$tmp/$file" "$weir" serve echo "$@"
 	port=$(expr "$line" : 'listening on 127\.0\.0\.1:\([0-9]*\): ')
 	[ -n "$port" ]
 }

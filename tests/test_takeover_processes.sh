@@ -70,17 +70,9 @@ END
 
 # start <file> <arguments>...: sets started and port when it listens
 start() {
-	out=$tmp/$1
+	file=$1
 	shift
-	rm -f "$out.fifo"
-	mkfifo "$out.fifo"
-	"$weir" serve echo --instance "$name" "$@" > "$out.fifo" 2> "$out.err" &
-	started=$!
-	exec 3< "$out.fifo"
-	line=''
-	IFS= read -r line <&3
-	exec 3<&-
-	cat "$out.err" >> "$tmp/log"
+	first_line "$tmp/$file" "$weir" serve echo --instance "$name" "$@"
 	new_port=$(expr "$line" : 'listening on 127\.0\.0\.1:\([0-9]*\): ')
 	[ -n "$new_port" ] && port=$new_port
 }

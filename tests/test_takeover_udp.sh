@@ -16,18 +16,9 @@ if [ "${WEIR_TAKEOVER_NETNS:-}" != yes ]; then
 fi
 ip link set lo up
 
-# start <arguments>...: sets started and line when it serves; what it says else to $tmp/err
+# start <arguments>...: sets started and line when it serves
 start() {
-	rm -f "$tmp/fifo"
-	mkfifo "$tmp/fifo"
-	"$weir" serve "$@" --instance "$name" > "$tmp/fifo" 2> "$tmp/err" &
-	started=$!
-	exec 3< "$tmp/fifo"
-	line=''
-	IFS= read -r line <&3
-	exec 3<&-
-	cat "$tmp/err" >> "$tmp/log"
-	[ -n "$line" ]
+	first_line "$tmp/serve" "$weir" serve "$@" --instance "$name"
 }
 
 # first <arguments>...: the owner

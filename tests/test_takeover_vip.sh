@@ -11,15 +11,7 @@ lookup_netns "$@"
 
 # start <arguments>...: sets started when it listens
 start() {
-	rm -f "$tmp/fifo"
-	mkfifo "$tmp/fifo"
-	"$weir" serve echo --instance "$name" "$@" > "$tmp/fifo" 2>> "$tmp/log" &
-	started=$!
-	exec 3< "$tmp/fifo"
-	line=''
-	IFS= read -r line <&3
-	exec 3<&-
-	[ -n "$line" ]
+	first_line "$tmp/serve" "$weir" serve echo --instance "$name" "$@"
 }
 
 # hold: sets helper when it holds a listener

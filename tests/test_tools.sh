@@ -22,15 +22,9 @@ fails() {
 
 # serve <arguments>...: returns when it listens; sets server and port
 serve() {
-	rm -f "$tmp/fifo"
-	mkfifo "$tmp/fifo"
-	"$weir" serve echo --port 0 "$@" > "$tmp/fifo" 2> "$tmp/serve.err" &
-	server=$!
-	exec 3< "$tmp/fifo"
-	line=''
-	IFS= read -r line <&3
+	first_line "$tmp/serve" "$weir" serve echo --port 0 "$@"
+	server=$started
 	port=$(expr "$line" : 'listening on 127\.0\.0\.1:\([0-9]*\): ')
-	[ -n "$port" ] || cat "$tmp/serve.err" >> "$tmp/log"
 	[ -n "$port" ]
 }
 
@@ -526,12 +520,8 @@ tests_of_refusal() {
 		is "io_uring refused by seccomp: doctor says so, and the rung is epoll"
 
 		if json "$tmp/doctor" 'd["backend"] == "uring"' 2>/dev/null; then
-			rm -f "$tmp/fifo"
-			mkfifo "$tmp/fifo"
-			python3 -c "$jail" "$weir" serve echo --port 0 --no-bpf > "$tmp/fifo" 2> "$tmp/serve.err" &
-			server=$!
-			exec 3< "$tmp/fifo"
-			IFS= read -r line <&3
+			first_line "$tmp/serve" python3 -c "$jail" "$weir" serve echo --port 0 --no-bpf
+			server=$started
 			echo "$line" >> "$tmp/log"
 			stop
 			expr "$line" : '.*backend epoll (.*EPERM' > /dev/null
@@ -584,11 +574,8 @@ tests_of_nobody() {
 		return
 	fi
 	cp "$weir" "$tmp/weir" && chmod 755 "$tmp" "$tmp/weir"
-	mkfifo "$tmp/fifo2"
-	setpriv --reuid=65534 --regid=65534 --clear-groups "$tmp/weir" serve echo --port 0 > "$tmp/fifo2" 2> "$tmp/serve.err" &
-	server=$!
-	exec 3< "$tmp/fifo2"
-	IFS= read -r line <&3
+	first_line "$tmp/serve" setpriv --reuid=65534 --regid=65534 --clear-groups "$tmp/weir" serve echo --port 0
+	server=$started
 	echo "$line" >> "$tmp/log"
 	case $line in
 	*"steering reuseport hash, rung: kernel hash (not more: "*)

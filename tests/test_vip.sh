@@ -55,14 +55,10 @@ hears() {
 
 # serve <instance> <networks> [<service> <port>]
 serve() {
-	rm -f "$tmp/fifo"
-	mkfifo "$tmp/fifo"
-	"$weir" serve "${3:-echo}" -w 2 --port "${4:-0}" -i "$1" --vip "$2" > "$tmp/fifo" 2>> "$tmp/log" &
-	server="$server $!"
-	exec 3< "$tmp/fifo"
-	line=''
-	IFS= read -r line <&3
-	[ -n "$line" ]
+	first_line "$tmp/serve-$1" "$weir" serve "${3:-echo}" -w 2 --port "${4:-0}" -i "$1" --vip "$2"
+	rc=$?
+	server="$server $started"
+	return $rc
 }
 
 lookup_netns "$@"
