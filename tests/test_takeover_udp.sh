@@ -77,7 +77,7 @@ through() {
 }
 
 echo "TAP version 13"
-echo "1..12"
+echo "1..14"
 
 bpf=no
 through --no-bpf
@@ -154,6 +154,22 @@ if json "$tmp/doctor" 'd["rung"] in ("flow", "full")' 2> /dev/null; then
 	is "with BPF: no flow moves to another worker"
 	stop
 
+	# The program, and what it refuses, go with the one that has brought it.
+	budget='prefix_rate 1 prefix_burst 1'
+	# shellcheck disable=SC2086 # names and values
+	first udp-echo --port 7000 --workers 3 && "$weir" steer set "$name" $budget 2>> "$tmp/log" &&
+		next udp-echo --no-bpf && load -c 20 -d 500ms && answered 500
+	is "with BPF: one without it is rid of its predecessor's program"
+	stop
+	# shellcheck disable=SC2086 # as above
+	first echo --port 7000 --workers 1 && "$weir" steer set "$name" $budget 2>> "$tmp/log" &&
+		next echo --acceptor --workers 2 &&
+		timeout 60 "$weir" bench echo --port 7000 -d 500ms -c 20 -n -R 500 -j > "$tmp/new" \
+			2>> "$tmp/log" &&
+		json "$tmp/new" 'sum(d["errors"].values()) == 0 and d["requests"] > 100'
+	is "with BPF: so is an acceptor"
+	stop
+
 	if ip link add weir-a type veth peer name weir-b 2>> "$tmp/log" &&
 	   ip addr add 10.99.0.1/24 dev weir-a && ip link set weir-a up && ip link set weir-b up &&
 	   first udp-echo --addr 10.99.0.1 --port 7000 --xdp weir-a:generic; then
@@ -168,6 +184,8 @@ else
 		"the last one stops and leaves no pins" \
 		"a network goes on to be answered on, without a gap" \
 		"no flow moves to another worker" \
+		"one without it is rid of its predecessor's program" \
+		"so is an acceptor" \
 		"a service by AF_XDP is not taken over, and goes on"; do
 		skip "with BPF: $what" "BPF is refused here or not built in: see weir doctor"
 	done

@@ -131,24 +131,47 @@ int takeover_fits(const struct weir_takeover *takeover, const struct weir_steeri
 }
 
 /*
+ * A program that a predecessor has attached would go on to choose for us, and to refuse
+ * clients, by maps that nobody has any more. If he goes on he attaches his again.
+ */
+static void programs_detach(const struct weir_takeover *takeover)
+{
+	unsigned int i;
+	int none = 0;
+
+	for (i = 0; i < takeover->count; i++)
+		(void)setsockopt(takeover->fds[i], SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &none,
+				 sizeof(none));
+}
+
+/*
  * He waits for our answer for a limited time, and may have gone on by now: the last
  * word finds out. After it he does so only when this connection ends.
  */
-int weir_takeover_begin(struct weir_takeover *takeover, struct weir_steering *st,
-			unsigned int listeners, unsigned int *hung)
+static int begin(struct weir_takeover *takeover, bool pins, unsigned int *hung)
 {
-	int err = takeover_fits(takeover, st, listeners);
 	struct parcel parcel;
+	int err;
 
-	if (err || takeover->fd < 0)
-		return err;
-	err = parcel_send(takeover->fd, PARCEL_YIELD, (uint32_t)st->ops->adopted(st), 0, NULL, 0);
+	err = parcel_send(takeover->fd, PARCEL_YIELD, pins, 0, NULL, 0);
 	if (!err)
 		err = parcel_want(takeover->fd, PARCEL_YIELDED, &parcel);
 	if (!err)
 		err = parcel_send(takeover->fd, PARCEL_BEGIN, 0, 0, NULL, 0);
 	if (!err)
 		*hung = parcel.count;
+	return err;
+}
+
+int weir_takeover_begin(struct weir_takeover *takeover, struct weir_steering *st,
+			unsigned int listeners, unsigned int *hung)
+{
+	int err = takeover_fits(takeover, st, listeners);
+
+	if (!err && takeover->fd >= 0)
+		err = begin(takeover, st->ops->adopted(st), hung);
+	if (!err && st->ops == &steer_reuseport_ops)
+		programs_detach(takeover);
 	return err;
 }
 
