@@ -77,7 +77,7 @@ through() {
 }
 
 echo "TAP version 13"
-echo "1..14"
+echo "1..15"
 
 bpf=no
 through --no-bpf
@@ -160,6 +160,8 @@ if json "$tmp/doctor" 'd["rung"] in ("flow", "full")' 2> /dev/null; then
 	first udp-echo --port 7000 --workers 3 && "$weir" steer set "$name" $budget 2>> "$tmp/log" &&
 		next udp-echo --no-bpf && load -c 20 -d 500ms && answered 500
 	is "with BPF: one without it is rid of its predecessor's program"
+	next udp-echo --workers 2 && load -c 20 -d 500ms && answered 500
+	is "with BPF: one with fewer workers succeeds one without it"
 	stop
 	# shellcheck disable=SC2086 # as above
 	first echo --port 7000 --workers 1 && "$weir" steer set "$name" $budget 2>> "$tmp/log" &&
@@ -185,7 +187,7 @@ else
 		"a network goes on to be answered on, without a gap" \
 		"no flow moves to another worker" \
 		"one without it is rid of its predecessor's program" \
-		"so is an acceptor" \
+		"one with fewer workers succeeds one without it" "so is an acceptor" \
 		"a service by AF_XDP is not taken over, and goes on"; do
 		skip "with BPF: $what" "BPF is refused here or not built in: see weir doctor"
 	done

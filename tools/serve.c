@@ -27,6 +27,7 @@ static int steer(struct serve *serve)
 		.policy = serve->policy == POLICY_NOT_SAID ? WEIR_POLICY_P2C : serve->policy,
 		.policy_said = serve->policy != POLICY_NOT_SAID,
 		.adopt = true,
+		.heir = serve->listeners,
 		.lock = serve->listeners ? weir_takeover_lock(serve->listeners) : NULL,
 		.workers = (unsigned int)serve->workers,
 		.group = serve->group ? &serve->gid : NULL,

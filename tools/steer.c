@@ -73,7 +73,8 @@ int steer_open(struct steer *steer, const struct steer_opts *opts)
 		.workers = opts->workers,
 		.flags = (opts->group ? WEIR_BPF_GROUP : 0) |
 			 (opts->adopt ? WEIR_BPF_ADOPT : 0) | (opts->udp ? WEIR_BPF_DGRAM : 0) |
-			 (opts->no_flows ? WEIR_BPF_NO_FLOWS : 0),
+			 (opts->no_flows ? WEIR_BPF_NO_FLOWS : 0) |
+			 (opts->heir ? WEIR_BPF_HEIR : 0),
 		.lock = opts->lock,
 		.vips_max = opts->vips_max,
 		.gid = opts->group ? *opts->group : 0,

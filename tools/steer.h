@@ -24,6 +24,7 @@ struct steer_opts {
 	bool no_flows;		/* steering alone */
 	bool policy_said;	/* also to an instance that is gone on with */
 	bool adopt;		/* go on with what is pinned */
+	bool heir;		/* listeners are a predecessor's */
 	const int *lock;	/* of a predecessor, or NULL */
 	bool udp;		/* datagrams */
 	uint32_t vips_max;	/* 0: no sk_lookup */

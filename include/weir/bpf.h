@@ -47,7 +47,8 @@ struct weir_bpf_lat;
  * @flows_max: connections, or senders of datagrams, with a flow; default 65536
  * @ring_bytes: size of each worker's event ring: a power of two, whole pages;
  *	default 64 KiB
- * @flags: WEIR_BPF_NO_FLOWS, WEIR_BPF_GROUP, WEIR_BPF_DGRAM
+ * @flags: WEIR_BPF_NO_FLOWS, WEIR_BPF_GROUP, WEIR_BPF_ADOPT, WEIR_BPF_DGRAM,
+ *	WEIR_BPF_HEIR
  * @gid: group that may read the pins, when WEIR_BPF_GROUP is in @flags; with
  *	WEIR_BPF_ADOPT and without that, the one that may already. With @lock no other
  *	is possible: -EINVAL
@@ -87,6 +88,8 @@ struct weir_bpf_opts {
 #define WEIR_BPF_ADOPT		(1U << 2)
 /* For a service of datagrams: flows_max of them are remembered, the oldest go. */
 #define WEIR_BPF_DGRAM		(1U << 3)
+/* Listeners are a predecessor's: others of their group, which he has still, are, too. */
+#define WEIR_BPF_HEIR		(1U << 4)
 
 /* Whose maps an instance has: its own; a dead owner's; those of one that leaves. */
 enum weir_bpf_adopted {

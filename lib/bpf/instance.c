@@ -14,6 +14,8 @@
 #define NAME_DEFAULT	"weir"
 #define FLOWS_DEFAULT	65536U
 #define RING_DEFAULT	65536U
+#define FLAGS_ALL	(WEIR_BPF_NO_FLOWS | WEIR_BPF_GROUP | WEIR_BPF_ADOPT | WEIR_BPF_DGRAM | \
+			 WEIR_BPF_HEIR)
 
 static int opts_check(const struct weir_bpf_opts *opts, const struct reason *reason)
 {
@@ -29,7 +31,7 @@ static int opts_check(const struct weir_bpf_opts *opts, const struct reason *rea
 	    opts->ring_bytes % (uint32_t)sysconf(_SC_PAGESIZE))
 		return reason_set(reason, -EINVAL, "event ring of %u bytes: not a power of two of "
 				  "whole pages", opts->ring_bytes);
-	if (opts->flags & ~(WEIR_BPF_NO_FLOWS | WEIR_BPF_GROUP | WEIR_BPF_ADOPT | WEIR_BPF_DGRAM))
+	if (opts->flags & ~FLAGS_ALL)
 		return reason_set(reason, -EINVAL, "unknown flags %#x", opts->flags);
 	if (opts->lock && !(opts->flags & WEIR_BPF_ADOPT))
 		return reason_set(reason, -EINVAL, "a lock without WEIR_BPF_ADOPT");

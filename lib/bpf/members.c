@@ -163,7 +163,8 @@ static int succeed(struct weir_bpf *bpf)
  */
 static int group_check(const struct weir_bpf *bpf, int fd)
 {
-	bool succeeds = bpf->adopted || bpf->opts.lock || bpf->carried.count;
+	bool succeeds = bpf->adopted || bpf->opts.lock || bpf->carried.count ||
+			bpf->opts.flags & WEIR_BPF_HEIR;
 	int strangers = succeeds ? 0 : group_strangers(bpf, fd);
 
 	if (strangers > 0) {
