@@ -86,7 +86,8 @@ static int open_failed(const struct serve *serve, int err)
 			    text, weir_strerror(err));
 	case -EOPNOTSUPP:
 		if (serve->listeners)
-			return takeover_surplus(serve_instance(serve), serve->workers);
+			return takeover_surplus(serve_instance(serve),
+						serve->acceptor ? 1 : serve->workers);
 		return fail("cannot serve on %s: %s", text, weir_strerror(err));
 	case -EINVAL:
 		return fail("cannot serve on %s: %s; %u connections per worker may be too many, "

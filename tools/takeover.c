@@ -154,7 +154,8 @@ int takeover_check(const struct command *cmd, bool xdp, bool nameless)
 
 int takeover_surplus(const char *instance, uint64_t workers)
 {
-	return fail("instance %s: there are more listeners than %u workers, and without BPF the "
+	return fail("instance %s: there are more listeners than %u worker%s, and without BPF the "
 		    "kernel does not move the clients that wait in the others; sysctl "
-		    "net.ipv4.tcp_migrate_req=1 helps", instance, (unsigned int)workers);
+		    "net.ipv4.tcp_migrate_req=1 helps", instance, (unsigned int)workers,
+		    workers == 1 ? "" : "s");
 }
