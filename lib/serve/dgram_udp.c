@@ -39,6 +39,7 @@ void udp_close_when_idle(struct udp *udp)
 		return;
 	weir_prep_close(&udp->close, udp->file, closed, udp);
 	udp->file = (struct weir_file){ 0 };
+	udp->fd = -1;
 	weir_submit(udp->worker->loop, &udp->close);
 }
 
@@ -68,8 +69,9 @@ static void turned(struct weir_op *op)
 
 	if (udp->sending_over)
 		return;
-	udp->quiet_turns = udp->quiet_seen == udp->worker->meter.stats.accepted ?
-			   udp->quiet_turns + 1 : 0;
+	/* One that waits for a buffer does not know what there is. */
+	udp->quiet_turns = udp->quiet_seen == udp->worker->meter.stats.accepted &&
+			   !udp->worker->pool->group.parked ? udp->quiet_turns + 1 : 0;
 	if (op->res || udp->quiet_turns == QUIET_TURNS || !udp->stop_turns--)
 		receiving_over(udp);
 	else
