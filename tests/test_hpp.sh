@@ -25,10 +25,10 @@ jobs_run() {
 	xargs -d '\n' -P "$(nproc)" -n 1 sh -c < "$tmp/jobs"
 }
 
-# went <name>: that job ended well
+# went <name>: that job ended well, and was there
 went() {
-	cp "$tmp/$1.log" "$tmp/log"
-	return "$(cat "$tmp/$1.rc")"
+	cat "$tmp/$1.log" > "$tmp/log" 2>&1
+	[ "$(cat "$tmp/$1.rc" 2>> "$tmp/log")" = 0 ]
 }
 
 # syntax <name> <source> <flags>
