@@ -13,7 +13,8 @@
 #	SCRIPTS="pattern..."	of the scripts these instead
 #	TEST_TIMEOUT=120	seconds for one program
 #	WEIR_SLOW=1		slow machine: ten times that (SAN=: three times)
-#	STRICT=1		a skipped test is a failure, except
+#	STRICT=1		a pattern of PROGRAMS or SCRIPTS that picks nothing is a failure,
+#				and so is a skipped test, except
 #	SKIP_OK=file		those it lists as program:test, one to a line; * is any text
 #	SLOWEST=12		name so many that took longest
 #	FAILED_GATES=names	earlier checks that failed: reported here, and fail
@@ -28,7 +29,7 @@ scale=1
 limit=$((${TEST_TIMEOUT:-120} * scale))
 TEST_SCALE=$scale
 export srctree objtree TEST_SCALE
-SLOWEST=${SLOWEST-12}		# programs that are named with what they took
+SLOWEST=${SLOWEST:-12}		# programs that are named with what they took
 
 tmp=$(mktemp -d)
 chmod 755 "$tmp"		# a test that drops its privileges stays in its directory
@@ -62,6 +63,22 @@ for t in "$srctree"/tests/test_*.sh; do
 		set -- "$@" "$t"
 	fi
 done
+
+# idle <patterns> <names>: of the patterns those that match none of the names
+idle() {
+	set -f
+	for one in $1; do
+		found=no
+		for name in $2; do
+			if wanted "$name" "$one" || wanted "${name%.sh}" "$one"; then
+				found=yes
+				break
+			fi
+		done
+		[ $found = yes ] || echo "$one"
+	done
+	set +f
+}
 
 # Reads one program's output; prints "passed failed skipped" and appends the
 # failed and skipped tests to files.
@@ -171,6 +188,16 @@ if [ "${STRICT:-0}" != 0 ] && [ -s "$tmp/skipped" ]; then
 		status=1
 		echo "# STRICT: these must not be skipped here:"
 		sed 's/^/#   /' "$tmp/refused"
+	fi
+fi
+# A test that has another name now would not be run any more, and nobody would know.
+if [ "${STRICT:-0}" != 0 ]; then
+	idle "${SCRIPTS-}" "$(basename -a "$srctree"/tests/test_*.sh)" > "$tmp/idle"
+	idle "${PROGRAMS-}" "$(cat "$dir/programs" 2> /dev/null)" >> "$tmp/idle"
+	if [ -s "$tmp/idle" ]; then
+		status=1
+		echo "# STRICT: no test is named like that:"
+		sed 's/^/#   /' "$tmp/idle"
 	fi
 fi
 if [ -n "${FAILED_GATES-}" ]; then
