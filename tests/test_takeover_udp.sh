@@ -127,10 +127,13 @@ refused 1 'it has one listener, of --acceptor' echo --workers 2 --no-bpf &&
 	json "$tmp/new" 'sum(d["errors"].values()) == 0 and d["requests"] > 900' &&
 	json "$tmp/keep" 'sum(d["errors"].values()) == 0 and d["requests"] > 900'
 is "an acceptor's service is succeeded by others, and no request failed"
+timeout 20 "$weir" serve echo --acceptor --port 7001 --instance "$name" 2> "$tmp/taken"
+taken=$?
 stop
 timeout 20 "$weir" serve echo --acceptor --takeover 2> "$tmp/err"
-[ $? = 2 ] && grep -q 'needs --instance' "$tmp/err"
-is "an acceptor has a name only where it is told one"
+[ $? = 2 ] && grep -q 'needs --instance' "$tmp/err" && [ $taken = 1 ] &&
+	grep -q "or be instance $name: .*in use" "$tmp/taken"
+is "an acceptor has a name only where it is told one, and nobody else has it"
 
 "$weir" doctor -j > "$tmp/doctor" 2>> "$tmp/log"
 if json "$tmp/doctor" 'd["rung"] in ("flow", "full")' 2> /dev/null; then

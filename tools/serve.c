@@ -77,6 +77,11 @@ static int open_failed(const struct serve *serve, int err)
 	weir_addr_format(&serve->where, text, sizeof(text));
 	switch (err) {
 	case -EADDRINUSE:
+		/* Without BPF nothing but the control socket tells that a name is taken. */
+		if (serve->instance && !serve->steer.bpf)
+			return fail("cannot listen on %s, or be instance %s: %s", text,
+				    serve_instance(serve), weir_strerror(err));
+		return fail("cannot listen on %s: %s", text, weir_strerror(err));
 	case -EADDRNOTAVAIL:
 	case -EACCES:
 		return fail("cannot listen on %s: %s", text, weir_strerror(err));
