@@ -9,5 +9,7 @@
 int control_make(struct weir_control **controlp, const struct weir_control_opts *opts);
 /* The rest; what had been made stays, to be closed. */
 int control_run(struct weir_control *control);
+/* Nobody serves at this listener: what waits there goes to the others. In @ops alone. */
+void control_mute(struct weir_control *control, uint32_t listener);
 
 #endif /* SERVE_CONTROL_H */

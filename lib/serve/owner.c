@@ -62,6 +62,19 @@ static int yield(void *ctx, int maps, unsigned int *hung)
 	return 0;
 }
 
+/*
+ * One that died before is out of the group until a successor listens there again; one
+ * that died since he came is in it.
+ */
+static void mute_dead(struct weir_service *service)
+{
+	uint32_t i;
+
+	for (i = 0; service->control && i < service->opts.workers; i++)
+		if (atomic_load(&service->workers[i].dead))
+			control_mute(service->control, i);
+}
+
 static void take_back(void *ctx)
 {
 	struct weir_service *service = ctx;
@@ -75,6 +88,7 @@ static void take_back(void *ctx)
 	if (!halted)
 		return;
 	phase_set(service, PHASE_ACCEPTING);
+	mute_dead(service);
 	if (!service->child)	/* else its parent says so */
 		service_log(service, WEIR_LOG_WARN, "control: a successor did not come to serve; "
 			    "the service goes on");
