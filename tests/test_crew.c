@@ -178,6 +178,31 @@ TEST_F(crew, before_it_is_to_stay_it_ends_with_its_parent)
 	close(fd);
 }
 
+/* It does not serve for a moment first: beside the one who serves again. */
+TEST_F(crew, whose_parent_has_ended_before_it_serves_does_not)
+{
+	struct weir_service *service = NULL;
+	int parent = weir_crew_join(self->crew, 2);
+
+	ASSERT_LE(0, parent);
+	weir_crew_leave(self->crew, 2);
+	self->opts.parent = &parent;
+	ASSERT_EQ(0, weir_steering_share(&self->opts.steering, self->base, 2));
+	EXPECT_EQ(-EPIPE, weir_service_open(&service, &self->opts));
+	close(parent);
+	weir_service_close(service);
+
+	parent = weir_crew_join(self->crew, 2);
+	ASSERT_LE(0, parent);
+	ASSERT_EQ(0, weir_crew_tell(self->crew, 2, WEIR_CREW_STAY));
+	weir_crew_leave(self->crew, 2);
+	ASSERT_EQ(0, weir_steering_share(&self->opts.steering, self->base, 2));
+	ASSERT_EQ(0, weir_service_open(&service, &self->opts));
+	close(parent);
+	EXPECT_TRUE(serves(&self->addr));
+	weir_service_close(service);
+}
+
 /* One that was stopped answers what it was asked then, and not what it is asked now. */
 TEST_F(crew, one_that_does_not_answer_hangs)
 {

@@ -302,6 +302,9 @@ static int start_failed(struct processes *all, int err)
 		return fail("a worker's process did not come to serve");
 	if (err == -EOPNOTSUPP && *all->opts->takeover)
 		return takeover_surplus(all->opts->instance, all->opts->workers);
+	if (err == -EPIPE)
+		return fail("cannot serve on %s: who was to be succeeded has ended, or turned away",
+			    text);
 	return fail("cannot serve on %s: %s", text, weir_strerror(err));
 }
 

@@ -89,6 +89,10 @@ static int open_failed(const struct serve *serve, int err)
 	case -ENFILE:
 		return fail("cannot serve on %s: %s; a smaller --conns or a higher ulimit -n helps",
 			    text, weir_strerror(err));
+	case -EPIPE:
+		return fail("cannot serve on %s: %s", text, serve->listeners ?
+			    "who was to be succeeded has ended, or turned away" :
+			    "the parent has ended");
 	case -EOPNOTSUPP:
 		if (serve->listeners)
 			return takeover_surplus(serve_instance(serve),

@@ -250,8 +250,9 @@ struct weir_service_stats {
  * log has the numbers); -E2BIG for more workers than the steering
  * has rows; -EADDRINUSE, also if who listens there would share the port; -EMFILE
  * if RLIMIT_NOFILE is below @conns_max; -ENOMEM;
- * what start() of a worker returned; or what a loop, a listener or the steering
- * refused.
+ * what start() of a worker returned; -EPIPE when who was to be succeeded has ended
+ * or turned away, or a @parent has ended that has not said WEIR_CREW_STAY; or what a
+ * loop, a listener or the steering refused.
  */
 WEIR_API WEIR_MUST_CHECK
 int weir_service_open(struct weir_service **servicep, const struct weir_service_opts *opts);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "serve/parcel.h"
@@ -130,6 +131,18 @@ int child_prepare(struct weir_service *service)
 	child->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	child->fd = fcntl(*fd, F_DUPFD_CLOEXEC, 0);
 	return child->wake_fd < 0 || child->fd < 0 ? -errno : 0;
+}
+
+/*
+ * What it would accept is another's when its parent has ended meanwhile; unless it was
+ * told to stay: then there is something to be heard.
+ */
+int child_begins(const struct weir_service *service)
+{
+	const struct child *child = service->child;
+	char byte;
+
+	return child && !recv(child->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) ? -EPIPE : 0;
 }
 
 int child_start(struct weir_service *service)

@@ -293,6 +293,8 @@ int weir_service_open(struct weir_service **servicep, const struct weir_service_
 	if (!err)
 		err = succeed(service);
 	if (!err)
+		err = child_begins(service);
+	if (!err)
 		err = run_workers(service);
 	if (!err)
 		err = open_supervisor(service);

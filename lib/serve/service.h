@@ -271,6 +271,7 @@ extern const struct weir_control_ops owner_ops;	/* of a service, by its control 
 
 /* child.c: the same, of a process that is one worker of a parent's */
 int child_prepare(struct weir_service *service);
+int child_begins(const struct weir_service *service);	/* -EPIPE: it is not to serve */
 int child_start(struct weir_service *service);
 void child_stop(struct weir_service *service);	/* any thread, signal handler */
 void child_close(struct weir_service *service);
