@@ -5,8 +5,11 @@
  * The worker is a service of the same process: what it hears is the same.
  */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <weir/crew.h>
@@ -120,6 +123,51 @@ TEST_F(crew, it_yields_and_goes_on)
 	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_BEGIN));
 	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_BACK));
 	EXPECT_TRUE(serves(&self->addr));
+}
+
+static void on_signal(int sig)
+{
+}
+
+/* To a thread by its name: as a profiler does it, or weir serve that drops capabilities. */
+static int interrupt(const char *thread)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+	char path[300], name[16];
+	struct dirent *entry;
+	int found = -ESRCH;
+	FILE *file;
+	DIR *dir;
+
+	sigaction(SIGPROF, &action, NULL);
+	dir = opendir("/proc/self/task");
+	while (dir && (entry = readdir(dir))) {
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", entry->d_name);
+		file = fopen(path, "re");
+		if (file && fscanf(file, "%15s", name) == 1 && !strcmp(name, thread))
+			found = (int)syscall(SYS_tgkill, getpid(), atoi(entry->d_name), SIGPROF);
+		if (file)
+			fclose(file);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+TEST_F(crew, a_signal_makes_the_time_of_who_is_connected_no_shorter)
+{
+	int fd = client(&self->addr);
+
+	ASSERT_TRUE(answered(fd, PATIENCE_MS));
+	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_STAY));
+	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_LEAVE));
+	usleep(A_WHILE_MS * 1000);
+	ASSERT_EQ(0, interrupt("weir-child"));
+	usleep(A_WHILE_MS * 1000);
+	ASSERT_EQ(1, write(fd, "y", 1));
+	EXPECT_TRUE(answered(fd, PATIENCE_MS));
+	close(fd);
+	EXPECT_EQ(0, weir_service_wait(self->service));
 }
 
 TEST_F(crew, it_serves_who_is_connected_and_ends)
@@ -280,7 +328,7 @@ static void on_back(void *ctx)
 
 static void on_leave(void *ctx)
 {
-	((struct owner *)ctx)->leaves++;
+	__atomic_fetch_add(&((struct owner *)ctx)->leaves, 1, __ATOMIC_RELEASE);
 }
 
 static void on_drained(void *ctx)
@@ -314,7 +362,7 @@ TEST_F(crew, who_has_listeners_is_succeeded)
 	struct weir_control *control, *other;
 	struct weir_takeover *takeover;
 	unsigned int count, hung = 0, before = sockets_that_listen();
-	int status;
+	int status, ms;
 	pid_t pid;
 
 	if (geteuid())
@@ -346,6 +394,11 @@ TEST_F(crew, who_has_listeners_is_succeeded)
 	EXPECT_EQ(0, weir_takeover_begin(takeover, self->base, 1, &hung));
 	weir_takeover_serves(takeover, 1);
 	weir_takeover_close(takeover);
+	for (ms = 0; ms < PATIENCE_MS && !__atomic_load_n(&owner.leaves, __ATOMIC_ACQUIRE); ms++)
+		usleep(1000);
+	usleep(A_WHILE_MS * 1000);
+	EXPECT_EQ(0, interrupt("weir-control"));
+	usleep(A_WHILE_MS * 1000);
 	weir_control_close(control);
 	EXPECT_EQ(2, owner.yields);
 	EXPECT_EQ(2, owner.begins);

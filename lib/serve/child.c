@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "serve/control.h"
 #include "serve/parcel.h"
 #include "serve/service.h"
 
@@ -29,11 +30,8 @@ struct child {
 /* Those who are connected have their time; not more when it is time to stop. */
 static void leave(struct child *child)
 {
-	struct pollfd pfd = { .fd = child->wake_fd, .events = POLLIN };
-	uint64_t ms = child->service->opts.drain_ns / NSEC_PER_MSEC;
-
 	owner_ops.leave(child->service);
-	if (poll(&pfd, 1, (int)min_u64(ms, INT32_MAX)) <= 0)
+	if (!control_told(child->wake_fd, child->service->opts.drain_ns))
 		owner_ops.drained(child->service);
 }
 

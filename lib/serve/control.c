@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -317,16 +318,25 @@ static void converse(struct weir_control *control)
 
 /* the thread */
 
-static int drain_ms(uint64_t drain_ns)
+static uint64_t clock_ns(void)
 {
-	return (int)min_u64((drain_ns ?: DRAIN_DEFAULT_NS) / NSEC_PER_MSEC, INT32_MAX);
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
-static bool told_to_stop(struct weir_control *control, int timeout_ms)
+bool control_told(int fd, uint64_t ns)
 {
-	struct pollfd pfd = { .fd = control->wake_fd, .events = POLLIN };
+	uint64_t now = clock_ns(), end = deadline_after(now, ns);
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	int n;
 
-	return poll(&pfd, 1, timeout_ms) > 0;
+	do {
+		n = poll(&pfd, 1, (int)min_u64((end - now) / NSEC_PER_MSEC, INT32_MAX));
+		now = clock_ns();
+	} while (n < 0 && now < end);
+	return n > 0;
 }
 
 /* As it was told: nothing is to be kept for a next one. */
@@ -362,7 +372,7 @@ static void *control_main(void *arg)
 	}
 	/* The holder hears from the successor what is to be kept. */
 	put(&control->holder_fd);
-	if (!told_to_stop(control, drain_ms(control->opts.drain_ns)))
+	if (!control_told(control->wake_fd, control->opts.drain_ns ?: DRAIN_DEFAULT_NS))
 		control->opts.ops->drained(control->opts.ctx);
 	return NULL;
 }
