@@ -20,7 +20,7 @@
 #include "parent.h"
 #include "takeover.h"
 
-#define READY_MS	20000
+#define READY_NS	(20 * NS_PER_SEC)	/* for all of them to serve */
 #define AGAIN_NS	NS_PER_SEC	/* a child is started once in this time */
 
 /* children */
@@ -101,26 +101,29 @@ static int child_start(struct processes *all, unsigned int worker, int *ready_fd
 	return 0;
 }
 
-static int child_await(int ready_fd, struct process_ready *ready)
+static int child_await(int ready_fd, struct process_ready *ready, uint64_t until)
 {
 	struct pollfd pfd = { .fd = ready_fd, .events = POLLIN };
-	int n = poll(&pfd, 1, READY_MS);
+	uint64_t now = now_ns();
+	int n = poll(&pfd, 1, until > now ? (int)((until - now) / NS_PER_MS) + 1 : 0);
 
 	n = n > 0 && read(ready_fd, ready, sizeof(*ready)) == sizeof(*ready);
 	close(ready_fd);
 	return n ? 0 : -ECHILD;
 }
 
-/* All at once: clients may wait for them. */
+/* All at once: clients may wait for them, or for their predecessors when one fails. */
 static int children_start(struct processes *all, struct process_ready *ready)
 {
-	int fds[WEIR_WORKERS_MAX], err = 0, failed;
+	uint64_t until = now_ns() + READY_NS;
+	int fds[WEIR_WORKERS_MAX], err = 0;
 	unsigned int i, count;
 
 	for (count = 0; count < all->opts->workers && !err; count += !err)
 		err = child_start(all, count, &fds[count]);
 	for (i = 0; i < count; i++) {
-		failed = child_await(fds[i], ready);
+		int failed = child_await(fds[i], ready, err ? 0 : until);
+
 		err = err ? err : failed;
 	}
 	return err;
