@@ -11,6 +11,7 @@ export TSAN_OPTIONS="die_after_fork=0 ${TSAN_OPTIONS-}"
 
 # A network namespace of its own: the counts of others do not disturb.
 if [ -z "${IN_NETNS-}" ] && [ "$(id -u)" = 0 ] && unshare -n true 2> /dev/null; then
+	rm -rf "$tmp"
 	IN_NETNS=1 exec unshare -n "$0"
 fi
 [ -n "${IN_NETNS-}" ] && ip link set lo up

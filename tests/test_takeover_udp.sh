@@ -12,6 +12,7 @@ name=takeover-udp-$$
 if [ "${WEIR_TAKEOVER_NETNS:-}" != yes ]; then
 	unshare -n true 2> /dev/null || skip_all "no private network namespace"
 	command -v ip > /dev/null || skip_all "no ip"
+	rm -rf "$tmp"
 	WEIR_TAKEOVER_NETNS=yes exec unshare -n "$0" "$@"
 fi
 ip link set lo up
