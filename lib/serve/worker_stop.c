@@ -153,6 +153,9 @@ static void phase_changed(struct worker *w, unsigned int phase)
 		dgram_halt(w);
 	} else {
 		worker_accepting(w, w->listener || w->dgram.running);
+		/* A process of his may be first in line until it has ended. */
+		if (w->listener)
+			listener_share(w->listener);
 		listener_go_on(w->listener);
 		dgram_go_on(w);
 		if (w->accepting)	/* else another does, for it */
