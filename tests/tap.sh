@@ -110,6 +110,16 @@ first_line() {
 	[ -n "$line" ]
 }
 
+# succeeded: what has started has taken over; the one before is to end well
+succeeded() {
+	helper=$started
+	wait "$server"
+	rc=$?
+	server=$helper
+	helper=''
+	return $rc
+}
+
 # lookup_netns <arguments>...: the test, again, in a network namespace of its own (the
 # host's addresses may be in use), where sk_lookup works
 lookup_netns() {

@@ -29,13 +29,7 @@ hold() {
 
 # next <arguments>...: takes over, and the one before ends well
 next() {
-	start --takeover "$@" || return 1
-	helper=$started
-	wait "$server"
-	rc=$?
-	server=$helper
-	helper=''
-	return $rc
+	start --takeover "$@" && succeeded
 }
 
 vips() {
