@@ -80,6 +80,7 @@ TEST_F(hang, a_worker_that_hangs_gets_no_new_client)
 TEST_F(hang, without_another_that_is_ok_its_queue_stays)
 {
 	int clients[CLIENTS], blamed, i;
+	uint64_t looks;
 
 	if (TSAN)
 		SKIP(return, TSAN_WHY);
@@ -93,6 +94,10 @@ TEST_F(hang, without_another_that_is_ok_its_queue_stays)
 		ASSERT_LE(0, clients[i]);
 	}
 	AWAIT(supervised(self).stale);
+	/* Long after the time for it, and some looks more. */
+	AWAIT(now_ns() > atomic_load(&scene.since_ns) + 4 * WEIR_RESCUE_NS);
+	looks = supervised(self).looks;
+	AWAIT(supervised(self).looks > looks + 2);
 	EXPECT_EQ(0, supervised(self).rescues);
 	hang_end(self);
 	for (i = 0; i < CLIENTS; i++)
@@ -185,19 +190,14 @@ static void *hammer(void *arg)
 	return NULL;
 }
 
-TEST_F(hang, when_all_are_slow_clients_are_refused_until_they_are_not)
+/* By the first worker, who has all clients. */
+static void slow_tried(struct __test_metadata *_metadata, struct _test_data_hang *self)
 {
-	const struct weir_worker_row *row;
+	const struct weir_worker_row *row = self->st->ops->row(self->st, 0);
 	uint64_t least_ns = UINT64_MAX;
 	pthread_t thread;
 	int fd, refused = 0;
 
-	if (variant->hang != HANG_SLEEP)
-		SKIP(return, "once for each backend");
-	if (TSAN)
-		SKIP(return, TSAN_WHY);
-	ASSERT_EQ(0, open_service(self, variant->backend, 1, WEIR_POLICY_LEAST, 0));
-	row = self->st->ops->row(self->st, 0);
 	atomic_store(&scene.slow, true);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, hammer, &self->s));
 	AWAIT(__atomic_load_n(&row->speed, __ATOMIC_RELAXED) == WEIR_SLOW);
@@ -223,6 +223,28 @@ TEST_F(hang, when_all_are_slow_clients_are_refused_until_they_are_not)
 	AWAIT(!weir_bpf_cfg(self->bpf)->shed_permille);
 	fd = client_send(self, 'x');
 	EXPECT_EQ(1, answered(fd, WAIT_MS));
+}
+
+TEST_F(hang, when_all_are_slow_clients_are_refused_until_they_are_not)
+{
+	if (variant->hang != HANG_SLEEP)
+		SKIP(return, "once for each backend");
+	if (TSAN)
+		SKIP(return, TSAN_WHY);
+	ASSERT_EQ(0, open_service(self, variant->backend, 1, WEIR_POLICY_LEAST, 0));
+	slow_tried(_metadata, self);
+}
+
+/* It is not slow, since it gets nothing, and no client of the others' would go there. */
+TEST_F(hang, when_all_are_slow_but_one_that_is_drained_clients_are_refused_too)
+{
+	if (variant->hang != HANG_SLEEP)
+		SKIP(return, "once for each backend");
+	if (TSAN)
+		SKIP(return, TSAN_WHY);
+	ASSERT_EQ(0, open_service(self, variant->backend, 2, WEIR_POLICY_LEAST, 0));
+	self->st->ops->admin(self->st, 1)->state = WEIR_ADMIN_DRAIN;
+	slow_tried(_metadata, self);
 }
 
 /* where it is off */

@@ -85,6 +85,24 @@ TEST_F(law, one_that_is_not_slow_is_enough)
 	EXPECT_EQ(50, window(self));
 }
 
+/* It is idle just because it gets nothing: those who get it all are the measure. */
+TEST_F(law, who_is_drained_does_not_keep_the_others_from_refusing)
+{
+	unsigned int i;
+
+	self->sights[1] = (struct sight){ .serving = true, .drained = true };
+	EXPECT_EQ(50, window(self));
+	self->sights[0].slow = false;
+	EXPECT_EQ(25, window(self));
+	/* Where nobody else serves clients go to it. */
+	for (i = 0; i < WORKERS; i++)
+		self->sights[i].serving = i == 1;
+	EXPECT_EQ(12, window(self));
+	self->sights[1].slow = true;
+	self->sights[1].wait_us = WEIR_SHED_WAIT_US + 1;
+	EXPECT_EQ(62, window(self));
+}
+
 TEST_F(law, a_mean_wait_that_is_short_refuses_nobody)
 {
 	unsigned int i;

@@ -2,8 +2,8 @@
 /*
  * controller.c - when to refuse a share of new clients, and which share
  *
- * Once a window: if every worker that serves is slow and the mean of what a
- * completion waits is above shed_wait_us, the share rises by a step; else it
+ * Once a window: if every worker that new clients may get is slow and the mean of what
+ * a completion waits is above shed_wait_us, the share rises by a step; else it
  * falls to a part of itself. What it stores counts for some windows only, so
  * that a supervisor that dies does not leave a service refusing for ever.
  * Members of weir_cfg may be edited by hand at any time: each is cut to what can
@@ -57,14 +57,27 @@ void sight_judge(struct sight *sight, const struct weir_worker_row *row,
 	}
 }
 
-/* Every worker that serves is slow, and a client waits too long with any of them. */
+/* Does one serve that gets new connections before those that are drained? */
+static bool one_is_open(const struct sight *sights, uint32_t workers)
+{
+	uint32_t i;
+
+	for (i = 0; i < workers; i++) {
+		if (sights[i].serving && !sights[i].drained)
+			return true;
+	}
+	return false;
+}
+
+/* Every worker that new clients may get is slow, and they wait too long with any of them. */
 static bool overloaded(const struct weir_cfg *cfg, const struct sight *sights, uint32_t workers)
 {
+	bool open = one_is_open(sights, workers);
 	uint64_t sum_us = 0;
 	uint32_t i, serving = 0;
 
 	for (i = 0; i < workers; i++) {
-		if (!sights[i].serving)
+		if (!sights[i].serving || (open && sights[i].drained))
 			continue;
 		if (!sights[i].slow)
 			return false;

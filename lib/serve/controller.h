@@ -19,6 +19,7 @@ struct sight {
 	bool idle;		/* parked, and nothing waits for it */
 	bool hung;		/* for longer than stale_ns */
 	bool slow;
+	bool drained;		/* it gets nothing new while another serves; set by who looks */
 };
 
 struct controller {

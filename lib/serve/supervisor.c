@@ -76,6 +76,16 @@ static uint64_t waits_since(struct watched *watched, const struct weir_worker_ro
 	return since_ns ? since_ns : watched->first_ns;
 }
 
+/* By the operator, or because no more than some of the rows are in use. */
+static bool is_drained(const struct weir_supervisor *sup, uint32_t i)
+{
+	const struct weir_admin *admin = sup->st->ops->admin(sup->st, i);
+	uint32_t workers = __atomic_load_n(&sup->cfg->workers, __ATOMIC_RELAXED);
+
+	return __atomic_load_n(&admin->state, __ATOMIC_RELAXED) == WEIR_ADMIN_DRAIN ||
+	       (workers && i >= workers);
+}
+
 static void look(struct weir_supervisor *sup, uint32_t i, uint64_t now_ns)
 {
 	const struct weir_worker_row *row = sup->st->ops->row(sup->st, i);
@@ -84,6 +94,7 @@ static void look(struct weir_supervisor *sup, uint32_t i, uint64_t now_ns)
 
 	since_ns = waits_since(&sup->watched[i], row, waiting, since_ns, now_ns);
 	sight_judge(&sup->sights[i], row, sup->cfg, now_ns, waiting, since_ns);
+	sup->sights[i].drained = is_drained(sup, i);
 	/* An empty queue does not prove idle whom we have emptied it. */
 	if (sup->sights[i].serving &&
 	    __atomic_load_n(&row->loop_ns, __ATOMIC_RELAXED) < sup->watched[i].rescued_ns)
@@ -143,10 +154,8 @@ static bool one_is_ok(const struct weir_supervisor *sup)
 	uint32_t i;
 
 	for (i = 0; i < sup->opts.workers; i++) {
-		const struct weir_admin *admin = sup->st->ops->admin(sup->st, i);
-
 		if (sup->sights[i].serving && !sup->sights[i].hung && !sup->sights[i].slow &&
-		    admin->state != WEIR_ADMIN_DRAIN)
+		    !sup->sights[i].drained)
 			return true;
 	}
 	return false;
