@@ -190,6 +190,39 @@ static void *hammer(void *arg)
 	return NULL;
 }
 
+/* The last event of that kind and edge, when there is one. */
+static bool event_find(struct _test_data_hang *self, enum weir_event_kind kind,
+		       enum weir_edge edge, struct weir_event *event)
+{
+	struct weir_event events[WEIR_RECENT_MAX];
+	struct weir_bpf_view *view;
+	int n;
+
+	if (weir_bpf_view_open(&view, self->s.name))
+		return false;
+	n = weir_bpf_view_events(view, events, WEIR_RECENT_MAX);
+	weir_bpf_view_close(view);
+	while (n-- > 0) {
+		*event = events[n];
+		if (event->kind == kind && event->edge == edge)
+			return true;
+	}
+	return false;
+}
+
+/* Each edge says what was measured, and which of the two marks it crossed. */
+static void slow_told(struct __test_metadata *_metadata, struct _test_data_hang *self)
+{
+	struct weir_event on, off;
+
+	AWAIT(event_find(self, WEIR_EV_WORKER_SLOW, WEIR_EDGE_OFF, &off));
+	ASSERT_TRUE(event_find(self, WEIR_EV_WORKER_SLOW, WEIR_EDGE_ON, &on));
+	EXPECT_EQ(WEIR_SLOW_ON_US, on.limit);
+	EXPECT_LT(WEIR_SLOW_ON_US, on.value);
+	EXPECT_EQ(WEIR_SLOW_OFF_US, off.limit);
+	EXPECT_GT(WEIR_SLOW_OFF_US, off.value);
+}
+
 /* By the first worker, who has all clients. */
 static void slow_tried(struct __test_metadata *_metadata, struct _test_data_hang *self)
 {
@@ -223,6 +256,7 @@ static void slow_tried(struct __test_metadata *_metadata, struct _test_data_hang
 	AWAIT(!weir_bpf_cfg(self->bpf)->shed_permille);
 	fd = client_send(self, 'x');
 	EXPECT_EQ(1, answered(fd, WAIT_MS));
+	slow_told(_metadata, self);
 }
 
 TEST_F(hang, when_all_are_slow_clients_are_refused_until_they_are_not)

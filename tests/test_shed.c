@@ -228,6 +228,7 @@ TEST_F(law, one_that_hangs_for_a_window_is_slow)
 	self->row.loop_ns--;
 	EXPECT_TRUE(judge(self, 0, 0).slow);
 	EXPECT_EQ(WEIR_WINDOW_US, judge(self, 0, 0).wait_us);
+	EXPECT_EQ(WEIR_WINDOW_US, judge(self, 0, 0).least_us);
 }
 
 TEST_HARNESS_MAIN

@@ -485,7 +485,7 @@ enum weir_event_kind {
 	WEIR_EV_SENDQ = 4,		/* send queue; value, limit: bytes */
 	WEIR_EV_RECVQ = 5,		/* receive queue; value, limit: bytes */
 	WEIR_EV_ZERO_WINDOW = 6,	/* peer's window closed; value: bytes waiting */
-	WEIR_EV_WORKER_SLOW = 7,	/* value, limit: queue delay, us */
+	WEIR_EV_WORKER_SLOW = 7,	/* value, limit: least queue delay, us */
 	WEIR_EV_WORKER_STALE = 8,	/* value, limit: age, ns */
 	WEIR_EV_CQ_OVERFLOW = 9,	/* value: completions */
 	WEIR_EV_FOREIGN = 10,		/* not our program chooses; value, limit: its id, ours */

@@ -39,6 +39,7 @@ void sight_judge(struct sight *sight, const struct weir_worker_row *row,
 		.serving = state == WEIR_RUN || state == WEIR_PARKED,
 		.waited_for = waiting > 0,
 		.wait_us = __atomic_load_n(&row->wait_us, __ATOMIC_RELAXED),
+		.least_us = __atomic_load_n(&row->qdelay_us, __ATOMIC_RELAXED),
 	};
 	if (state == WEIR_RUN)
 		sight->age_ns = since(now_ns, loop_ns);
@@ -50,8 +51,10 @@ void sight_judge(struct sight *sight, const struct weir_worker_row *row,
 	if (sight->hung && sight->age_ns > window_ns) {
 		sight->slow = true;
 		sight->wait_us = (uint32_t)min_u64(sight->age_ns / NSEC_PER_USEC, UINT32_MAX);
+		sight->least_us = sight->wait_us;
 	} else if (sight->idle && since(now_ns, loop_ns) > IDLE_WINDOWS * window_ns) {
 		sight->wait_us = 0;
+		sight->least_us = 0;
 	} else {
 		sight->slow = __atomic_load_n(&row->speed, __ATOMIC_RELAXED) == WEIR_SLOW;
 	}

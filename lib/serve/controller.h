@@ -14,6 +14,7 @@
 struct sight {
 	uint64_t age_ns;	/* without progress; 0: idle, or it progresses */
 	uint32_t wait_us;	/* what a completion waits for its handler */
+	uint32_t least_us;	/* the least of a window: what makes it slow */
 	bool serving;		/* it takes connections */
 	bool waited_for;	/* its queue is not empty */
 	bool idle;		/* parked, and nothing waits for it */

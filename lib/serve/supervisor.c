@@ -133,8 +133,8 @@ static void tell_edges(struct weir_supervisor *sup, uint32_t i, uint64_t now_ns)
 	if (sight->slow != watched->slow) {
 		watched->slow = sight->slow;
 		COUNT(sup, slow, sight->slow);
-		edge(sup, i, WEIR_EV_WORKER_SLOW, sight->slow, sight->wait_us,
-		     sup->cfg->slow_on_us, now_ns);
+		edge(sup, i, WEIR_EV_WORKER_SLOW, sight->slow, sight->least_us,
+		     sight->slow ? sup->cfg->slow_on_us : sup->cfg->slow_off_us, now_ns);
 	}
 }
 
