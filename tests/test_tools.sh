@@ -90,7 +90,9 @@ each_option() {
 tests_of_words() {
 	"$weir" > "$tmp/out" 2>&1; [ $? = 2 ] && "$weir" help > "$tmp/out" && "$weir" --help > "$tmp/out" &&
 		"$weir" --version | grep -q '^weir [0-9]' && fails 2 'frob' frob && fails 2 'frob' help frob &&
-		fails 2 '--frob' --frob
+		fails 2 '--frob' --frob && fails 2 'frob' --help frob && fails 2 'frob: one command' help serve frob &&
+		fails 2 'frob: takes no operand' --version frob && "$weir" --version -j > "$tmp/out" 2>> "$tmp/log" &&
+		json "$tmp/out" 'd["version"]'
 	is "no command, unknown command and help end with their status"
 
 	each_help
@@ -103,7 +105,8 @@ tests_of_words() {
 		fails 2 "--acceptor: clients go to" serve echo --acceptor --policy hash &&
 		fails 2 "--no-bpf: takes no value" serve echo --no-bpf=1 &&
 		fails 2 "--port: '65536'" serve echo --port 65536 &&
-		fails 2 "--policy: 'rr'" serve echo --policy rr &&
+		fails 2 "--policy: 'rr'" serve echo --policy rr && fails 2 "--policy: 'hash|cpu'" serve echo --policy 'hash|cpu' &&
+		fails 2 "--policy: ''" serve echo --policy '' &&
 		fails 2 "--backend: 'kqueue'" serve echo --backend kqueue &&
 		fails 2 "--instance: 'a/b'" serve echo --instance a/b &&
 		fails 2 "--instance: '..'" serve echo --instance .. &&

@@ -126,7 +126,8 @@ static int parse_choice(const char *choices, const char *text, unsigned int *ind
 	const char *at = choices;
 	unsigned int i;
 
-	for (i = 0; len && at; i++) {
+	/* One of them, and not some of them. */
+	for (i = 0; len && !strchr(text, '|') && at; i++) {
 		if (!strncmp(at, text, len) && (at[len] == '|' || !at[len])) {
 			*index = i;
 			return 0;

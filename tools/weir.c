@@ -46,6 +46,8 @@ static int help(int argc, char **argv)
 {
 	const struct command *cmd;
 
+	if (argc > 1)
+		return usage_error(NULL, "%s: one command at a time", argv[1]);
 	if (!argc || !strcmp(argv[0], "help")) {
 		print_commands(stdout);
 		return WEIR_EXIT_OK;
@@ -177,9 +179,9 @@ static int run(int argc, char **argv)
 	if (!strcmp(argv[1], "help"))
 		return help(argc - 2, argv + 2);
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
-		return help(0, NULL);
+		return help(argc - 2, argv + 2);
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
-		return version_run(&cmd_version, 0, NULL);
+		return version_run(&cmd_version, argc - 2, argv + 2);
 	cmd = find(argv[1]);
 	if (!cmd)
 		return unknown(argv[1]);
