@@ -511,8 +511,10 @@ WEIR_API void weir_bpf_control_close(struct weir_bpf_control *control);
  * @state: DRAIN: it gets nothing new while another serves; ON: it does again,
  *	with a share that grows over weir_cfg.ramp_ns
  *
- * Context: Any thread; one at a time for one control. Waits for other operators.
- * Return: 0, -EINVAL for no state, -ENOENT beyond the last worker, -EINTR.
+ * Context: Any thread; one at a time for one control. Waits for other operators,
+ * two seconds or so.
+ * Return: 0, -EINVAL for no state, -ENOENT beyond the last worker, -ETIMEDOUT when
+ * another keeps the lock.
  */
 WEIR_API int weir_bpf_control_admin(struct weir_bpf_control *control, unsigned int worker,
 				    enum weir_admin_state state);
@@ -523,8 +525,10 @@ WEIR_API int weir_bpf_control_admin(struct weir_bpf_control *control, unsigned i
  * @worker: which one
  * @weight: 1 to WEIR_WEIGHT_MAX
  *
- * Context: Any thread; one at a time for one control. Waits for other operators.
- * Return: 0, -ERANGE for a bad weight, -ENOENT beyond the last worker, -EINTR.
+ * Context: Any thread; one at a time for one control. Waits for other operators,
+ * two seconds or so.
+ * Return: 0, -ERANGE for a bad weight, -ENOENT beyond the last worker, -ETIMEDOUT when
+ * another keeps the lock.
  */
 WEIR_API int weir_bpf_control_weight(struct weir_bpf_control *control, unsigned int worker,
 				     uint32_t weight);
@@ -542,9 +546,11 @@ enum weir_xdp_budget {
  * @rate: how many a second; 0: no limit
  * @burst: how many at once, at least 1 where there is a rate
  *
- * Context: Any thread; one at a time for one control. Waits for other operators.
+ * Context: Any thread; one at a time for one control. Waits for other operators,
+ * two seconds or so.
  * Return: 0, -EINVAL for no such budget, -ERANGE for a rate without a burst, -EOPNOTSUPP
- * for an instance without an XDP program, -EINTR, or -errno.
+ * for an instance without an XDP program, -ETIMEDOUT when another keeps the lock, or
+ * -errno.
  */
 WEIR_API int weir_bpf_control_xdp(struct weir_bpf_control *control, enum weir_xdp_budget what,
 				  uint32_t rate, uint32_t burst);
@@ -560,10 +566,12 @@ WEIR_API int weir_bpf_control_xdp(struct weir_bpf_control *control, enum weir_xd
  * not yet, but never what weir_cfg_check() would refuse. A service that sheds by
  * itself overwrites shed_permille at the end of its window.
  *
- * Context: Any thread; one at a time for one control. Waits for other operators.
+ * Context: Any thread; one at a time for one control. Waits for other operators,
+ * two seconds or so.
  * Return: 0; -EINVAL for a bad count or a member that comes twice; -ENOENT for
  * no such member; -EPERM for flags, which say what is attached; -ERANGE for a
- * value that is out of range or does not go together with another; -EINTR.
+ * value that is out of range or does not go together with another; -ETIMEDOUT when
+ * another keeps the lock.
  */
 WEIR_API int weir_bpf_control_set(struct weir_bpf_control *control,
 				  const struct weir_bpf_change *changes, unsigned int count,
