@@ -280,6 +280,47 @@ TEST_F(bpf, what_was_broken_by_hand_can_be_mended)
 	weir_bpf_control_close(control);
 }
 
+static int instance_name_ok(void *ctx, const struct weir_bpf_instance *instance)
+{
+	const struct weir_meta *meta = &instance->meta;
+
+	return strcmp(instance->name, ctx) ? 0 :
+	       !strcmp(meta->name, ctx) && strlen(meta->build_id) < sizeof(meta->build_id);
+}
+
+/* Nobody goes by more rows than there are, or by a name without an end. */
+TEST_F(bpf, a_meta_that_was_edited_leads_nobody_astray)
+{
+	struct weir_bpf_control *control;
+	struct weir_bpf_view *view;
+	struct weir_meta meta;
+	uint32_t zero = 0;
+	int fd;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 2, WEIR_POLICY_HASH, 0, AF_INET));
+	fd = map_open(&self->s, "weir_meta");
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, bpf_map_lookup_elem(fd, &zero, &meta));
+	meta.workers_max = ~0U;
+	memset(meta.name, 'x', sizeof(meta.name));
+	memset(meta.build_id, 'x', sizeof(meta.build_id));
+	meta.port4 = 0x7878;
+	meta.port6 = 0x7878;
+	meta.pad = 0x78787878;
+	ASSERT_EQ(0, bpf_map_update_elem(fd, &zero, &meta, BPF_ANY));
+	close(fd);
+	ASSERT_EQ(0, weir_bpf_control_open(&control, self->s.name));
+	EXPECT_EQ(-ENOENT, weir_bpf_control_admin(control, 1U << 20, WEIR_ADMIN_DRAIN));
+	EXPECT_EQ(-ENOENT, weir_bpf_control_weight(control, 1U << 20, 1));
+	EXPECT_EQ(-EOPNOTSUPP, weir_bpf_control_xdp(control, WEIR_XDP_SYNS, 1, 1));
+	EXPECT_EQ(0, weir_bpf_control_admin(control, 1, WEIR_ADMIN_DRAIN));
+	weir_bpf_control_close(control);
+	ASSERT_EQ(0, weir_bpf_view_open(&view, self->s.name));
+	EXPECT_STREQ(self->s.name, weir_bpf_view_meta(view)->name);
+	weir_bpf_view_close(view);
+	EXPECT_EQ(1, weir_bpf_list(instance_name_ok, self->s.name));
+}
+
 /* An instance that calls nothing hung for an hour rescues nothing sooner. */
 TEST_F(bpf, an_instance_begins_with_what_may_be_used)
 {

@@ -24,6 +24,7 @@ _Static_assert(WEIR_BPF_CHANGES_MAX <= 64, "one bit per change");
 
 struct weir_bpf_control {
 	struct weir_meta meta;
+	uint32_t rows;			/* workers that there can be */
 	struct weir_cfg *cfg;
 	struct weir_admin *admin;
 	size_t cfg_bytes;		/* of the mappings */
@@ -73,6 +74,9 @@ static int control_fill(struct weir_bpf_control *control, const char *name)
 		if (control->lock_fd < 0)
 			err = -errno;
 	}
+	/* weir_meta may have been edited: no more than there is memory for. */
+	control->rows = min_u32(control->meta.workers_max,
+				(uint32_t)(control->admin_bytes / sizeof(*control->admin)));
 	close(fd);
 	return err;
 }
@@ -127,7 +131,7 @@ int weir_bpf_control_admin(struct weir_bpf_control *control, unsigned int worker
 
 	if (state != WEIR_ADMIN_ON && state != WEIR_ADMIN_DRAIN)
 		return -EINVAL;
-	if (worker >= control->meta.workers_max)
+	if (worker >= control->rows)
 		return -ENOENT;
 	err = control_lock(control);
 	if (err)
@@ -186,7 +190,7 @@ int weir_bpf_control_weight(struct weir_bpf_control *control, unsigned int worke
 
 	if (!weight || weight > WEIR_WEIGHT_MAX)
 		return -ERANGE;
-	if (worker >= control->meta.workers_max)
+	if (worker >= control->rows)
 		return -ENOENT;
 	err = control_lock(control);
 	if (err)
@@ -269,7 +273,7 @@ static int change_next(const struct weir_cfg *cfg, const struct weir_bpf_change 
 static int changes_apply(struct weir_bpf_control *control, const struct weir_bpf_change *changes,
 			 unsigned int count, const char **refused)
 {
-	unsigned int rows = control->meta.workers_max, i;
+	unsigned int rows = control->rows, i;
 	struct weir_cfg cfg = *control->cfg;
 	uint64_t left;
 

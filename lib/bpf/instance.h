@@ -185,6 +185,9 @@ int dir_stream(int dir_fd, DIR **dirp);
 
 /* view.c: the directory of an instance of our ABI, by its descriptor, and its maker */
 int instance_dir(const char *name, struct weir_meta *meta);
+
+/* view.c: what was read is of @name, and its texts end, whatever a hand has written there */
+void meta_tidy(struct weir_meta *meta, const char *name);
 /* generation.c: which pins are the current ones */
 enum { GENERATION_MAX = 999999 };
 int generation_latest(int dir_fd);		/* its number, 0: no directory, or -errno */

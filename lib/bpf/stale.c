@@ -101,6 +101,7 @@ static int list_one(void *ctx, int root_fd, const char *name)
 	if (err)
 		return 0;
 	strcpy(instance.name, name);
+	meta_tidy(&instance.meta, name);
 	return lister->fn(lister->ctx, &instance);
 }
 

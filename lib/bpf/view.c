@@ -58,6 +58,13 @@ static bool meta_fits(const struct weir_meta *meta)
 	       meta->event_bytes == sizeof(struct weir_event);
 }
 
+void meta_tidy(struct weir_meta *meta, const char *name)
+{
+	memset(meta->name, 0, sizeof(meta->name));
+	strcpy(meta->name, name);
+	meta->build_id[sizeof(meta->build_id) - 1] = '\0';
+}
+
 static int view_maps(struct weir_bpf_view *view, int dir_fd)
 {
 	int i;
@@ -84,10 +91,12 @@ int instance_dir(const char *name, struct weir_meta *meta)
 	err = pin_meta(fd, meta);
 	if (!err && !meta_fits(meta))
 		err = -EPROTO;
-	if (!err)
-		return fd;
-	close(fd);
-	return err;
+	if (err) {
+		close(fd);
+		return err;
+	}
+	meta_tidy(meta, name);
+	return fd;
 }
 
 static int view_fill(struct weir_bpf_view *view, const char *name)
