@@ -284,7 +284,7 @@ in_group "$tmp/weir" show workers -i "$one" -j > "$tmp/out" 2>> "$tmp/log" && js
 is "with --group its members may look, and others may not"
 
 # Who may read a program may run it: these are not the group's.
-progs=$(echo "$pins" | grep -xE 'weir_(steer|sockops(_q)?|tp_state|iter_flows|raise)')
+progs=$(echo "$pins" | grep -xE 'weir_(steer|sockops(_q)?|tp_state|iter_(flows|group)|overflown|raise)')
 maps=$(echo "$pins" | grep -vxF "$progs")
 # shellcheck disable=SC2086 # several names
 {
@@ -292,7 +292,7 @@ maps=$(echo "$pins" | grep -vxF "$progs")
 		python3 "$tmp/reach.py" "$dir" "$server" "$ids" none 54321 $progs
 } > "$tmp/reached" 2>&1
 rc=$?
-[ "$(echo "$progs" | wc -l)" -ge 4 ] || rc=1
+[ "$(echo "$progs" | wc -l)" -ge 6 ] || rc=1
 cat "$tmp/reached" >> "$tmp/log"
 [ $rc = 0 ] && [ ! -s "$tmp/reached" ] &&
 	fails "the mode of its pins" in_group "$tmp/weir" steer policy "$one" hash &&
