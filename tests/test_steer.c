@@ -449,11 +449,17 @@ TEST_F(steer, listeners_that_differ_are_refused)
 		{ IPPROTO_TCP, 9, 5 },		/* TCP_DEFER_ACCEPT */
 		{ IPPROTO_TCP, 27, 1 },		/* TCP_SAVE_SYN */
 	};
+	uint16_t port = 0;
 	int fd;
 	size_t i;
 
 	ASSERT_EQ(0, service_open(&self->s, "", 2, WEIR_POLICY_LEAST, HOUR_NS, variant->family));
 	self->s.st->ops->leave(self->s.st, 1);
+	/* Alike, but elsewhere. */
+	fd = listen_on(variant->family, &port);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-EINVAL, self->s.st->ops->join(self->s.st, 1, fd));
+	close(fd);
 	for (i = 0; i < ARRAY_SIZE(differ); i++) {
 		fd = listen_on(variant->family, &self->s.port);
 		ASSERT_LE(0, fd);

@@ -40,9 +40,9 @@ enum weir_apart {
  * @rows: how many workers fit; a service with more is refused with -E2BIG
  * @join: worker @worker listens on the plain descriptor @fd (TCP, listening,
  *	SO_REUSEPORT set). Called once per listener before @seal, from the
- *	thread that opens the service. 0; -EINVAL when its options are not those
- *	of the other listeners (with BPF a connection may be moved to any of
- *	them); or -errno.
+ *	thread that opens the service. 0; -EINVAL when its options or its address
+ *	are not those of the other listeners of its family (with BPF a connection
+ *	may be moved to any of them); or -errno.
  * @seal: all workers have joined: start steering. 0; -EBUSY when a socket that
  *	did not join listens at the same address (with BPF: it would lose its
  *	clients and its program); or -errno.

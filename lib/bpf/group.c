@@ -77,23 +77,6 @@ static void option_read(int fd, int level, int option, struct said *said)
 		said->err = errno;
 }
 
-int group_alike(const struct weir_bpf *bpf, int fd, int other)
-{
-	struct said one, two;
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(alike); i++) {
-		option_read(fd, alike[i].level, alike[i].option, &one);
-		option_read(other, alike[i].level, alike[i].option, &two);
-		if (!memcmp(&one, &two, sizeof(one)))
-			continue;
-		bpf_log(bpf, WEIR_LOG_ERROR, "bpf: instance %s: listeners differ in %s", bpf->name,
-			alike[i].name);
-		return -EINVAL;
-	}
-	return 0;
-}
-
 /* Where a group listens, as the kernel's socket diagnosis says it. */
 struct place {
 	int protocol;
@@ -127,6 +110,42 @@ static int place_of(int fd, struct place *place)
 		memcpy(place->ip, &in->sin_addr, sizeof(in->sin_addr));
 	else
 		memcpy(place->ip, &in6->sin6_addr, sizeof(in6->sin6_addr));
+	return 0;
+}
+
+/* 1 or 0: what is elsewhere is in no group with the others, and nobody could be moved there. */
+static int same_place(int fd, int other)
+{
+	struct place one, two;
+	int err = place_of(fd, &one);
+
+	if (!err)
+		err = place_of(other, &two);
+	return err ? err : !memcmp(&one, &two, sizeof(one));
+}
+
+int group_alike(const struct weir_bpf *bpf, int fd, int other)
+{
+	struct said one, two;
+	int same;
+	size_t i;
+
+	/* A socket of datagrams that waits for its successor says where its peer is. */
+	same = bpf->dgram ? 1 : same_place(fd, other);
+	if (same <= 0) {
+		bpf_log(bpf, WEIR_LOG_ERROR, "bpf: instance %s: listeners are not at the same "
+			"address", bpf->name);
+		return same ? same : -EINVAL;
+	}
+	for (i = 0; i < ARRAY_SIZE(alike); i++) {
+		option_read(fd, alike[i].level, alike[i].option, &one);
+		option_read(other, alike[i].level, alike[i].option, &two);
+		if (!memcmp(&one, &two, sizeof(one)))
+			continue;
+		bpf_log(bpf, WEIR_LOG_ERROR, "bpf: instance %s: listeners differ in %s", bpf->name,
+			alike[i].name);
+		return -EINVAL;
+	}
 	return 0;
 }
 
