@@ -131,7 +131,8 @@ tests_of_words() {
 		fails 2 "--server-cpu: '1023' names a processor" bench echo --server-cpu 1023 &&
 		fails 2 "--cpu: '1023' names a processor" bench echo --cpu 1023 &&
 		fails 2 "--duration: '0' is not between 1ns and" bench echo -d 0 &&
-		fails 2 "frob" show frob && fails 2 "workers, flows" show &&
+		fails 2 "frob" show frob && fails 2 "workers, flows" show && fails 2 "frob: one thing" show workers frob &&
+		fails 2 "all of them" show instances -i x && fails 2 "for cost" show flows --interval 2s &&
 		fails 2 "--for: 'frob'" doctor --for frob && fails 2 "frob" doctor frob &&
 		fails 2 "frob" demo frob && fails 2 "--instance: 'a.b'" show workers -i a.b &&
 		fails 2 "'../x'" clean ../x && fails 2 "b: one instance" clean a b

@@ -209,25 +209,42 @@ static int pick(const struct command *cmd, struct show *show)
 	return 0;
 }
 
+/* What is to be shown, and whether the options are for that. */
+static int show_check(const struct command *cmd, int operands, char **argv, struct show *show)
+{
+	size_t i;
+
+	if (!operands)
+		return usage_error(cmd, "what to show: " NOUNS);
+	if (operands > 1)
+		return usage_error(cmd, "%s: one thing at a time", argv[1]);
+	for (i = 0; i < ARRAY_SIZE(nouns); i++)
+		if (!strcmp(argv[0], nouns[i]->name))
+			show->noun = nouns[i];
+	if (!show->noun && strcmp(argv[0], "instances"))
+		return usage_error(cmd, "%s: is not " NOUNS, argv[0]);
+	if (!show->noun && show->instance)
+		return usage_error(cmd, "--instance: instances are all of them");
+	if (show->interval && show->noun != &show_cost)
+		return usage_error(cmd, "--interval: for cost");
+	if (show->follow && (show->noun != &show_events || show->watch || show->pretty))
+		return usage_error(cmd, "--follow: for events, without --watch and --pretty");
+	return 0;
+}
+
 static int show_run(const struct command *cmd, int argc, char **argv)
 {
-	struct show show = { .interval = NS_PER_SEC };
-	size_t i;
+	struct show show = { 0 };
 	int n, err;
 
 	n = opts_parse(cmd, argc, argv, &show);
 	if (n < 0)
 		return opts_exit(n);
-	if (n != 1)
-		return usage_error(cmd, "what to show: " NOUNS);
-	for (i = 0; i < ARRAY_SIZE(nouns); i++)
-		if (!strcmp(argv[0], nouns[i]->name))
-			show.noun = nouns[i];
-	if (!show.noun && strcmp(argv[0], "instances"))
-		return usage_error(cmd, "%s: is not " NOUNS, argv[0]);
-	if (show.follow && (show.noun != &show_events || show.watch || show.pretty))
-		return usage_error(cmd, "--follow: for events, without --watch and --pretty");
-	show_cost_over(show.interval);
+	err = show_check(cmd, n, argv, &show);
+	if (err)
+		return err;
+	if (show.interval)
+		show_cost_over(show.interval);
 	err = show.noun ? pick(cmd, &show) : 0;
 	if (err)
 		return err;
