@@ -384,6 +384,33 @@ static void answer_too_long(struct weir_dgram *dgram, const struct weir_datagram
 	reply(dgram, datagram);
 }
 
+static void answer_nobody(struct weir_dgram *dgram, const struct weir_datagram *datagram)
+{
+	static const struct weir_addr nowhere;
+	struct weir_datagram out = *datagram;
+
+	out.peer = NULL;
+	reply(dgram, &out);
+	out.peer = &nowhere;
+	reply(dgram, &out);
+	reply(dgram, datagram);
+}
+
+TEST_F(dgram, what_has_no_peer_is_refused)
+{
+	struct scene *scene = &self->scene;
+	int fd;
+
+	scene->answer = answer_nobody;
+	OPEN_WORLD(&scene->world);
+	fd = udp_client(&scene->world);
+	EXPECT_TRUE(udp_ping(fd, 'x'));
+	EXPECT_EQ(2, (int)atomic_load(&scene->refused));
+	EXPECT_EQ(-EINVAL, (int)atomic_load(&scene->err));
+	EXPECT_EQ(0, world_end(&scene->world, SECOND_NS));
+	close(fd);
+}
+
 TEST_F(dgram, what_is_too_long_to_send_is_refused)
 {
 	struct scene *scene = &self->scene;

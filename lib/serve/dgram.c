@@ -163,6 +163,8 @@ int weir_dgram_send(struct weir_dgram *dgram, const struct weir_datagram *datagr
 	int err = -ESHUTDOWN;
 
 	assert_owner(dgram->worker->loop);
+	if (!datagram->peer)
+		return -EINVAL;
 	if (datagram->len > WEIR_DGRAM_BYTES_MAX)
 		return -EMSGSIZE;
 	for (i = 0; i < dgram->count && dgram->running; i++) {
