@@ -60,8 +60,10 @@ static __always_inline void clamp_lower(struct bpf_sock_ops *ops, __u32 to)
  */
 static __always_inline void hold_clamp(struct bpf_sock_ops *ops, struct before *before, __u32 to)
 {
-	before->clamp = option_get(ops, SOL_TCP, TCP_WINDOW_CLAMP);
-	before->rcvbuf = option_get(ops, SOL_SOCKET, SO_RCVBUF);
+	if (!before->clamp) {
+		before->clamp = option_get(ops, SOL_TCP, TCP_WINDOW_CLAMP);
+		before->rcvbuf = option_get(ops, SOL_SOCKET, SO_RCVBUF);
+	}
 	clamp_lower(ops, to);
 	if (ops->bpf_sock_ops_cb_flags & BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG)
 		return;
@@ -99,6 +101,10 @@ static __noinline int hold_again(struct bpf_sock_ops *ops)
 	return 0;
 }
 
+/*
+ * One whose row has lost that it is held, because user space wrote an older one over
+ * it, is held already: what it had before is known, and what it has now is ours.
+ */
 static __noinline int hold(struct bpf_sock_ops *ops, struct weir_flow *flow)
 {
 	struct weir_cfg *cfg = weir_cfg_get();
@@ -111,7 +117,8 @@ static __noinline int hold(struct bpf_sock_ops *ops, struct weir_flow *flow)
 	if (!before)
 		return 0;
 	if (cfg->pace_bytes) {
-		before->pace = option_get(ops, SOL_SOCKET, SO_MAX_PACING_RATE);
+		if (!before->pace)
+			before->pace = option_get(ops, SOL_SOCKET, SO_MAX_PACING_RATE);
 		option_set(ops, SOL_SOCKET, SO_MAX_PACING_RATE, cfg->pace_bytes);
 	}
 	if (cfg->clamp_bytes)

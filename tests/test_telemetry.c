@@ -414,6 +414,39 @@ TEST_F(bpf, held_connection_whose_row_goes_is_let_go_all_the_same)
 	EXPECT_EQ(pace, option(server, SOL_SOCKET, SO_MAX_PACING_RATE));
 }
 
+/* An older row, written over the one that says so, as by a hand-over. */
+TEST_F(bpf, held_connection_whose_row_forgets_it_gets_back_what_it_had)
+{
+	socklen_t len = sizeof(uint64_t);
+	uint64_t pace, clamp, cookie;
+	struct weir_flow flow;
+	struct weir_cfg *cfg;
+	int client, server, map;
+
+	ASSERT_EQ(0, pair_open(&self->s, AF_INET, &client, &server));
+	pace = option(server, SOL_SOCKET, SO_MAX_PACING_RATE);
+	clamp = option(server, IPPROTO_TCP, TCP_WINDOW_CLAMP);
+	ASSERT_LT(20000, clamp);
+	ASSERT_EQ(0, getsockopt(server, SOL_SOCKET, SO_COOKIE, &cookie, &len));
+	map = map_open(&self->s, "weir_flow");
+	ASSERT_LE(0, map);
+	ASSERT_EQ(0, bpf_map_lookup_elem(map, &cookie, &flow));
+	cfg = weir_bpf_cfg(self->s.bpf);
+	cfg->pace_bytes = 123456;
+	cfg->clamp_bytes = 20000;
+	rtt_limit(cfg, true);
+	ASSERT_EQ(WEIR_FLOW_RTT | WEIR_FLOW_HELD,
+		  edges_settle(&self->s, server, client, WEIR_FLOW_RTT | WEIR_FLOW_HELD));
+	ASSERT_EQ(0, bpf_map_update_elem(map, &cookie, &flow, BPF_EXIST));
+	close(map);
+	ASSERT_EQ(WEIR_FLOW_RTT | WEIR_FLOW_HELD,
+		  edges_settle(&self->s, server, client, WEIR_FLOW_RTT | WEIR_FLOW_HELD));
+	rtt_limit(cfg, false);
+	ASSERT_EQ(0, edges_settle(&self->s, server, client, 0));
+	EXPECT_EQ(pace, option(server, SOL_SOCKET, SO_MAX_PACING_RATE));
+	EXPECT_EQ(clamp, option(server, IPPROTO_TCP, TCP_WINDOW_CLAMP));
+}
+
 TEST_F(bpf, nothing_is_held_back_unless_asked_for)
 {
 	uint64_t pace;
