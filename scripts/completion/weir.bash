@@ -39,6 +39,8 @@ _weir_words() {
 			'--json --pretty --help' ;;
 	steer)
 		_weir_steer ;;
+	lat)
+		echo '--pid --duration --json --pretty --help' ;;
 	clean | hold)
 		echo "$(_weir_instances) --help" ;;
 	doctor)
