@@ -51,6 +51,7 @@ TEST(what_is_out_of_range_is_named)
 TEST(members_that_belong_together_must_agree)
 {
 	REFUSED(rescue_ns, WEIR_STALE_NS - 1);
+	REFUSED(rtt_off_permille, WEIR_RTT_ON_PERMILLE + 1);
 	REFUSED(sendq_low_bytes, WEIR_SENDQ_HIGH_BYTES + 1);
 	REFUSED(recvq_low_bytes, WEIR_RECVQ_HIGH_BYTES + 1);
 	REFUSED(slow_off_us, WEIR_SLOW_ON_US + 1);

@@ -142,6 +142,8 @@ TEST_F(bpf, members_that_belong_together_change_together)
 	static const struct weir_bpf_change sets[][2] = {
 		{ { "sendq_low_bytes", 5000000 }, { "sendq_high_bytes", 6000000 } },
 		{ { "sendq_high_bytes", 60 }, { "sendq_low_bytes", 50 } },
+		{ { "rtt_off_permille", 9000 }, { "rtt_on_permille", 9500 } },
+		{ { "rtt_on_permille", 100 }, { "rtt_off_permille", 0 } },
 		{ { "stale_ns", 1000000000 }, { "rescue_ns", 2000000000 } },
 		{ { "rescue_ns", 20 }, { "stale_ns", 10 } },
 		{ { "prefix_rate", 10 }, { "prefix_burst", 1 } },

@@ -116,6 +116,8 @@ const char *weir_cfg_check(const struct weir_cfg *cfg, unsigned int rows)
 		return "workers";
 	if (cfg->rescue_ns < cfg->stale_ns)
 		return "rescue_ns";
+	if (cfg->rtt_off_permille > cfg->rtt_on_permille)
+		return "rtt_off_permille";
 	if (cfg->sendq_low_bytes > cfg->sendq_high_bytes)
 		return "sendq_low_bytes";
 	if (cfg->recvq_low_bytes > cfg->recvq_high_bytes)
