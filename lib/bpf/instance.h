@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include <weir/bpf.h>
 
@@ -157,13 +158,18 @@ void xdp_quiet_end(void);
 int mount_bpffs(char path[static WEIR_BPF_PATH_BYTES]);
 int mount_cgroup2(char path[static WEIR_BPF_PATH_BYTES]);
 
-/* dir.c: the directory of an instance, and who holds it */
+/* dir.c: the directory of an instance: found safe, locked, emptied */
 int dir_root(char path[static WEIR_BPF_PATH_BYTES], const struct reason *reason);
 /* A safe <bpffs>/weir, or -ENOENT, or -EXDEV when it is not safe. */
 int root_open(bool make, const struct reason *reason);
 /* The same for one instance's directory below it. */
 int dir_at(int root_fd, const char *name);
-/* And lock it; -EWOULDBLOCK when it is held. @path is for the reason. */
+/* One that is made unless it is there. @path is for the reason. */
+int dir_make(int at, const char *name, const char *path, mode_t mode,
+	     const struct reason *reason);
+/* Whether what is open is what that name stands for: else it was removed meanwhile. */
+bool dir_same(int fd, int root_fd, const char *name);
+/* Open one that is there and lock it; -EWOULDBLOCK when it is held. */
 int dir_lock(int root_fd, const char *name, const char *path, const struct reason *reason);
 /* Of who changes something, for as long as that takes: 0, -ETIMEDOUT or -errno. */
 int lock_wait(int fd);
@@ -173,15 +179,16 @@ bool dir_empty(int dir_fd);
 /* Empty a directory that is locked and whose owner is therefore dead. */
 int dir_clean(int fd, const char *path, const char *name, const struct reason *reason);
 int clean_generations(int fd, unsigned int after, const char *path, const struct reason *reason);
+int pins_unlink(int dir_fd);	/* all of them, weir_meta last */
+/* Read an open directory from its start, by a descriptor of its own. */
+int dir_stream(int dir_fd, DIR **dirp);
+
 /*
- * The lock, and where the pins go. Sets bpf->adopted when those that are there are
- * to be used.
+ * dir_owner.c: the lock, and where the pins go. Sets bpf->adopted when those that are
+ * there are to be used.
  */
 int dir_open(struct weir_bpf *bpf, const struct reason *reason);
 void dir_close(struct weir_bpf *bpf);
-
-/* dir_stream() - read an open directory from its start, by a descriptor of its own */
-int dir_stream(int dir_fd, DIR **dirp);
 
 /* view.c: the directory of an instance of our ABI, by its descriptor, and its maker */
 int instance_dir(const char *name, struct weir_meta *meta);

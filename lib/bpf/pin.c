@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,6 +23,8 @@
 #include "steer.skel.h"
 
 #include "bpf/instance.h"
+
+#define META_BYTES_MAX	4096
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE		71
@@ -91,6 +94,30 @@ int pin_read(int dir_fd, const char *name, bool writable)
 	return fd < 0 ? -errno : fd;
 }
 
+/* The value is read whole, and another ABI's may be larger than ours. */
+int pin_meta(int dir_fd, struct weir_meta *meta)
+{
+	char value[META_BYTES_MAX] __attribute__((aligned(8)));
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info), zero = 0;
+	int fd, err;
+
+	fd = pin_read(dir_fd, "weir_meta", false);
+	if (fd < 0)
+		return fd;
+	err = bpf_obj_get_info_by_fd(fd, &info, &len);
+	if (!err && (info.type != BPF_MAP_TYPE_ARRAY || info.value_size < sizeof(*meta) ||
+		     info.value_size > sizeof(value)))
+		err = -EPROTO;
+	if (!err)
+		err = bpf_map_lookup_elem(fd, &zero, value);
+	close(fd);
+	if (err)
+		return err;
+	memcpy(meta, value, sizeof(*meta));
+	return meta->magic == WEIR_ABI_MAGIC ? 0 : -EPROTO;
+}
+
 uint64_t netns_cookie(void)
 {
 	uint64_t cookie = 0;
@@ -103,6 +130,28 @@ uint64_t netns_cookie(void)
 		cookie = 0;
 	close(fd);
 	return cookie;
+}
+
+uint64_t owner_start(uint32_t pid)
+{
+	char path[32], text[1024], *field;
+	unsigned long long start = 0;
+	size_t len;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	len = fread(text, 1, sizeof(text) - 1, file);
+	fclose(file);
+	text[len] = '\0';
+	/* Field 2 may hold anything, blanks and parentheses too; 22 is wanted. */
+	field = strrchr(text, ')');
+	if (!field || sscanf(field, ") %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+			     "%*s %*s %*s %*s %*s %llu", &start) != 1)
+		return 0;
+	return start;
 }
 
 void tag_text(const struct bpf_prog_info *info, char text[static WEIR_BUILD_ID_BYTES])
