@@ -10,7 +10,7 @@
 #include "common.h"
 #include "parent.h"
 
-/* The options of lib/net/listener.c; a port that is explicit (it outlives a rescue). */
+/* The options of lib/net/port.c; a port that is explicit (it outlives a rescue). */
 static int listener_open(struct weir_addr *addr, int reuseport, int backlog)
 {
 	struct sockaddr *sa = (struct sockaddr *)&addr->ss;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * listener.c - bind, listen, accept for ever, close
+ * listener.c - listen, accept for ever, close
  *
  * The accept is armed again whenever it ends, whatever ended it: a listener
  * that was shut down and listens again (a rescue) ends it with -EINVAL. Only
@@ -12,8 +12,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,10 +21,10 @@
 
 #include "io/backend.h"
 #include "net/listener.h"
+#include "net/port.h"
 
 enum {
 	BACKLOG_DEFAULT	= 4096,
-	PORT_TRIES	= 16,
 	RETRY_NS	= 10000000,	/* 10 ms */
 };
 
@@ -53,76 +51,6 @@ struct weir_listener {
 };
 
 /* open */
-
-static int set_options(struct weir_loop *loop, int fd, bool reuseport)
-{
-	static const struct {
-		int level, name;
-	} options[] = {
-		{ SOL_SOCKET, SO_REUSEADDR },
-		{ IPPROTO_TCP, TCP_NODELAY },
-		{ SOL_SOCKET, SO_REUSEPORT },
-	};
-	size_t n = ARRAY_SIZE(options) - !reuseport;
-	int on = 1, err = 0;
-	size_t i;
-
-	for (i = 0; i < n && !err; i++)
-		err = loop->sys->setsockopt(loop, fd, options[i].level, options[i].name, &on,
-					    sizeof(on));
-	return err;
-}
-
-/* A socket bound to @addr, which may be told the port it got. */
-static int bind_socket(struct weir_loop *loop, struct weir_addr *addr, bool reuseport)
-{
-	int fd, err;
-
-	fd = loop->sys->socket(loop, addr->ss.ss_family, SOCK_STREAM, 0);
-	if (fd < 0)
-		return fd;
-	err = set_options(loop, fd, reuseport);
-	if (!err)
-		err = loop->sys->bind(loop, fd, (const struct sockaddr *)&addr->ss, addr->len);
-	if (!err)
-		err = loop->sys->getsockname(loop, fd, (struct sockaddr *)&addr->ss, &addr->len);
-	if (!err)
-		return fd;
-	loop->sys->close(loop, fd);
-	return err;
-}
-
-static bool port_is_zero(const struct weir_addr *addr)
-{
-	/* The port lies at the same place in both families. */
-	return !((const struct sockaddr_in *)&addr->ss)->sin_port;
-}
-
-/*
- * Bound to an explicit port, always: one that the kernel chose is lost on
- * shutdown and listen. Another may take the port in between: then once more.
- */
-static int bind_listener(struct weir_loop *loop, struct weir_addr *addr, bool reuseport)
-{
-	struct weir_addr found;
-	int tries, fd;
-
-	if (!port_is_zero(addr))
-		return bind_socket(loop, addr, reuseport);
-	for (tries = 0; tries < PORT_TRIES; tries++) {
-		found = *addr;
-		fd = bind_socket(loop, &found, false);
-		if (fd < 0)
-			return fd;
-		loop->sys->close(loop, fd);
-		fd = bind_socket(loop, &found, reuseport);
-		if (fd != -EADDRINUSE) {
-			*addr = found;
-			return fd;
-		}
-	}
-	return -EADDRINUSE;
-}
 
 /* What the kernel cuts a backlog to; 0 if it does not say. */
 static uint32_t backlog_limit(const struct weir_loop *loop)
@@ -168,33 +96,11 @@ static int read_opts(struct weir_listener_opts *opts, struct weir_addr *addr,
 	return 0;
 }
 
-/* One of the caller's, that is bound already, and if so wanted listens. */
-static int take_listener(struct weir_loop *loop, struct weir_addr *addr, int given, bool wanted)
-{
-	socklen_t len = sizeof(int);
-	int listens, fd, err = 0;
-
-	if (loop->sys != &io_sys_linux)
-		return -EOPNOTSUPP;
-	addr->len = sizeof(addr->ss);
-	if (getsockopt(given, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) ||
-	    getsockname(given, (struct sockaddr *)&addr->ss, &addr->len))
-		err = -errno;
-	else if (addr->ss.ss_family != AF_INET && addr->ss.ss_family != AF_INET6)
-		err = -EAFNOSUPPORT;
-	else if ((wanted && !listens) || port_is_zero(addr))
-		err = -EINVAL;
-	if (err)
-		return err == -ENOTSOCK ? -EINVAL : err;
-	fd = fcntl(given, F_DUPFD_CLOEXEC, 0);
-	return fd < 0 ? -errno : fd;
-}
-
 static int make_listener(struct weir_loop *loop, struct weir_listener *listener, bool listens)
 {
 	int fd, err;
 
-	fd = bind_listener(loop, &listener->addr, listener->opts.reuseport);
+	fd = port_bind(loop, &listener->addr, listener->opts.reuseport);
 	if (fd < 0 || !listens)
 		return fd;
 	err = loop->sys->listen(loop, fd, (int)listener->burst);
@@ -236,7 +142,7 @@ static int open_it(struct weir_listener **listenerp, struct weir_loop *loop,
 	listener->burst = listener->opts.backlog;
 	if (limit && limit < listener->burst)
 		listener->burst = limit;
-	fd = listener->opts.fd ? take_listener(loop, &listener->addr, *listener->opts.fd, listens) :
+	fd = listener->opts.fd ? port_take(loop, &listener->addr, *listener->opts.fd, listens) :
 				 make_listener(loop, listener, listens);
 	if (fd < 0) {
 		err = fd;
