@@ -77,21 +77,17 @@ static int link_check(int pins_fd, const struct reason *reason)
 	static const char ours[] = "weir_sockops";
 	struct bpf_prog_info prog = {};
 	struct bpf_link_info info = {};
-	uint32_t len = sizeof(info);
-	int fd, prog_fd, err;
+	uint32_t len = sizeof(prog);
+	int prog_fd, err;
 
-	fd = pin_read(pins_fd, "weir_link_ops", true);
-	if (fd == -ENOENT)
+	err = pin_info(pins_fd, "weir_link_ops", &info, sizeof(info));
+	if (err == -ENOENT)
 		return 0;
-	err = fd < 0 ? fd : bpf_obj_get_info_by_fd(fd, &info, &len);
-	if (fd >= 0)
-		close(fd);
 	if (err || info.type != BPF_LINK_TYPE_CGROUP)
 		return reason_set(reason, -EBADMSG, "weir_link_ops is no link of a cgroup");
 	prog_fd = bpf_prog_get_fd_by_id(info.prog_id);
 	if (prog_fd < 0)
 		return 0;	/* without the privilege to look, the update will tell */
-	len = sizeof(prog);
 	err = bpf_obj_get_info_by_fd(prog_fd, &prog, &len);
 	close(prog_fd);
 	if (err || prog.type != BPF_PROG_TYPE_SOCK_OPS ||
@@ -203,17 +199,10 @@ void adopt_cfg(struct weir_bpf *bpf)
 uint64_t adopt_cgroup(struct weir_bpf *bpf)
 {
 	struct bpf_link_info info = {};
-	uint32_t len = sizeof(info);
-	int fd, err;
 
-	if (!bpf->adopted)
+	if (!bpf->adopted || pin_info(bpf->pins_fd, "weir_link_ops", &info, sizeof(info)))
 		return 0;
-	fd = pin_read(bpf->pins_fd, "weir_link_ops", true);
-	if (fd < 0)
-		return 0;
-	err = bpf_obj_get_info_by_fd(fd, &info, &len);
-	close(fd);
-	return err ? 0 : info.cgroup.cgroup_id;
+	return info.cgroup.cgroup_id;
 }
 
 int adopt_links(struct weir_bpf *bpf)

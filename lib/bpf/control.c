@@ -35,7 +35,6 @@ struct weir_bpf_control {
 /* Map the pin of a mapped array for writing. */
 static int map_pin(int dir_fd, const char *name, void **memp, size_t *bytes)
 {
-	size_t page = sysconf(_SC_PAGESIZE);
 	struct bpf_map_info info = {};
 	uint32_t len = sizeof(info);
 	void *mem;
@@ -47,8 +46,7 @@ static int map_pin(int dir_fd, const char *name, void **memp, size_t *bytes)
 	err = bpf_obj_get_info_by_fd(fd, &info, &len);
 	if (err)
 		goto close_fd;
-	*bytes = (info.max_entries * (size_t)((info.value_size + 7) & ~7U) + page - 1) &
-		 ~(page - 1);
+	*bytes = array_size(info.max_entries, info.value_size);
 	mem = mmap(NULL, *bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (mem == MAP_FAILED)
 		err = -errno;
@@ -86,8 +84,6 @@ int weir_bpf_control_open(struct weir_bpf_control **controlp, const char *name)
 	struct weir_bpf_control *control;
 	int err;
 
-	if (!name || !name_valid(name))
-		return -EINVAL;
 	control = calloc(1, sizeof(*control));
 	if (!control)
 		return -ENOMEM;

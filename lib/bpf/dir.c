@@ -210,15 +210,12 @@ int pins_unlink(int dir_fd)
 
 bool dir_empty(int dir_fd)
 {
-	struct dirent *entry;
-	int fd, count = 0;
+	int count = 0;
 	DIR *dir;
 
-	fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir)
+	if (dir_stream(dir_fd, &dir))
 		return false;
-	while ((entry = readdir(dir)))
+	while (readdir(dir))
 		count++;
 	closedir(dir);
 	return count <= 2;

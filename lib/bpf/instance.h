@@ -190,7 +190,7 @@ int dir_stream(int dir_fd, DIR **dirp);
 int dir_open(struct weir_bpf *bpf, const struct reason *reason);
 void dir_close(struct weir_bpf *bpf);
 
-/* view.c: the directory of an instance of our ABI, by its descriptor, and its maker */
+/* view.c: the pins of an instance of our ABI, by their directory, and its maker */
 int instance_dir(const char *name, struct weir_meta *meta);
 
 /* view.c: what was read is of @name, and its texts end, whatever a hand has written there */
@@ -249,6 +249,8 @@ int pin_all(struct weir_bpf *bpf, const struct reason *reason);
 int pin_fd(struct weir_bpf *bpf, int fd, const char *name, const struct reason *reason);
 int pin_prog(struct weir_bpf *bpf, int fd, const char *name, const struct reason *reason);
 int pin_read(int dir_fd, const char *name, bool writable);
+/* What the kernel says of a program, or of a link, that is pinned there. */
+int pin_info(int dir_fd, const char *name, void *info, uint32_t bytes);
 int pin_meta(int dir_fd, struct weir_meta *meta);
 uint64_t netns_cookie(void);
 uint64_t owner_start(uint32_t pid);
@@ -304,12 +306,18 @@ void iter_unload(struct weir_bpf *bpf);
 int iter_pin(struct weir_bpf *bpf, const struct reason *reason);
 
 /* array.c: an array of the kernel half as memory; nothing there is nothing to unmap */
+size_t array_size(uint32_t entries, uint32_t value_bytes);	/* in memory */
 size_t array_bytes(const struct bpf_map *map);
 int array_map(void **memp, const struct bpf_map *map);
 void array_unmap(void **memp, const struct bpf_map *map);
+/* Sum the @words counters of a per-CPU entry over the CPUs. */
+int percpu_sum(int map_fd, uint32_t key, uint64_t *sum, size_t words);
 
 /* lookup.c: sk_lookup, and the listeners it gives clients to */
 int netns_open(void);
+/* Each sk_lookup program there that may be asked, as long as @fn returns 0. */
+int lookup_walk(int netns_fd,
+		int (*fn)(void *ctx, int prog_fd, const struct bpf_prog_info *info), void *ctx);
 int lookup_load(struct weir_bpf *bpf, const struct reason *reason);
 void lookup_unload(struct weir_bpf *bpf);
 int lookup_relink(struct weir_bpf *bpf);

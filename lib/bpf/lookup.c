@@ -27,7 +27,7 @@
 #include "bpf/instance.h"
 
 #define REP_BACKLOG	4096
-#define FOREIGN_MAX	64
+#define PROGS_MAX	64	/* as many as the kernel takes */
 
 int netns_open(void)
 {
@@ -36,27 +36,37 @@ int netns_open(void)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Other programs of this network namespace, by name: they are asked before or after. */
-static void foreign_warn(const struct weir_bpf *bpf, int netns_fd)
+int lookup_walk(int netns_fd,
+		int (*fn)(void *ctx, int prog_fd, const struct bpf_prog_info *info), void *ctx)
 {
-	uint32_t ids[FOREIGN_MAX], count = FOREIGN_MAX, i, len;
+	uint32_t ids[PROGS_MAX], count = PROGS_MAX, i, len;
 	struct bpf_prog_info info;
-	int fd;
+	int fd, err;
 
-	if (bpf_prog_query(netns_fd, BPF_SK_LOOKUP, 0, NULL, ids, &count))
-		return;
-	for (i = 0; i < count; i++) {
-		memset(&info, 0, sizeof(info));
-		len = sizeof(info);
+	err = bpf_prog_query(netns_fd, BPF_SK_LOOKUP, 0, NULL, ids, &count);
+	for (i = 0; !err && i < count; i++) {
 		fd = bpf_prog_get_fd_by_id(ids[i]);
 		if (fd < 0)
-			continue;
-		if (!bpf_obj_get_info_by_fd(fd, &info, &len) && strcmp(info.name, "weir_lookup"))
-			bpf_log(bpf, WEIR_LOG_WARN, "bpf: instance %s: sk_lookup program %s (id "
-				"%u) is there, too: what both claim goes to the one asked first",
-				bpf->name, info.name, info.id);
+			continue;	/* gone, or who we are may not ask it */
+		memset(&info, 0, sizeof(info));
+		len = sizeof(info);
+		if (!bpf_obj_get_info_by_fd(fd, &info, &len))
+			err = fn(ctx, fd, &info);
 		close(fd);
 	}
+	return err;
+}
+
+/* Other programs of this network namespace, by name: they are asked before or after. */
+static int foreign_warn(void *ctx, int prog_fd, const struct bpf_prog_info *info)
+{
+	const struct weir_bpf *bpf = ctx;
+
+	if (strcmp(info->name, "weir_lookup"))
+		bpf_log(bpf, WEIR_LOG_WARN, "bpf: instance %s: sk_lookup program %s (id %u) is "
+			"there, too: what both claim goes to the one asked first", bpf->name,
+			info->name, info->id);
+	return 0;
 }
 
 static int lookup_attach(struct weir_bpf *bpf, const struct reason *reason)
@@ -67,7 +77,7 @@ static int lookup_attach(struct weir_bpf *bpf, const struct reason *reason)
 	if (netns_fd < 0)
 		return reason_set(reason, netns_fd, "cannot open the network namespace: %s",
 				  strerror(-netns_fd));
-	foreign_warn(bpf, netns_fd);
+	(void)lookup_walk(netns_fd, foreign_warn, bpf);
 	capture_begin();
 	if (bpf->adopted && pin_there(bpf, "weir_link_vip"))
 		err = adopt_link(bpf, "weir_link_vip", bpf->lookup->progs.weir_lookup,

@@ -94,6 +94,17 @@ int pin_read(int dir_fd, const char *name, bool writable)
 	return fd < 0 ? -errno : fd;
 }
 
+int pin_info(int dir_fd, const char *name, void *info, uint32_t bytes)
+{
+	int err, fd = pin_read(dir_fd, name, true);
+
+	if (fd < 0)
+		return fd;
+	err = bpf_obj_get_info_by_fd(fd, info, &bytes);
+	close(fd);
+	return err;
+}
+
 /* The value is read whole, and another ABI's may be larger than ours. */
 int pin_meta(int dir_fd, struct weir_meta *meta)
 {

@@ -46,7 +46,6 @@ struct weir_bpf_view {
 	struct weir_meta meta;
 	int dir_fd;
 	int fd[VIEW_MAX];
-	int cpus;
 };
 
 static bool meta_fits(const struct weir_meta *meta)
@@ -81,6 +80,8 @@ int instance_dir(const char *name, struct weir_meta *meta)
 {
 	int root_fd, fd, err;
 
+	if (!name || !name_valid(name))
+		return -EINVAL;
 	root_fd = root_open(false, NULL);
 	if (root_fd < 0)
 		return root_fd;
@@ -101,9 +102,10 @@ int instance_dir(const char *name, struct weir_meta *meta)
 
 static int view_fill(struct weir_bpf_view *view, const char *name)
 {
-	view->cpus = libbpf_num_possible_cpus();
-	if (view->cpus < 0)
-		return view->cpus;
+	int cpus = libbpf_num_possible_cpus();	/* which keeps it for percpu_sum() */
+
+	if (cpus < 0)
+		return cpus;
 	view->dir_fd = instance_dir(name, &view->meta);
 	if (view->dir_fd < 0)
 		return view->dir_fd;
@@ -115,8 +117,6 @@ int weir_bpf_view_open(struct weir_bpf_view **viewp, const char *name)
 	struct weir_bpf_view *view;
 	int i, err;
 
-	if (!name || !name_valid(name))
-		return -EINVAL;
 	view = calloc(1, sizeof(*view));
 	if (!view)
 		return -ENOMEM;
@@ -159,25 +159,6 @@ int weir_bpf_view_cfg(struct weir_bpf_view *view, struct weir_cfg *cfg)
 	return bpf_map_lookup_elem(view->fd[VIEW_CFG], &zero, cfg);
 }
 
-/* Sum the @words counters of a per-CPU entry over the CPUs. */
-static int percpu_sum(const struct weir_bpf_view *view, int map_fd, uint32_t key, uint64_t *sum,
-		      size_t words)
-{
-	uint64_t *values;
-	size_t i;
-	int err;
-
-	values = calloc(view->cpus, words * sizeof(*values));
-	if (!values)
-		return -ENOMEM;
-	err = bpf_map_lookup_elem(map_fd, &key, values);
-	memset(sum, 0, words * sizeof(*sum));
-	for (i = 0; !err && i < view->cpus * words; i++)
-		sum[i % words] += values[i];
-	free(values);
-	return err;
-}
-
 int weir_bpf_view_worker(struct weir_bpf_view *view, unsigned int worker,
 			 struct weir_bpf_worker *out)
 {
@@ -194,8 +175,7 @@ int weir_bpf_view_worker(struct weir_bpf_view *view, unsigned int worker,
 	if (!err)
 		err = bpf_map_lookup_elem(view->fd[VIEW_HIST], &key, &read.hist);
 	if (!err)
-		err = percpu_sum(view, view->fd[VIEW_LISTENER], key, counters,
-				 ARRAY_SIZE(counters));
+		err = percpu_sum(view->fd[VIEW_LISTENER], key, counters, ARRAY_SIZE(counters));
 	if (err)
 		return err;
 	memcpy(&read.listener, counters, sizeof(read.listener));
@@ -294,7 +274,7 @@ int weir_bpf_view_stats(struct weir_bpf_view *view, struct weir_stats *stats)
 	int err = 0;
 
 	if (view->fd[VIEW_STATS] >= 0)
-		err = percpu_sum(view, view->fd[VIEW_STATS], 0, counters, ARRAY_SIZE(counters));
+		err = percpu_sum(view->fd[VIEW_STATS], 0, counters, ARRAY_SIZE(counters));
 	if (err)
 		return err;
 	memcpy(stats, counters, sizeof(*stats));
@@ -306,7 +286,7 @@ int weir_bpf_view_gate(struct weir_bpf_view *view, struct weir_gate *gate)
 	uint64_t counters[sizeof(*gate) / sizeof(uint64_t)];
 	int err;
 
-	err = percpu_sum(view, view->fd[VIEW_GATE], 0, counters, ARRAY_SIZE(counters));
+	err = percpu_sum(view->fd[VIEW_GATE], 0, counters, ARRAY_SIZE(counters));
 	if (err)
 		return err;
 	memcpy(gate, counters, sizeof(*gate));
@@ -356,7 +336,7 @@ int weir_bpf_view_xdp(struct weir_bpf_view *view, struct weir_xdp_cfg *cfg,
 	fd = xdp_map(view, "weir_xdp_stats");
 	if (fd < 0)
 		return fd;
-	err = percpu_sum(view, fd, 0, counters, ARRAY_SIZE(counters));
+	err = percpu_sum(fd, 0, counters, ARRAY_SIZE(counters));
 	close(fd);
 	if (!err)
 		memcpy(stats, counters, sizeof(*stats));

@@ -7,7 +7,6 @@
  * instances: what one has the other is refused.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -16,8 +15,6 @@
 #include <bpf/libbpf.h>
 
 #include "bpf/vip.h"
-
-#define FOREIGN_MAX	64	/* as many as the kernel takes */
 
 static void vip_split(const struct weir_bpf_vip *vip, struct weir_vip_key *key,
 		      struct weir_vip_range *range)
@@ -47,6 +44,7 @@ struct claim {
 	const char *name;		/* of the instance that asks */
 	int root_fd;
 	int dir_fd;
+	uint32_t prog_id;		/* of its own program */
 	uint64_t netns_cookie;
 	struct weir_vip_key key;
 	struct weir_vip_range range;
@@ -120,50 +118,38 @@ static bool prog_claims(int fd, const struct claim *claim, const uint32_t ip[4],
 	return ask.cookie || opts.retval != SK_PASS;
 }
 
-static int foreign_asked(const struct claim *claim, int fd, uint32_t id, const char *name)
+static int foreign_asked(void *ctx, int fd, const struct bpf_prog_info *info)
 {
+	const struct claim *claim = ctx;
 	const uint16_t ports[] = { claim->range.first, claim->range.last };
 	uint32_t ip[2][4];
 	int i;
 
+	if (info->id == claim->prog_id)
+		return 0;
 	memcpy(ip[0], claim->key.ip, sizeof(ip[0]));
 	last_ip(&claim->key, ip[1]);
 	for (i = 0; i < 4; i++) {
 		if (prog_claims(fd, claim, ip[i & 1], ports[i >> 1]))
 			return reason_set(claim->reason, -EADDRINUSE, "sk_lookup program %s (id "
-					  "%u) answers there", name, id);
+					  "%u) answers there", info->name, info->id);
 	}
 	return 0;
 }
 
 /* All programs of this network namespace but the instance's own. */
-static int foreign_claims(const struct claim *claim)
+static int foreign_claims(struct claim *claim)
 {
-	uint32_t ids[FOREIGN_MAX], count = FOREIGN_MAX, i, len, own = 0;
 	struct bpf_prog_info info = {};
 	int fd, err;
 
-	fd = pin_read(claim->dir_fd, "weir_lookup", true);
-	len = sizeof(info);
-	if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len))
-		own = info.id;
-	if (fd >= 0)
-		close(fd);
+	err = pin_info(claim->dir_fd, "weir_lookup", &info, sizeof(info));
+	claim->prog_id = err ? 0 : info.id;
 	fd = netns_open();
 	if (fd < 0)
 		return fd;
-	err = bpf_prog_query(fd, BPF_SK_LOOKUP, 0, NULL, ids, &count);
+	err = lookup_walk(fd, foreign_asked, claim);
 	close(fd);
-	for (i = 0; !err && i < count; i++) {
-		fd = ids[i] == own ? -1 : bpf_prog_get_fd_by_id(ids[i]);
-		if (fd < 0)
-			continue;	/* gone, or who we are may not ask it */
-		memset(&info, 0, sizeof(info));
-		len = sizeof(info);
-		if (!bpf_obj_get_info_by_fd(fd, &info, &len))
-			err = foreign_asked(claim, fd, info.id, info.name);
-		close(fd);
-	}
 	return err == -EPERM ? 0 : err;
 }
 
@@ -360,7 +346,7 @@ int weir_bpf_vip_list(const char *name, int (*fn)(void *ctx, const struct weir_b
 	struct weir_meta meta;
 	int fd, err;
 
-	fd = name && name_valid(name) ? instance_dir(name, &meta) : -EINVAL;
+	fd = instance_dir(name, &meta);
 	if (fd < 0)
 		return fd;
 	err = vip_set_open(&set, fd, false);
@@ -379,26 +365,17 @@ int weir_bpf_vip_list(const char *name, int (*fn)(void *ctx, const struct weir_b
 
 int weir_bpf_vip_stats(const char *name, struct weir_vip_stats *stats)
 {
-	uint64_t *values, *sum = (uint64_t *)stats, words = sizeof(*stats) / sizeof(*sum), i;
-	int cpus = libbpf_num_possible_cpus(), fd, map_fd, err;
 	struct weir_meta meta;
-	uint32_t zero = 0;
+	int fd, map_fd, err;
 
-	fd = name && name_valid(name) ? instance_dir(name, &meta) : -EINVAL;
+	fd = instance_dir(name, &meta);
 	if (fd < 0)
 		return fd;
 	map_fd = pin_read(fd, "weir_vip_stats", false);
 	close(fd);
 	if (map_fd < 0)
 		return map_fd == -ENOENT ? -EOPNOTSUPP : map_fd;
-	values = cpus < 0 ? NULL : calloc((size_t)cpus, sizeof(*stats));
-	err = values ? bpf_map_lookup_elem(map_fd, &zero, values) : -ENOMEM;
+	err = percpu_sum(map_fd, 0, (uint64_t *)stats, sizeof(*stats) / sizeof(uint64_t));
 	close(map_fd);
-	if (!err) {
-		memset(stats, 0, sizeof(*stats));
-		for (i = 0; i < (uint64_t)cpus * words; i++)
-			sum[i % words] += values[i];
-	}
-	free(values);
 	return err;
 }

@@ -252,24 +252,8 @@ int weir_xdp_status(const struct weir_xdp *xdp, struct weir_xdp_status *status)
 
 int weir_xdp_stats(const struct weir_xdp *xdp, struct weir_xdp_stats *stats)
 {
-	size_t count = sizeof(*stats) / sizeof(uint64_t), i;
-	int cpu, err, cpus = libbpf_num_possible_cpus();
-	struct weir_xdp_stats *each;
-	uint32_t zero = 0;
-
-	if (cpus < 0)
-		return cpus;
-	each = calloc((size_t)cpus, sizeof(*each));
-	if (!each)
-		return -ENOMEM;
-	err = bpf_map_lookup_elem(bpf_map__fd(xdp->skel->maps.weir_xdp_stats), &zero, each);
-	memset(stats, 0, sizeof(*stats));
-	for (cpu = 0; !err && cpu < cpus; cpu++) {
-		for (i = 0; i < count; i++)
-			((uint64_t *)stats)[i] += ((const uint64_t *)&each[cpu])[i];
-	}
-	free(each);
-	return err;
+	return percpu_sum(bpf_map__fd(xdp->skel->maps.weir_xdp_stats), 0, (uint64_t *)stats,
+			  sizeof(*stats) / sizeof(uint64_t));
 }
 
 int weir_xdp_row(const struct weir_xdp *xdp, unsigned int worker, struct weir_xdp_row *row)

@@ -154,18 +154,13 @@ static void chain_clean(struct weir_xdp *xdp)
 	struct xdp_multiprog *all;
 	struct xdp_program *prog = NULL;
 	struct bpf_prog_info info = {};
-	uint32_t len = sizeof(info);
-	int fd = pin_read(xdp->bpf->pins_fd, "weir_xdp", false);
 
-	if (fd < 0)
+	if (pin_info(xdp->bpf->pins_fd, "weir_xdp", &info, sizeof(info)))
 		return;
-	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		info.id = 0;
-	close(fd);
 	all = xdp_multiprog__get_from_ifindex(xdp->ifindex);
 	if (libxdp_get_error(all))
 		return;
-	while (info.id && (prog = xdp_multiprog__next_prog(prog, all))) {
+	while ((prog = xdp_multiprog__next_prog(prog, all))) {
 		if (xdp_program__id(prog) != info.id)
 			continue;
 		(void)xdp_program__detach(prog, xdp->ifindex, xdp_multiprog__attach_mode(all), 0);

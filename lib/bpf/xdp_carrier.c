@@ -30,7 +30,6 @@
 #define FRAMES		2048U
 #define FRAME_BYTES	2048U
 #define STOP_NS		NSEC_PER_MSEC
-#define VLAN_BYTES	4U	/* that the limit of a socket's frames allows for */
 
 struct carrier {
 	struct weir_dgram_carrier base;

@@ -12,6 +12,8 @@
 #include <weir/loop.h>
 #include <weir/xsk.h>
 
+#define VLAN_BYTES	4U	/* that the limit of a socket's frames allows for */
+
 struct weir_xsk {
 	struct weir_loop *loop;
 	struct weir_pool *pool;

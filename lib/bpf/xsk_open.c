@@ -33,7 +33,6 @@
 #define BATCH_MAX	1024U
 #define BUSY_TRIES	50U
 #define BUSY_PAUSE_NS	(2 * (long)NSEC_PER_MSEC)
-#define VLAN_BYTES	4U
 #define FLAGS_ALL	(WEIR_XSK_COPY | WEIR_XSK_ZEROCOPY)
 
 static void opts_default(struct weir_xsk_opts *opts)
