@@ -18,21 +18,7 @@ const char *show_state(unsigned int state)
 
 const char *show_tcp_state(unsigned int state)
 {
-	static const char *const names[] = {
-		[WEIR_TCP_NONE] = "NONE",
-		[WEIR_TCP_ESTABLISHED] = "ESTABLISHED",
-		[WEIR_TCP_SYN_SENT] = "SYN_SENT",
-		[WEIR_TCP_SYN_RECV] = "SYN_RECV",
-		[WEIR_TCP_FIN_WAIT1] = "FIN_WAIT1",
-		[WEIR_TCP_FIN_WAIT2] = "FIN_WAIT2",
-		[WEIR_TCP_TIME_WAIT] = "TIME_WAIT",
-		[WEIR_TCP_CLOSE] = "CLOSE",
-		[WEIR_TCP_CLOSE_WAIT] = "CLOSE_WAIT",
-		[WEIR_TCP_LAST_ACK] = "LAST_ACK",
-		[WEIR_TCP_LISTEN] = "LISTEN",
-		[WEIR_TCP_CLOSING] = "CLOSING",
-		[WEIR_TCP_NEW_SYN_RECV] = "NEW_SYN_RECV",
-	};
+	static const char *const names[] = WEIR_TCP_STATE_NAMES;
 
 	return NAME_OF(names, state);
 }

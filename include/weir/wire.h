@@ -435,6 +435,23 @@ enum weir_tcp_state {
 	WEIR_TCP_NEW_SYN_RECV = 12,
 };
 
+/* To initialise an array with: their names by their values. */
+#define WEIR_TCP_STATE_NAMES { \
+	[WEIR_TCP_NONE] = "NONE", \
+	[WEIR_TCP_ESTABLISHED] = "ESTABLISHED", \
+	[WEIR_TCP_SYN_SENT] = "SYN_SENT", \
+	[WEIR_TCP_SYN_RECV] = "SYN_RECV", \
+	[WEIR_TCP_FIN_WAIT1] = "FIN_WAIT1", \
+	[WEIR_TCP_FIN_WAIT2] = "FIN_WAIT2", \
+	[WEIR_TCP_TIME_WAIT] = "TIME_WAIT", \
+	[WEIR_TCP_CLOSE] = "CLOSE", \
+	[WEIR_TCP_CLOSE_WAIT] = "CLOSE_WAIT", \
+	[WEIR_TCP_LAST_ACK] = "LAST_ACK", \
+	[WEIR_TCP_LISTEN] = "LISTEN", \
+	[WEIR_TCP_CLOSING] = "CLOSING", \
+	[WEIR_TCP_NEW_SYN_RECV] = "NEW_SYN_RECV", \
+}
+
 /* Bits of weir_flow.edges: what is on now. */
 #define WEIR_FLOW_RTT		(1U << 0)
 #define WEIR_FLOW_RETRANS	(1U << 1)
