@@ -6,7 +6,6 @@
 #ifndef TESTS_SUCCESSION_H
 #define TESTS_SUCCESSION_H
 
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -404,46 +403,6 @@ static bool load_goes_on(struct load *load)
 	for (ms = 0; ms < PATIENCE_MS && atomic_load(&load->served) < want; ms++)
 		usleep(1000);
 	return atomic_load(&load->served) >= want;
-}
-
-/* What moves queues where no program does; of this network namespace alone. */
-static inline int migrate_set(bool on)
-{
-	int fd = open("/proc/sys/net/ipv4/tcp_migrate_req", O_WRONLY | O_CLOEXEC);
-	int err;
-
-	if (fd < 0)
-		return -errno;
-	err = write(fd, on ? "1" : "0", 1) == 1 ? 0 : -errno;
-	close(fd);
-	return err;
-}
-
-static void children_kill(struct child *one, struct child *two, struct child *three)
-{
-	struct child *children[3] = { one, two, three };
-	int i;
-
-	for (i = 0; i < 3; i++) {
-		if (!children[i]->pid)
-			continue;
-		kill(children[i]->pid, SIGKILL);
-		waitpid(children[i]->pid, NULL, 0);
-	}
-}
-
-static inline unsigned int listeners_at(uint16_t port)
-{
-	unsigned int at, state, count = 0;
-	char line[300];
-	FILE *file = fopen("/proc/net/tcp", "re");
-
-	while (file && fgets(line, sizeof(line), file))
-		count += sscanf(line, " %*u: %*8x:%4x %*8x:%*4x %2x", &at, &state) == 2 &&
-			 at == port && state == TCP_LISTEN;
-	if (file)
-		fclose(file);
-	return count;
 }
 
 #endif /* TESTS_SUCCESSION_H */

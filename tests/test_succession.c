@@ -4,13 +4,40 @@
  * client: the service goes on, and the next successor serves; one that has another
  * number of workers; and one of an owner of whose workers one has died
  */
-#include "succession.h"
+#include <netinet/tcp.h>
+
+#include "succession_scene.h"
+
+/* What moves queues where no program does; of this network namespace alone. */
+static int migrate_set(bool on)
+{
+	int fd = open("/proc/sys/net/ipv4/tcp_migrate_req", O_WRONLY | O_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	err = write(fd, on ? "1" : "0", 1) == 1 ? 0 : -errno;
+	close(fd);
+	return err;
+}
+
+static unsigned int listeners_at(uint16_t port)
+{
+	unsigned int at, state, count = 0;
+	char line[300];
+	FILE *file = fopen("/proc/net/tcp", "re");
+
+	while (file && fgets(line, sizeof(line), file))
+		count += sscanf(line, " %*u: %*8x:%4x %*8x:%*4x %2x", &at, &state) == 2 &&
+			 at == port && state == TCP_LISTEN;
+	if (file)
+		fclose(file);
+	return count;
+}
 
 FIXTURE(succession)
 {
-	char name[WEIR_NAME_BYTES];
-	struct child owner, bad, good;
-	struct load load;
+	struct scene s;
 };
 
 FIXTURE_VARIANT(succession)
@@ -47,33 +74,19 @@ FIXTURE_VARIANT_ADD(succession, plain_FEWER) { .plain = true, .place = FEWER };
 
 FIXTURE_SETUP(succession)
 {
-	const char *why = why_not();
-	bool plain = variant->plain;
+	const struct heir next = { variant->place == FEWER ? 1 : 2, variant->place };
+	const struct heir last = { 2, NOWHERE };
+	const char *why = scene_init(&self->s);
 
 	if (why)
 		SKIP(return, "%s", why);
-	signal(SIGPIPE, SIG_IGN);
-	snprintf(self->name, sizeof(self->name), "test-%d-%d", runner, getpid());
-	ASSERT_EQ(0, child_make(&self->owner, self->name, plain, 2, NOWHERE, false));
 	ASSERT_EQ(0, migrate_set(false));
-	ASSERT_EQ(0, child_make(&self->bad, self->name, plain, variant->place == FEWER ? 1 : 2,
-				variant->place, true));
-	ASSERT_EQ(0, child_make(&self->good, self->name, plain, 2, NOWHERE, true));
+	ASSERT_EQ(0, scene_make(&self->s, variant->plain, 2, next, last));
 }
 
 FIXTURE_TEARDOWN(succession)
 {
-	load_end(&self->load);
-	children_kill(&self->owner, &self->bad, &self->good);
-}
-
-static bool there(const char *format, const char *name)
-{
-	char path[300];
-	struct stat st;
-
-	snprintf(path, sizeof(path), format, name);
-	return !stat(path, &st);
+	scene_close(&self->s);
 }
 
 static int meta_find(void *ctx, const struct weir_bpf_instance *instance)
@@ -109,61 +122,38 @@ static uint64_t accepted(const char *name)
 	return sum;
 }
 
-static bool dies(enum place place)
-{
-	return place == START_DIES || place == SEAL_DIES || place == SEALED_DIES;
-}
-
 TEST_F_TIMEOUT(succession, one_that_fails_is_as_if_it_had_not_come, 100)
 {
-	struct load *load = &self->load;
-	uint16_t port = child_start(&self->owner);
+	struct scene *s = &self->s;
+	struct load *load = &s->load;
+	uint16_t port = child_start(&s->owner);
 	uint64_t before;
-	int status;
 
-	ASSERT_NE(0, port);
 	load->vip = !variant->plain;
-	ASSERT_EQ(0, load_start(load, port));
-	ASSERT_TRUE(load_goes_on(load));
-
-	ASSERT_EQ(0, child_start(&self->bad));
-	status = child_status(&self->bad);
-	if (dies(variant->place)) {
-		ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-	} else {
-		ASSERT_TRUE(WIFEXITED(status));
-		ASSERT_EQ(variant->place < START_FAILS ? 0 : variant->place == FEWER ? 6 : 4,
-			  WEXITSTATUS(status));
-	}
-	before = accepted(self->name);
+	clients_come(_metadata, s, port);
+	next_fails(_metadata, s, variant->place);
+	before = accepted(s->name);
 	EXPECT_TRUE(load_goes_on(load));
 	EXPECT_EQ(0, atomic_load(&load->failed));
 	if (!variant->plain) {
-		EXPECT_TRUE(there("/sys/fs/bpf/weir/%s/weir_steer", self->name));
-		EXPECT_LE(before + SERVED / 2, accepted(self->name));
-		EXPECT_EQ(self->owner.pid, owner_of(self->name));
+		EXPECT_TRUE(there("/sys/fs/bpf/weir/%s/weir_steer", s->name));
+		EXPECT_LE(before + SERVED / 2, accepted(s->name));
+		EXPECT_EQ(s->owner.pid, owner_of(s->name));
 	}
 
-	EXPECT_EQ(port, child_start(&self->good));
+	EXPECT_EQ(port, child_start(&s->last));
 	EXPECT_TRUE(load_goes_on(load));
-	EXPECT_EQ(variant->plain ? -1 : self->good.pid, owner_of(self->name));
-	load_end(load);
-	EXPECT_EQ(0, atomic_load(&load->failed));
-	/* Without clients the owner has nothing more to do. */
-	EXPECT_EQ(0, child_status(&self->owner));
-	kill(self->good.pid, SIGTERM);
-	EXPECT_EQ(0, child_status(&self->good));
-	EXPECT_FALSE(there("/run/weir/%s.sock", self->name));
-	EXPECT_FALSE(there("/sys/fs/bpf/weir/%s", self->name));
+	EXPECT_EQ(variant->plain ? -1 : s->last.pid, owner_of(s->name));
+	clients_go(_metadata, s);
+	all_end(_metadata, s);
+	EXPECT_FALSE(there("/run/weir/%s.sock", s->name));
 }
 
 /* another number of workers */
 
 FIXTURE(number)
 {
-	char name[WEIR_NAME_BYTES];
-	struct child owner, next, last;
-	struct load load;
+	struct scene s;
 };
 
 FIXTURE_VARIANT(number)
@@ -180,23 +170,19 @@ FIXTURE_VARIANT_ADD(number, plain_fewer) { .plain = true, .from = 5, .to = 2 };
 
 FIXTURE_SETUP(number)
 {
-	const char *why = why_not();
-	bool plain = variant->plain;
+	const struct heir next = { variant->to, SEAL_WAITS };
+	const struct heir last = { variant->from, SEAL_WAITS };
+	const char *why = scene_init(&self->s);
 
 	if (why)
 		SKIP(return, "%s", why);
-	signal(SIGPIPE, SIG_IGN);
 	ASSERT_EQ(0, migrate_set(false));
-	snprintf(self->name, sizeof(self->name), "test-%d-%d", runner, getpid());
-	ASSERT_EQ(0, child_make(&self->owner, self->name, plain, variant->from, NOWHERE, false));
-	ASSERT_EQ(0, child_make(&self->next, self->name, plain, variant->to, SEAL_WAITS, true));
-	ASSERT_EQ(0, child_make(&self->last, self->name, plain, variant->from, SEAL_WAITS, true));
+	ASSERT_EQ(0, scene_make(&self->s, variant->plain, variant->from, next, last));
 }
 
 FIXTURE_TEARDOWN(number)
 {
-	load_end(&self->load);
-	children_kill(&self->owner, &self->next, &self->last);
+	scene_close(&self->s);
 }
 
 static void settings_check(struct __test_metadata *_metadata, const char *name, unsigned int to)
@@ -243,46 +229,39 @@ static int quiet_edit(const char *name)
 
 TEST_F_TIMEOUT(number, of_workers_may_be_another, 100)
 {
-	struct load *load = &self->load;
-	uint16_t port = child_start(&self->owner);
+	struct scene *s = &self->s;
+	struct load *load = &s->load;
+	uint16_t port = child_start(&s->owner);
 
 	ASSERT_NE(0, port);
 	if (!variant->plain) {
-		ASSERT_EQ(0, quiet_edit(self->name));
-		ASSERT_EQ(0, weight_edit(self->name, 1, 42));
+		ASSERT_EQ(0, quiet_edit(s->name));
+		ASSERT_EQ(0, weight_edit(s->name, 1, 42));
 	} else {
 		ASSERT_EQ(0, migrate_set(true));
 	}
 	load->vip = !variant->plain;
-	ASSERT_EQ(0, load_start(load, port));
-	ASSERT_TRUE(load_goes_on(load));
-	ASSERT_EQ(port, child_start(&self->next));
+	clients_come(_metadata, s, port);
+	ASSERT_EQ(port, child_start(&s->next));
 	EXPECT_TRUE(load_goes_on(load));
 	EXPECT_EQ(0, atomic_load(&load->failed));
 	/* With one that stands for the group of each, as long as the owner drains. */
 	EXPECT_EQ(variant->to + (variant->plain ? 0 : 1), listeners_at(port));
 	if (!variant->plain)
-		settings_check(_metadata, self->name, variant->to);
+		settings_check(_metadata, s->name, variant->to);
 	/* And back, while the first still has a client. */
-	EXPECT_EQ(port, child_start(&self->last));
+	EXPECT_EQ(port, child_start(&s->last));
 	EXPECT_TRUE(load_goes_on(load));
-	load_end(load);
-	EXPECT_EQ(0, atomic_load(&load->failed));
+	clients_go(_metadata, s);
 	EXPECT_EQ(variant->from + (variant->plain ? 0 : 1), listeners_at(port));
-	EXPECT_EQ(0, child_status(&self->owner));
-	EXPECT_EQ(0, child_status(&self->next));
-	kill(self->last.pid, SIGTERM);
-	EXPECT_EQ(0, child_status(&self->last));
-	EXPECT_FALSE(there("/sys/fs/bpf/weir/%s", self->name));
+	all_end(_metadata, s);
 }
 
 /* a worker of the owner has died */
 
 FIXTURE(dead)
 {
-	char name[WEIR_NAME_BYTES];
-	struct child owner, bad, good;
-	struct load load;
+	struct scene s;
 };
 
 FIXTURE_VARIANT(dead)
@@ -298,22 +277,17 @@ FIXTURE_VARIANT_ADD(dead, plain_killed) { .plain = true, .place = SEALED_DIES };
 
 FIXTURE_SETUP(dead)
 {
-	const char *why = why_not();
-	bool plain = variant->plain;
+	const struct heir next = { 2, variant->place }, last = { 2, NOWHERE };
+	const char *why = scene_init(&self->s);
 
 	if (why)
 		SKIP(return, "%s", why);
-	signal(SIGPIPE, SIG_IGN);
-	snprintf(self->name, sizeof(self->name), "test-%d-%d", runner, getpid());
-	ASSERT_EQ(0, child_make(&self->owner, self->name, plain, 2, NOWHERE, false));
-	ASSERT_EQ(0, child_make(&self->bad, self->name, plain, 2, variant->place, true));
-	ASSERT_EQ(0, child_make(&self->good, self->name, plain, 2, NOWHERE, true));
+	ASSERT_EQ(0, scene_make(&self->s, variant->plain, 2, next, last));
 }
 
 FIXTURE_TEARDOWN(dead)
 {
-	load_end(&self->load);
-	children_kill(&self->owner, &self->bad, &self->good);
+	scene_close(&self->s);
 }
 
 /* The only one that is lost is who brought it about. */
@@ -343,29 +317,26 @@ static bool listeners_become(uint16_t port, unsigned int want)
 
 TEST_F_TIMEOUT(dead, workers_are_taken_over_too, 100)
 {
-	struct load *load = &self->load;
-	uint16_t port = child_start(&self->owner);
+	struct scene *s = &self->s;
+	uint16_t port = child_start(&s->owner);
 
 	ASSERT_NE(0, port);
 	ASSERT_EQ(0, worker_kill(port));
 	/* Who came to the listener that only the failing successor had is moved. */
 	ASSERT_EQ(0, migrate_set(variant->plain));
 	EXPECT_EQ(1 + !variant->plain, listeners_at(port));
-	ASSERT_EQ(0, load_start(load, port));
-	ASSERT_TRUE(load_goes_on(load));
+	clients_come(_metadata, s, port);
 	/* What one that failed had listen again does not. */
-	EXPECT_EQ(0, child_start(&self->bad));
-	EXPECT_EQ(dies(variant->place) ? SIGKILL : 4 << 8, child_status(&self->bad));
-	EXPECT_TRUE(load_goes_on(load));
+	next_fails(_metadata, s, variant->place);
+	EXPECT_TRUE(load_goes_on(&s->load));
 	EXPECT_TRUE(listeners_become(port, 1 + !variant->plain));
-	EXPECT_EQ(port, child_start(&self->good));
-	EXPECT_TRUE(load_goes_on(load));
+	EXPECT_EQ(port, child_start(&s->last));
+	EXPECT_TRUE(load_goes_on(&s->load));
 	EXPECT_EQ(2 + !variant->plain, listeners_at(port));
-	load_end(load);
-	EXPECT_EQ(0, atomic_load(&load->failed));
-	EXPECT_EQ(5 << 8, child_status(&self->owner));
-	kill(self->good.pid, SIGTERM);
-	EXPECT_EQ(0, child_status(&self->good));
+	clients_go(_metadata, s);
+	EXPECT_EQ(5 << 8, child_status(&s->owner));
+	kill(s->last.pid, SIGTERM);
+	EXPECT_EQ(0, child_status(&s->last));
 }
 
 TEST_HARNESS_MAIN

@@ -4,27 +4,11 @@
  * each worker: of datagrams, each of which is answered once whoever fails, and of an
  * acceptor
  */
-#include "succession.h"
-
-static bool dies(enum place place)
-{
-	return place == START_DIES || place == SEAL_DIES || place == SEALED_DIES;
-}
-
-static bool there(const char *format, const char *name)
-{
-	char path[300];
-	struct stat st;
-
-	snprintf(path, sizeof(path), format, name);
-	return !stat(path, &st);
-}
+#include "succession_scene.h"
 
 FIXTURE(kinds)
 {
-	char name[WEIR_NAME_BYTES];
-	struct child owner, bad, good;
-	struct load load;
+	struct scene s;
 };
 
 FIXTURE_VARIANT(kinds)
@@ -72,26 +56,20 @@ FIXTURE_VARIANT_ADD(kinds, acceptor_START_EXITS) { .acceptor = true, .place = ST
 
 FIXTURE_SETUP(kinds)
 {
-	const char *why = why_not();
-	bool plain = variant->plain || variant->acceptor;
+	const struct heir next = { variant->alone ? 1 : 2, variant->place };
+	/* An acceptor's: as many as there are. */
+	const struct heir last = { variant->acceptor ? 0 : 2, NOWHERE };
+	const char *why = scene_init(&self->s);
 
 	if (why)
 		SKIP(return, "%s", why);
-	signal(SIGPIPE, SIG_IGN);
 	kind = variant->acceptor ? WEIR_SERVICE_ACCEPTOR : WEIR_SERVICE_DGRAM;
-	snprintf(self->name, sizeof(self->name), "test-%d-%d", runner, getpid());
-	ASSERT_EQ(0, child_make(&self->owner, self->name, plain, 2, NOWHERE, false));
-	ASSERT_EQ(0, child_make(&self->bad, self->name, plain, variant->alone ? 1 : 2,
-				variant->place, true));
-	/* An acceptor's: as many as there are. */
-	ASSERT_EQ(0, child_make(&self->good, self->name, plain,
-				kind & WEIR_SERVICE_ACCEPTOR ? 0 : 2, NOWHERE, true));
+	ASSERT_EQ(0, scene_make(&self->s, variant->plain || variant->acceptor, 2, next, last));
 }
 
 FIXTURE_TEARDOWN(kinds)
 {
-	load_end(&self->load);
-	children_kill(&self->owner, &self->bad, &self->good);
+	scene_close(&self->s);
 }
 
 /* Both sockets are where the program finds them: in a moment. */
@@ -117,50 +95,33 @@ static bool steered(const char *name)
 
 TEST_F_TIMEOUT(kinds, one_that_fails_is_as_if_it_had_not_come, 100)
 {
-	struct load *load = &self->load;
-	uint16_t port = child_start(&self->owner);
-	int status;
+	struct scene *s = &self->s;
+	struct load *load = &s->load;
+	uint16_t port = child_start(&s->owner);
 
-	ASSERT_NE(0, port);
 	load->keeps = !variant->alone;
-	ASSERT_EQ(0, load_start(load, port));
-	ASSERT_TRUE(load_goes_on(load));
-
-	ASSERT_EQ(0, child_start(&self->bad));
-	status = child_status(&self->bad);
-	if (dies(variant->place)) {
-		ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-	} else {
-		ASSERT_TRUE(WIFEXITED(status));
-		ASSERT_EQ(variant->place < START_FAILS ? 0 : 4, WEXITSTATUS(status));
-	}
+	clients_come(_metadata, s, port);
+	next_fails(_metadata, s, variant->place);
 	EXPECT_TRUE(load_goes_on(load));
 	EXPECT_EQ(0, atomic_load(&load->failed));
 	if (!variant->plain && !variant->acceptor)
-		EXPECT_TRUE(steered(self->name));
+		EXPECT_TRUE(steered(s->name));
 
-	EXPECT_EQ(port, child_start(&self->good));
+	EXPECT_EQ(port, child_start(&s->last));
 	EXPECT_TRUE(load_goes_on(load));
 	if (kind & WEIR_SERVICE_DGRAM)	/* it has no clients to wait for */
-		EXPECT_EQ(0, child_status(&self->owner));
+		EXPECT_EQ(0, child_status(&s->owner));
 	EXPECT_TRUE(load_goes_on(load));
-	load_end(load);
-	EXPECT_EQ(0, atomic_load(&load->failed));
-	if (self->owner.pid)
-		EXPECT_EQ(0, child_status(&self->owner));
-	kill(self->good.pid, SIGTERM);
-	EXPECT_EQ(0, child_status(&self->good));
-	EXPECT_FALSE(there("/run/weir/%s.sock", self->name));
-	EXPECT_FALSE(there("/sys/fs/bpf/weir/%s", self->name));
+	clients_go(_metadata, s);
+	all_end(_metadata, s);
+	EXPECT_FALSE(there("/run/weir/%s.sock", s->name));
 }
 
 /* another number of workers */
 
 FIXTURE(number)
 {
-	char name[WEIR_NAME_BYTES];
-	struct child owner, next, last;
-	struct load load;
+	struct scene s;
 };
 
 FIXTURE_VARIANT(number)
@@ -181,54 +142,42 @@ FIXTURE_VARIANT_ADD(number, acceptor_fewer) { .acceptor = true, .from = 5, .to =
 
 FIXTURE_SETUP(number)
 {
-	const char *why = why_not();
-	bool plain = variant->plain || variant->acceptor;
+	const struct heir next = { variant->to, SEAL_WAITS };
+	const struct heir last = { variant->from, SEAL_WAITS };
+	const char *why = scene_init(&self->s);
 
 	if (why)
 		SKIP(return, "%s", why);
-	signal(SIGPIPE, SIG_IGN);
 	kind = variant->acceptor ? WEIR_SERVICE_ACCEPTOR : WEIR_SERVICE_DGRAM;
-	snprintf(self->name, sizeof(self->name), "test-%d-%d", runner, getpid());
-	ASSERT_EQ(0, child_make(&self->owner, self->name, plain, variant->from, NOWHERE, false));
-	ASSERT_EQ(0, child_make(&self->next, self->name, plain, variant->to, SEAL_WAITS, true));
-	ASSERT_EQ(0, child_make(&self->last, self->name, plain, variant->from, SEAL_WAITS, true));
+	ASSERT_EQ(0, scene_make(&self->s, variant->plain || variant->acceptor, variant->from, next,
+				last));
 }
 
 FIXTURE_TEARDOWN(number)
 {
-	load_end(&self->load);
-	children_kill(&self->owner, &self->next, &self->last);
+	scene_close(&self->s);
 }
 
 TEST_F_TIMEOUT(number, of_workers_may_be_another, 100)
 {
-	struct load *load = &self->load;
-	uint16_t port = child_start(&self->owner);
+	struct scene *s = &self->s;
+	uint16_t port = child_start(&s->owner);
 
-	ASSERT_NE(0, port);
-	ASSERT_EQ(0, load_start(load, port));
-	ASSERT_TRUE(load_goes_on(load));
-	ASSERT_EQ(port, child_start(&self->next));
-	EXPECT_TRUE(load_goes_on(load));
-	EXPECT_EQ(0, atomic_load(&load->failed));
-	EXPECT_EQ(port, child_start(&self->last));
-	EXPECT_TRUE(load_goes_on(load));
-	load_end(load);
-	EXPECT_EQ(0, atomic_load(&load->failed));
-	EXPECT_EQ(0, child_status(&self->owner));
-	EXPECT_EQ(0, child_status(&self->next));
-	kill(self->last.pid, SIGTERM);
-	EXPECT_EQ(0, child_status(&self->last));
-	EXPECT_FALSE(there("/sys/fs/bpf/weir/%s", self->name));
+	clients_come(_metadata, s, port);
+	ASSERT_EQ(port, child_start(&s->next));
+	EXPECT_TRUE(load_goes_on(&s->load));
+	EXPECT_EQ(0, atomic_load(&s->load.failed));
+	EXPECT_EQ(port, child_start(&s->last));
+	EXPECT_TRUE(load_goes_on(&s->load));
+	clients_go(_metadata, s);
+	all_end(_metadata, s);
 }
 
 /* what is special about datagrams */
 
 FIXTURE(dgrams)
 {
-	char name[WEIR_NAME_BYTES];
-	struct child owner, bad, good;
-	struct load load;
+	struct scene s;
 };
 
 FIXTURE_VARIANT(dgrams)
@@ -241,44 +190,39 @@ FIXTURE_VARIANT_ADD(dgrams, plain) { .plain = true };
 
 FIXTURE_SETUP(dgrams)
 {
-	const char *why = why_not();
+	struct scene *s = &self->s;
+	const char *why = scene_init(s);
 	bool plain = variant->plain;
 
 	if (why)
 		SKIP(return, "%s", why);
-	signal(SIGPIPE, SIG_IGN);
 	kind = WEIR_SERVICE_DGRAM;
-	snprintf(self->name, sizeof(self->name), "test-%d-%d", runner, getpid());
-	ASSERT_EQ(0, child_make(&self->owner, self->name, plain, 2, NOWHERE, false));
-	ASSERT_EQ(0, child_make(&self->good, self->name, plain, 2, NOWHERE, true));
+	ASSERT_EQ(0, child_make(&s->owner, s->name, plain, 2, NOWHERE, false));
+	ASSERT_EQ(0, child_make(&s->last, s->name, plain, 2, NOWHERE, true));
 	/* Connections instead. */
 	kind = 0;
-	ASSERT_EQ(0, child_make(&self->bad, self->name, true, 2, NOWHERE, true));
+	ASSERT_EQ(0, child_make(&s->next, s->name, true, 2, NOWHERE, true));
 	kind = WEIR_SERVICE_DGRAM;
 }
 
 FIXTURE_TEARDOWN(dgrams)
 {
-	load_end(&self->load);
-	children_kill(&self->owner, &self->bad, &self->good);
+	scene_close(&self->s);
 }
 
 TEST_F_TIMEOUT(dgrams, are_no_connections, 100)
 {
-	struct load *load = &self->load;
-	uint16_t port = child_start(&self->owner);
+	struct scene *s = &self->s;
+	uint16_t port = child_start(&s->owner);
 
-	ASSERT_NE(0, port);
-	load->keeps = true;
-	ASSERT_EQ(0, load_start(load, port));
-	ASSERT_TRUE(load_goes_on(load));
-	EXPECT_EQ(0, child_start(&self->bad));
-	EXPECT_EQ(8 << 8, child_status(&self->bad));
-	EXPECT_TRUE(load_goes_on(load));
-	load_end(load);
-	EXPECT_EQ(0, atomic_load(&load->failed));
-	kill(self->owner.pid, SIGTERM);
-	EXPECT_EQ(0, child_status(&self->owner));
+	s->load.keeps = true;
+	clients_come(_metadata, s, port);
+	EXPECT_EQ(0, child_start(&s->next));
+	EXPECT_EQ(8 << 8, child_status(&s->next));
+	EXPECT_TRUE(load_goes_on(&s->load));
+	clients_go(_metadata, s);
+	kill(s->owner.pid, SIGTERM);
+	EXPECT_EQ(0, child_status(&s->owner));
 }
 
 /* The worker of the flow that asks for it. */
@@ -319,24 +263,22 @@ static bool settled(uint16_t port)
 
 TEST_F_TIMEOUT(dgrams, of_a_worker_that_died_go_to_the_others, 100)
 {
-	struct load *load = &self->load;
-	uint16_t port = child_start(&self->owner);
+	struct scene *s = &self->s;
+	uint16_t port = child_start(&s->owner);
 
 	ASSERT_NE(0, port);
 	ASSERT_EQ(0, worker_kill(port));
 	ASSERT_TRUE(settled(port));
-	ASSERT_EQ(0, load_start(load, port));
-	ASSERT_TRUE(load_goes_on(load));
-	EXPECT_EQ(port, child_start(&self->good));
-	EXPECT_EQ(5 << 8, child_status(&self->owner));
-	EXPECT_TRUE(load_goes_on(load));
-	load_end(load);
-	EXPECT_EQ(0, atomic_load(&load->failed));
+	clients_come(_metadata, s, port);
+	EXPECT_EQ(port, child_start(&s->last));
+	EXPECT_EQ(5 << 8, child_status(&s->owner));
+	EXPECT_TRUE(load_goes_on(&s->load));
+	clients_go(_metadata, s);
 	/* Both of the heir's workers serve: one dies, and the other is there. */
 	ASSERT_EQ(0, worker_kill(port));
 	EXPECT_TRUE(settled(port));
-	kill(self->good.pid, SIGTERM);
-	EXPECT_EQ(5 << 8, child_status(&self->good));
+	kill(s->last.pid, SIGTERM);
+	EXPECT_EQ(5 << 8, child_status(&s->last));
 }
 
 /* Many flows: none of two workers has none of them, but once in 2^60. */
@@ -385,13 +327,14 @@ static int waiting_in(int fd)
 /* The test is the successor, who has one worker, no program, and does not receive. */
 TEST_F_TIMEOUT(dgrams, of_a_socket_too_many_are_the_owners, 100)
 {
-	uint16_t port = child_start(&self->owner);
+	struct scene *s = &self->s;
+	uint16_t port = child_start(&s->owner);
 	int fd, *socks, asked[FLOWS], lock = -1, answered;
 	struct parcel parcel;
 	unsigned int count, got = 0;
 
 	ASSERT_NE(0, port);
-	fd = parcel_connect(self->name, "sock");
+	fd = parcel_connect(s->name, "sock");
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, parcel_send(fd, PARCEL_TAKE, 0, 0, NULL, 0));
 	ASSERT_EQ(0, parcel_recv_listeners(fd, &socks, &count));
@@ -402,7 +345,7 @@ TEST_F_TIMEOUT(dgrams, of_a_socket_too_many_are_the_owners, 100)
 	flows_ask(port, asked);
 	ASSERT_EQ(0, parcel_send(fd, PARCEL_BEGIN, 0, 0, NULL, 0));
 	ASSERT_EQ(0, parcel_send(fd, PARCEL_SERVES, 1, 0, NULL, 0));
-	EXPECT_EQ(0, child_status(&self->owner));
+	EXPECT_EQ(0, child_status(&s->owner));
 	/* What came after he had yielded: of the second socket he has answered all. */
 	answered = flows_answered(asked, 1);
 	EXPECT_LT(0, answered);
