@@ -10,7 +10,6 @@
 
 #include "common.h"
 #include "demo.h"
-#include "load.h"
 #include "privilege.h"
 
 struct demo_args {

@@ -10,13 +10,12 @@
 #include <weir/serve.h>
 
 #include "json.h"
+#include "load.h"
 #include "steer.h"
 
 #define DEMO_WORKERS_MAX	16
 
 #define NEVER_NS	(3600 * NS_PER_SEC)	/* weir_cfg.rescue_ns: no rescue */
-
-struct load_opts;
 
 struct demo {
 	FILE *out;		/* for people; nowhere when JSON is wanted */
@@ -39,6 +38,30 @@ struct demo_service {
 
 /* New connections from four addresses, for as long as nobody interrupts. */
 void demo_load_init(const struct demo *demo, uint16_t port, struct load_opts *opts);
+
+/* demo_clients() - load_run(), and what is said of it where that fails. Return: 0 or 1. */
+int demo_clients(struct demo *demo, const struct load_opts *opts, struct load_result *load);
+
+/* demo_ms() - what @percent of the clients waited at most. */
+double demo_ms(const struct load_result *load, double percent);
+
+struct demo_run {
+	struct load_result load;
+	struct weir_supervisor_stats stats;
+};
+
+/* A part that has clients come several times, each time to another service. */
+struct demo_series {
+	const char *what;	/* it is about, which may be off */
+	unsigned int count;
+	/* Sets @off, the reason, where that cannot be had, until the next call. */
+	int (*run)(struct demo *demo, unsigned int i, struct demo_run *run, const char **off);
+	void (*print)(const struct demo *demo, const struct demo_run *run);	/* all of them */
+	void (*json)(struct json *j, unsigned int i, const struct demo_run *run);	/* one */
+	int (*judge)(struct demo *demo, const struct demo_run *run);	/* all: 0 or 1 */
+};
+
+int demo_series(struct demo *demo, const struct demo_series *series);
 
 int demo_hung(struct demo *demo);
 int demo_rescue(struct demo *demo);

@@ -15,7 +15,6 @@
 #include "common.h"
 #include "demo.h"
 #include "echo.h"
-#include "load.h"
 
 #define RATE		800
 #define BLOCK_NS	(400 * NS_PER_MS)
@@ -61,7 +60,7 @@ static int put_load(struct demo *demo, const struct demo_service *ds, struct hun
 {
 	bool terminal = isatty(STDERR_FILENO) && !demo->json;
 	struct load_opts opts;
-	int err;
+	int failed;
 
 	demo_load_init(demo, ds->port, &opts);
 	opts.connections = 1000;
@@ -72,12 +71,10 @@ static int put_load(struct demo *demo, const struct demo_service *ds, struct hun
 		opts.progress = progress;
 		opts.arg = (void *)(uintptr_t)hung->policy;
 	}
-	err = load_run(&opts, &hung->load);
+	failed = demo_clients(demo, &opts, &hung->load);
 	if (terminal)
 		fprintf(stderr, "\r\033[K");
-	if (err)
-		return demo_failed(demo, "the clients do not get through: %s", weir_strerror(err));
-	return 0;
+	return failed;
 }
 
 static int run_policy(struct demo *demo, unsigned int policy, struct hung *hung,
@@ -114,11 +111,6 @@ static int run_policy(struct demo *demo, unsigned int policy, struct hung *hung,
 	return failed;
 }
 
-static double ms(const struct hung *hung, double percent)
-{
-	return (double)hist_percentile(&hung->load.latency, percent) / 1e6;
-}
-
 static void add_row(struct table *table, const struct hung *hung, unsigned int workers)
 {
 	const uint64_t *share = hung->bpf ? hung->picked : hung->accepted;
@@ -127,9 +119,9 @@ static void add_row(struct table *table, const struct hung *hung, unsigned int w
 	table_cell(table, "  %s", hung->policy);
 	table_cell(table, "%llu", (unsigned long long)hung->load.requests);
 	table_cell(table, "%llu", (unsigned long long)load_errors(&hung->load));
-	table_cell(table, "%.2f", ms(hung, 50));
-	table_cell(table, "%.2f", ms(hung, 99));
-	table_cell(table, "%.2f", ms(hung, 99.9));
+	table_cell(table, "%.2f", demo_ms(&hung->load, 50));
+	table_cell(table, "%.2f", demo_ms(&hung->load, 99));
+	table_cell(table, "%.2f", demo_ms(&hung->load, 99.9));
 	table_cell(table, "%.2f", (double)hist_max(&hung->load.latency) / 1e6);
 	for (i = 0; i < workers; i++)
 		table_cell(table, "%llu", (unsigned long long)share[i]);
@@ -186,6 +178,7 @@ static void add_json(const struct demo *demo, const struct hung *hung, unsigned 
 
 static int judge(struct demo *demo, const struct hung *hung, unsigned int count)
 {
+	double hash_ms, p2c_ms;
 	unsigned int i;
 
 	for (i = 0; i < count; i++) {
@@ -199,15 +192,15 @@ static int judge(struct demo *demo, const struct hung *hung, unsigned int count)
 	}
 	if (count < 2) {
 		demo_sum_up(demo, "hung worker: p99 %.1f ms by the kernel's hash; p2c needs BPF",
-			    ms(hung, 99));
+			    demo_ms(&hung->load, 99));
 		return 0;
 	}
-	demo_sum_up(demo, "hung worker: p99 %.1f ms by hash, %.1f ms by p2c", ms(&hung[0], 99),
-		    ms(&hung[1], 99));
-	if (ms(&hung[1], 99) * 2 > ms(&hung[0], 99))
+	hash_ms = demo_ms(&hung[0].load, 99);
+	p2c_ms = demo_ms(&hung[1].load, 99);
+	demo_sum_up(demo, "hung worker: p99 %.1f ms by hash, %.1f ms by p2c", hash_ms, p2c_ms);
+	if (p2c_ms * 2 > hash_ms)
 		return demo_failed(demo, "p2c does not keep clients from the hung worker: "
-				   "p99 %.1f ms, by hash %.1f ms", ms(&hung[1], 99),
-				   ms(&hung[0], 99));
+				   "p99 %.1f ms, by hash %.1f ms", p2c_ms, hash_ms);
 	return 0;
 }
 

@@ -13,7 +13,6 @@
 #include "common.h"
 #include "demo.h"
 #include "echo.h"
-#include "load.h"
 
 #define RATE		800
 #define BLOCK_NS	(400 * NS_PER_MS)
@@ -30,28 +29,19 @@ static const struct {
 
 enum { CALM, STAYS, MOVED, RUNS };
 
-struct run {
-	struct load_result load;
-	struct weir_supervisor_stats stats;
-};
-
 static int put_load(struct demo *demo, uint16_t port, struct load_result *load)
 {
 	struct load_opts opts;
-	int err;
 
 	demo_load_init(demo, port, &opts);
 	opts.connections = 1000;
 	opts.rate = RATE;
 	opts.duration_ns = demo->duration_ns / 2;
 	opts.timeout_ns = 5 * NS_PER_SEC;
-	err = load_run(&opts, load);
-	if (err)
-		return demo_failed(demo, "the clients do not get through: %s", weir_strerror(err));
-	return 0;
+	return demo_clients(demo, &opts, load);
 }
 
-static int serve_one(struct demo *demo, unsigned int i, struct run *run, struct echo *echo,
+static int serve_one(struct demo *demo, unsigned int i, struct demo_run *run, struct echo *echo,
 		     const char **off)
 {
 	struct demo_service ds = { 0 };
@@ -84,7 +74,7 @@ static int serve_one(struct demo *demo, unsigned int i, struct run *run, struct 
 	return failed;
 }
 
-static int run_one(struct demo *demo, unsigned int i, struct run *run, const char **off)
+static int run_one(struct demo *demo, unsigned int i, struct demo_run *run, const char **off)
 {
 	struct echo *echo = aligned_alloc(64, sizeof(*echo));
 	int failed;
@@ -97,12 +87,7 @@ static int run_one(struct demo *demo, unsigned int i, struct run *run, const cha
 	return failed;
 }
 
-static double ms(const struct run *run, double percent)
-{
-	return (double)hist_percentile(&run->load.latency, percent) / 1e6;
-}
-
-static void print_table(const struct demo *demo, const struct run *run)
+static void print_table(const struct demo *demo, const struct demo_run *run)
 {
 	static const char *const heads[] = {
 		"<  RUN", "CONNECTIONS", "ERRORS", "P50_MS", "P99_MS", "P99.9_MS", "MAX_MS",
@@ -115,9 +100,9 @@ static void print_table(const struct demo *demo, const struct run *run)
 		table_cell(table, "  %s", runs[i].name);
 		table_cell(table, "%llu", (unsigned long long)run[i].load.requests);
 		table_cell(table, "%llu", (unsigned long long)load_errors(&run[i].load));
-		table_cell(table, "%.2f", ms(&run[i], 50));
-		table_cell(table, "%.2f", ms(&run[i], 99));
-		table_cell(table, "%.2f", ms(&run[i], 99.9));
+		table_cell(table, "%.2f", demo_ms(&run[i].load, 50));
+		table_cell(table, "%.2f", demo_ms(&run[i].load, 99));
+		table_cell(table, "%.2f", demo_ms(&run[i].load, 99.9));
 		table_cell(table, "%.2f", (double)hist_max(&run[i].load.latency) / 1e6);
 		table_cell(table, "%llu", (unsigned long long)run[i].stats.rescued);
 	}
@@ -127,32 +112,21 @@ static void print_table(const struct demo *demo, const struct run *run)
 	fflush(demo->out);
 }
 
-static void add_json(const struct demo *demo, const struct run *run)
+static void add_json(struct json *j, unsigned int i, const struct demo_run *run)
 {
-	struct json *j = demo->json;
-	unsigned int i;
-
-	if (!j)
-		return;
-	json_array(j, "runs");
-	for (i = 0; i < RUNS; i++) {
-		json_object(j, NULL);
-		json_string(j, "name", runs[i].name);
-		json_bool(j, "hang", runs[i].hang);
-		json_bool(j, "rescue", runs[i].rescue);
-		json_u64(j, "connections", run[i].load.requests);
-		json_u64(j, "errors", load_errors(&run[i].load));
-		json_u64(j, "resets", run[i].load.errors[LOAD_ERR_RESET]);
-		hist_json(&run[i].load.latency, j, "latency_ns");
-		json_u64(j, "rescues", run[i].stats.rescues);
-		json_u64(j, "rescued", run[i].stats.rescued);
-		json_u64(j, "rescue_failed", run[i].stats.rescue_failed);
-		json_end_object(j);
-	}
-	json_end_array(j);
+	json_string(j, "name", runs[i].name);
+	json_bool(j, "hang", runs[i].hang);
+	json_bool(j, "rescue", runs[i].rescue);
+	json_u64(j, "connections", run->load.requests);
+	json_u64(j, "errors", load_errors(&run->load));
+	json_u64(j, "resets", run->load.errors[LOAD_ERR_RESET]);
+	hist_json(&run->load.latency, j, "latency_ns");
+	json_u64(j, "rescues", run->stats.rescues);
+	json_u64(j, "rescued", run->stats.rescued);
+	json_u64(j, "rescue_failed", run->stats.rescue_failed);
 }
 
-static int judge(struct demo *demo, const struct run *run)
+static int judge(struct demo *demo, const struct demo_run *run)
 {
 	unsigned int i;
 
@@ -164,8 +138,9 @@ static int judge(struct demo *demo, const struct run *run)
 					   (unsigned long long)run[i].load.issued);
 	}
 	demo_sum_up(demo, "rescue: the slowest client waits %.0f ms when a worker hangs, %.0f ms "
-		    "when its queue is moved, %.0f ms without a hang", ms(&run[STAYS], 100),
-		    ms(&run[MOVED], 100), ms(&run[CALM], 100));
+		    "when its queue is moved, %.0f ms without a hang",
+		    demo_ms(&run[STAYS].load, 100), demo_ms(&run[MOVED].load, 100),
+		    demo_ms(&run[CALM].load, 100));
 	if (run[MOVED].stats.rescue_failed)
 		return demo_failed(demo, "%llu queues could not be moved",
 				   (unsigned long long)run[MOVED].stats.rescue_failed);
@@ -174,29 +149,18 @@ static int judge(struct demo *demo, const struct run *run)
 
 int demo_rescue(struct demo *demo)
 {
-	struct run *run = calloc(RUNS, sizeof(*run));
-	const char *off = NULL;
-	unsigned int i;
-	int failed = 0;
+	static const struct demo_series series = {
+		.what	= "rescue",
+		.count	= RUNS,
+		.run	= run_one,
+		.print	= print_table,
+		.json	= add_json,
+		.judge	= judge,
+	};
 
-	if (!run)
-		return demo_failed(demo, "%s", weir_strerror(-ENOMEM));
 	fprintf(demo->out, "\nThe queue of a worker that hangs: %u workers, %d new connections a "
 		"second,\nworker 0 blocks %d ms of every second\n", demo->workers, RATE,
 		(int)(BLOCK_NS / NS_PER_MS));
 	fflush(demo->out);
-	for (i = 0; i < RUNS && !failed && !off && !interrupted; i++)
-		failed = run_one(demo, i, &run[i], &off);
-	if (off) {
-		fprintf(demo->out, "  rescue: off (%s)\n", off);
-		demo_sum_up(demo, "rescue: off (%.120s)", off);
-	} else if (!failed && !interrupted) {
-		print_table(demo, run);
-		add_json(demo, run);
-		failed = judge(demo, run);
-	}
-	if (demo->json)
-		json_string(demo->json, "off", off);
-	free(run);
-	return failed;
+	return demo_series(demo, &series);
 }

@@ -6,12 +6,9 @@
  * each other, once a share is refused at its first packet, at once.
  */
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "common.h"
 #include "demo.h"
-#include "load.h"
 
 #define WORKERS		2
 #define HANDLER_NS	(4 * NS_PER_MS)		/* what a request takes of its worker */
@@ -24,11 +21,11 @@ enum { LET_IN, SHED, RUNS };
 
 static const char *const names[RUNS] = { "all are let in", "a share is refused" };
 
-struct run {
-	struct load_result load;
-	struct weir_supervisor_stats stats;
-	uint64_t refused;		/* by the kernel half */
-};
+/* By the kernel half. */
+static uint64_t refused(const struct demo_run *run)
+{
+	return run->load.errors[LOAD_ERR_CONNECT];
+}
 
 static void slow_data(struct weir_conn *conn, struct weir_lease *lease)
 {
@@ -47,20 +44,16 @@ static const struct weir_service_ops slow_ops = { .data = slow_data };
 static int put_load(struct demo *demo, uint16_t port, struct load_result *load)
 {
 	struct load_opts opts;
-	int err;
 
 	demo_load_init(demo, port, &opts);
 	opts.connections = 4000;
 	opts.rate = RATE;
 	opts.duration_ns = demo->duration_ns / 2 > LEAST_NS ? demo->duration_ns / 2 : LEAST_NS;
 	opts.timeout_ns = 10 * NS_PER_SEC;
-	err = load_run(&opts, load);
-	if (err)
-		return demo_failed(demo, "the clients do not get through: %s", weir_strerror(err));
-	return 0;
+	return demo_clients(demo, &opts, load);
 }
 
-static int run_one(struct demo *demo, unsigned int i, struct run *run, const char **off)
+static int run_one(struct demo *demo, unsigned int i, struct demo_run *run, const char **off)
 {
 	struct demo_service ds = { 0 };
 	struct weir_service_opts opts = {
@@ -85,18 +78,12 @@ static int run_one(struct demo *demo, unsigned int i, struct run *run, const cha
 		failed = put_load(demo, ds.port, &run->load);
 		weir_supervisor_stats(weir_service_supervisor(ds.service), &run->stats,
 				      sizeof(run->stats));
-		run->refused = run->load.errors[LOAD_ERR_CONNECT];
 	}
 	demo_close(&ds);
 	return failed;
 }
 
-static double ms(const struct run *run, double percent)
-{
-	return (double)hist_percentile(&run->load.latency, percent) / 1e6;
-}
-
-static void print_table(const struct demo *demo, const struct run *run)
+static void print_table(const struct demo *demo, const struct demo_run *run)
 {
 	static const char *const heads[] = {
 		"<  RUN", "SERVED", "REFUSED", "FAILED", "P50_MS", "P99_MS", "MAX_MS", NULL,
@@ -107,75 +94,53 @@ static void print_table(const struct demo *demo, const struct run *run)
 	for (i = 0; i < RUNS; i++) {
 		table_cell(table, "  %s", names[i]);
 		table_cell(table, "%llu", (unsigned long long)run[i].load.requests);
-		table_cell(table, "%llu", (unsigned long long)run[i].refused);
+		table_cell(table, "%llu", (unsigned long long)refused(&run[i]));
 		table_cell(table, "%llu", (unsigned long long)(load_errors(&run[i].load) -
-							      run[i].refused));
-		table_cell(table, "%.1f", ms(&run[i], 50));
-		table_cell(table, "%.1f", ms(&run[i], 99));
+							      refused(&run[i])));
+		table_cell(table, "%.1f", demo_ms(&run[i].load, 50));
+		table_cell(table, "%.1f", demo_ms(&run[i].load, 99));
 		table_cell(table, "%.1f", (double)hist_max(&run[i].load.latency) / 1e6);
 	}
 	table_close(table, demo->out);
 	fflush(demo->out);
 }
 
-static void add_json(const struct demo *demo, const struct run *run)
+static void add_json(struct json *j, unsigned int i, const struct demo_run *run)
 {
-	struct json *j = demo->json;
-	unsigned int i;
-
-	if (!j)
-		return;
-	json_array(j, "runs");
-	for (i = 0; i < RUNS; i++) {
-		json_object(j, NULL);
-		json_string(j, "name", names[i]);
-		json_u64(j, "served", run[i].load.requests);
-		json_u64(j, "refused", run[i].refused);
-		json_u64(j, "failed", load_errors(&run[i].load) - run[i].refused);
-		hist_json(&run[i].load.latency, j, "latency_ns");
-		json_u64(j, "shed_windows", run[i].stats.shed_windows);
-		json_end_object(j);
-	}
-	json_end_array(j);
+	json_string(j, "name", names[i]);
+	json_u64(j, "served", run->load.requests);
+	json_u64(j, "refused", refused(run));
+	json_u64(j, "failed", load_errors(&run->load) - refused(run));
+	hist_json(&run->load.latency, j, "latency_ns");
+	json_u64(j, "shed_windows", run->stats.shed_windows);
 }
 
-static int judge(struct demo *demo, const struct run *run)
+static int judge(struct demo *demo, const struct demo_run *run)
 {
 	demo_sum_up(demo, "shedding: half the clients wait %.0f ms when all are let in, %.0f ms "
-		    "when %llu are refused", ms(&run[LET_IN], 50), ms(&run[SHED], 50),
-		    (unsigned long long)run[SHED].refused);
-	if (run[LET_IN].refused)
+		    "when %llu are refused", demo_ms(&run[LET_IN].load, 50),
+		    demo_ms(&run[SHED].load, 50), (unsigned long long)refused(&run[SHED]));
+	if (refused(&run[LET_IN]))
 		return demo_failed(demo, "%llu clients were refused with shedding off",
-				   (unsigned long long)run[LET_IN].refused);
-	if (!run[SHED].refused)
+				   (unsigned long long)refused(&run[LET_IN]));
+	if (!refused(&run[SHED]))
 		return demo_failed(demo, "nobody was refused, but all workers were slow");
 	return 0;
 }
 
 int demo_shed(struct demo *demo)
 {
-	struct run *run = calloc(RUNS, sizeof(*run));
-	const char *off = NULL;
-	unsigned int i;
-	int failed = 0;
+	static const struct demo_series series = {
+		.what	= "shedding",
+		.count	= RUNS,
+		.run	= run_one,
+		.print	= print_table,
+		.json	= add_json,
+		.judge	= judge,
+	};
 
-	if (!run)
-		return demo_failed(demo, "%s", weir_strerror(-ENOMEM));
 	fprintf(demo->out, "\nMore clients than can be served: %d workers, room for %d a second, "
 		"%d come\n", WORKERS, (int)CAPACITY, (int)RATE);
 	fflush(demo->out);
-	for (i = 0; i < RUNS && !failed && !off && !interrupted; i++)
-		failed = run_one(demo, i, &run[i], &off);
-	if (off) {
-		fprintf(demo->out, "  shedding: off (%s)\n", off);
-		demo_sum_up(demo, "shedding: off (%.120s)", off);
-	} else if (!failed && !interrupted) {
-		print_table(demo, run);
-		add_json(demo, run);
-		failed = judge(demo, run);
-	}
-	if (demo->json)
-		json_string(demo->json, "off", off);
-	free(run);
-	return failed;
+	return demo_series(demo, &series);
 }

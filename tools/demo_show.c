@@ -11,7 +11,6 @@
 #include "common.h"
 #include "demo.h"
 #include "echo.h"
-#include "load.h"
 #include "show.h"
 
 #define WORKERS		4

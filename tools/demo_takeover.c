@@ -19,7 +19,6 @@
 
 #include "common.h"
 #include "demo.h"
-#include "load.h"
 
 #define LOAD_NS		(3 * NS_PER_SEC)
 #define RATE		800
