@@ -16,6 +16,7 @@
 #include <weir/wire.h>
 
 #include "meta.bpf.h"
+#include "rows.bpf.h"
 
 /*
  * A key on the stack has a slot of its own: without CAP_PERFMON the verifier of
@@ -26,22 +27,6 @@
 /* What is rare stands apart from what runs for every packet: less to fetch. */
 #define LIKELY(x)	__builtin_expect(!!(x), 1)
 #define UNLIKELY(x)	__builtin_expect(!!(x), 0)
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct weir_worker_row);
-} weir_worker SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct weir_cfg);
-} weir_cfg SEC(".maps");
 
 /* Mapped too, so that every entry starts on a cache line of its own. */
 struct {

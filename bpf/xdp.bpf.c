@@ -16,23 +16,7 @@
 #include "bucket.bpf.h"
 #include "frame.bpf.h"
 #include "meta.bpf.h"
-
-/* The instance's own; 1 stands for "set by the loader". */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct weir_worker_row);
-} weir_worker SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct weir_cfg);
-} weir_cfg SEC(".maps");
+#include "rows.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
