@@ -386,6 +386,20 @@ FIXTURE_TEARDOWN(bpf)
 	service_close(&self->other);
 }
 
+static inline int cgroup_join(const char *path)
+{
+	char procs[600];
+	int fd, err;
+
+	snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
+	fd = open(procs, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	err = write(fd, "0", 1) == 1 ? 0 : -errno;
+	close(fd);
+	return err;
+}
+
 /* A sockops program that clears the callback flags of every socket. */
 static inline int flags_clearer(const char *cgroup, unsigned int flags)
 {

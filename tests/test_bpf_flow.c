@@ -38,11 +38,21 @@ TEST_F(bpf, flow_shows_the_connection)
 	EXPECT_GT(1000000, flows.last.srtt_us);
 }
 
+static void flow_ends(struct __test_metadata *_metadata, const struct service *s)
+{
+	int client = connect_to(s), server;
+
+	ASSERT_EQ(0, accept_any(s, &server));
+	EXPECT_EQ(1, flows_settle(s, 1));
+	close(client);
+	close(server);
+	EXPECT_EQ(0, flows_settle(s, 0));
+}
+
 /* Only the STATE callback is left without CAP_PERFMON. */
 TEST_F(bpf, flow_ends_by_callback)
 {
 	struct weir_bpf_status status = { .sz = sizeof(status) };
-	int client, server;
 
 	ASSERT_EQ(0, caps_keep(1ULL << CAP_BPF | 1ULL << CAP_NET_ADMIN |
 			       1ULL << CAP_DAC_OVERRIDE | 1ULL << CAP_CHOWN));
@@ -51,30 +61,19 @@ TEST_F(bpf, flow_ends_by_callback)
 	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
 	EXPECT_EQ(WEIR_RUNG_FLOW, status.rung) TH_LOG("%s", status.why);
 	EXPECT_NE(NULL, strstr(status.why, "CAP_PERFMON"));
-	client = connect_to(&self->s);
-	ASSERT_EQ(0, accept_any(&self->s, &server));
-	EXPECT_EQ(1, flows_settle(&self->s, 1));
-	close(client);
-	close(server);
-	EXPECT_EQ(0, flows_settle(&self->s, 0));
+	flow_ends(_metadata, &self->s);
 }
 
 TEST_F(bpf, flow_ends_by_tracepoint)
 {
 	struct weir_bpf_status status = { .sz = sizeof(status) };
-	int client, server;
 
 	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, 0, AF_INET));
 	ASSERT_EQ(0, weir_bpf_status(self->s.bpf, &status));
 	if (status.rung != WEIR_RUNG_FULL)
 		SKIP(return, "%s", status.why);
 	ASSERT_EQ(0, flags_clearer(status.cgroup, BPF_F_ALLOW_MULTI));
-	client = connect_to(&self->s);
-	ASSERT_EQ(0, accept_any(&self->s, &server));
-	EXPECT_EQ(1, flows_settle(&self->s, 1));
-	close(client);
-	close(server);
-	EXPECT_EQ(0, flows_settle(&self->s, 0));
+	flow_ends(_metadata, &self->s);
 }
 
 TEST_F(bpf, flow_ends_by_the_worker)
@@ -452,20 +451,6 @@ static int headers_asker(int dir, int map)
 	return err;
 }
 
-static int cgroup_enter(const char *path)
-{
-	char procs[512];
-	int fd, err;
-
-	snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
-	fd = open(procs, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	err = write(fd, "0", 1) == 1 ? 0 : -errno;
-	close(fd);
-	return err;
-}
-
 /* Programs of a cgroup below ours run before it: what they asked for stays. */
 TEST_F(bpf, callbacks_of_others_are_kept)
 {
@@ -488,7 +473,7 @@ TEST_F(bpf, callbacks_of_others_are_kept)
 	map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "headers", 4, 8, 1, NULL);
 	ASSERT_LE(0, map);
 	EXPECT_EQ(0, headers_asker(dir, map));
-	EXPECT_EQ(0, cgroup_enter(path));
+	EXPECT_EQ(0, cgroup_join(path));
 	fd = listen_on(AF_INET, &self->s.port);
 	EXPECT_EQ(0, self->s.st->ops->join(self->s.st, 0, fd));
 	client = connect_to(&self->s);
@@ -497,7 +482,7 @@ TEST_F(bpf, callbacks_of_others_are_kept)
 		EXPECT_TRUE(round_trip(server, client));
 	EXPECT_EQ(0, bpf_map_lookup_elem(map, &zero, &headers));
 	EXPECT_LE(3, headers);
-	EXPECT_EQ(0, cgroup_enter(status.cgroup));
+	EXPECT_EQ(0, cgroup_join(status.cgroup));
 	EXPECT_EQ(0, rmdir(path));
 }
 

@@ -554,20 +554,6 @@ TEST_F(bpf, overflow_of_a_completion_queue_is_a_signal_of_its_worker)
 
 /* programs of others */
 
-static int cgroup_join(const char *path)
-{
-	char procs[512];
-	int fd, err;
-
-	snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
-	fd = open(procs, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	err = write(fd, "0", 1) == 1 ? 0 : -errno;
-	close(fd);
-	return err;
-}
-
 FIXTURE(other)
 {
 	struct service s;
