@@ -342,12 +342,23 @@ static inline int client_open(const struct world *world, int rcvbuf)
 	return -errno;
 }
 
+/* Who has made a ring is interrupted some milliseconds after it has gone. */
+static inline ssize_t client_recv(int fd, void *buf, size_t len)
+{
+	ssize_t n;
+
+	do {
+		n = recv(fd, buf, len, 0);
+	} while (n < 0 && errno == EINTR);
+	return n;
+}
+
 /* One byte there and back. */
 static inline bool client_ping(int fd, char byte)
 {
 	char back = 0;
 
-	return send(fd, &byte, 1, MSG_NOSIGNAL) == 1 && recv(fd, &back, 1, 0) == 1 &&
+	return send(fd, &byte, 1, MSG_NOSIGNAL) == 1 && client_recv(fd, &back, 1) == 1 &&
 	       back == byte;
 }
 
@@ -358,7 +369,7 @@ static inline int64_t client_read_all(int fd)
 	int64_t total = 0;
 	ssize_t n, i;
 
-	while ((n = recv(fd, buf, sizeof(buf), 0)) > 0) {
+	while ((n = client_recv(fd, buf, sizeof(buf))) > 0) {
 		for (i = 0; i < n; i++) {
 			if (buf[i] != pattern((uint64_t)(total + i)))
 				return -1;

@@ -45,7 +45,7 @@ static int client_worker(int fd)
 {
 	char number = 0;
 
-	if (send(fd, "W", 1, MSG_NOSIGNAL) != 1 || recv(fd, &number, 1, 0) != 1)
+	if (send(fd, "W", 1, MSG_NOSIGNAL) != 1 || client_recv(fd, &number, 1) != 1)
 		return -1;
 	return number - '0';
 }
@@ -84,10 +84,7 @@ TEST_F(death, a_worker_that_dies_leaves_the_others_serving)
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(1, send(fd, &byte, 1, 0));
 	/* Its connections end with it; by then nobody new is sent there. */
-	do {
-		/* The kernel interrupts who made a ring when that ring ends. */
-		n = recv(fd, &byte, 1, 0);
-	} while (n < 0 && errno == EINTR);
+	n = client_recv(fd, &byte, 1);
 	EXPECT_TRUE(n == 0 || (n < 0 && errno == ECONNRESET)) {
 		TH_LOG("recv %zd, errno %d", n, errno);
 	}
@@ -157,6 +154,71 @@ TEST_F(death, a_worker_may_die_while_receives_wait_for_buffers)
 	for (i = 0; i < 9; i++)
 		close(clients[i]);
 	EXPECT_EQ(self->fds, descriptors());
+}
+
+/* A process that serves until it is killed; 0 or -errno, and where it does. */
+static pid_t service_fork(struct world *world)
+{
+	int fds[2], err;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC))
+		return -errno;
+	pid = fork();
+	if (!pid) {
+		err = world_open(world);
+		if (err || write(fds[1], &world->addr, sizeof(world->addr)) < 0)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(fds[1]);
+	n = read(fds[0], &world->addr, sizeof(world->addr));
+	close(fds[0]);
+	return n == (ssize_t)sizeof(world->addr) ? pid : -ECHILD;
+}
+
+/* One that reads nothing, and has sent until nothing more is taken. */
+static int client_stuff(const struct world *world)
+{
+	static char buf[64 << 10];
+	struct pollfd pfd = { .events = POLLOUT };
+
+	pfd.fd = client_open(world, 16 << 10);
+	while (pfd.fd >= 0 && poll(&pfd, 1, 200) > 0) {
+		if (send(pfd.fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+			break;
+	}
+	return pfd.fd;
+}
+
+/* The kernel keeps what a ring has open until the last of its sends has been read. */
+TEST_F(death, a_client_that_does_not_read_keeps_no_other_waiting_for_a_killed_process)
+{
+	struct world *world = &self->world;
+	struct pollfd pfd = { .events = POLLIN };
+	int slow, idle;
+	pid_t pid;
+	char byte;
+
+	world->opts.buf_bytes = 64 << 10;
+	world->loop.flags = WEIR_LOOP_ZC_ALWAYS;
+	pid = service_fork(world);
+	ASSERT_LT(0, pid);
+	idle = client_open(world, 0);
+	ASSERT_LE(0, idle);
+	EXPECT_TRUE(client_ping(idle, 'a'));
+	slow = client_stuff(world);
+	ASSERT_LE(0, slow);
+	EXPECT_EQ(0, kill(pid, SIGKILL));
+	EXPECT_EQ(pid, waitpid(pid, NULL, 0));
+	pfd.fd = idle;
+	EXPECT_EQ(1, poll(&pfd, 1, (int)(LIMIT_NS / NSEC_PER_MSEC)));
+	EXPECT_GE(0, recv(idle, &byte, 1, MSG_DONTWAIT));
+	EXPECT_GT(0, client_open(world, 0));
+	close(idle);
+	close(slow);
 }
 
 TEST_HARNESS_MAIN

@@ -6,50 +6,16 @@
  * has acknowledged. epoll always copies: the same sends, and nothing is held.
  */
 #include <weir/option.h>
-#include <weir/probe.h>
 
-#include "buf/pool.h"
-#include "ends.h"
-#include "io/lend.h"
 #include "socks.h"
+#include "zc.h"
 
 #include "kselftest_harness.h"
-
-#define BUF_BYTES	(32 << 10)
-#define SPARES		16
-
-static bool probe_says(const char *name)
-{
-	size_t count, i;
-	const struct weir_feature *features = weir_uring_features(&count);
-
-	for (i = 0; i < count; i++) {
-		if (!strcmp(features[i].name, name))
-			return features[i].state == WEIR_FEATURE_OK;
-	}
-	return false;
-}
-
-/* Does this loop lend buffers to its kernel? */
-static bool lends(const struct weir_loop *loop)
-{
-	return strcmp(weir_loop_backend(loop), "epoll");
-}
 
 /* And until the peer acknowledges? On sim that is a matter of time. */
 static bool holds(const struct weir_loop *loop)
 {
 	return !strcmp(weir_loop_backend(loop), "uring");
-}
-
-static struct weir_pool *open_pool(struct weir_loop *loop)
-{
-	struct weir_pool_opts opts = {
-		.sz = sizeof(opts), .buf_bytes = BUF_BYTES, .count = 2 * SPARES, .spare = SPARES,
-	};
-	struct weir_pool *pool;
-
-	return weir_pool_open(&pool, loop, &opts) ? NULL : pool;
 }
 
 FIXTURE(zc) {
@@ -465,157 +431,6 @@ TEST(sim_finds_who_writes_to_bytes_that_have_not_arrived)
 	EXPECT_NE(NULL, strstr(text, "written to")) {
 		TH_LOG("%s", text);
 	}
-}
-
-FIXTURE(way) {
-	struct weir_loop *loop;
-	struct weir_pool *pool;
-	struct server server;
-	struct weir_file ends[2];
-};
-
-KERNEL_VARIANTS(way);
-
-FIXTURE_SETUP(way)
-{
-	struct weir_loop_opts opts = { .sz = sizeof(opts), .backend = variant->name };
-
-	OPEN_LOOP(&self->loop, &opts);
-	if (lends(self->loop) && !probe_says("send_zc"))
-		SKIP(_exit(KSFT_SKIP), "no IORING_OP_SEND_ZC here");
-	self->pool = open_pool(self->loop);
-	ASSERT_NE(NULL, self->pool);
-}
-
-FIXTURE_TEARDOWN(way)
-{
-	EXPECT_EQ(0, weir_loop_close(self->loop, LIMIT_NS));
-	EXPECT_EQ(0, weir_pool_close(self->pool));
-}
-
-/* From one end to the other, @len bytes: its result. Returns when nothing is lent. */
-static int carry(struct _test_data_way *self, uint32_t len)
-{
-	static unsigned char buf[BUF_BYTES];
-	struct weir_lease *lease;
-	struct seen seen = { 0 };
-	struct weir_op op = { 0 };
-	int res, came, n;
-
-	if (weir_pool_lease(self->pool, &lease))
-		return -ENOBUFS;
-	fill(weir_lease_data(lease), len, 0);
-	weir_prep_send_lease(&op, self->ends[0], lease, weir_lease_data(lease), len, seen_done,
-			     &seen);
-	res = op_do(self->loop, &op);
-	weir_lease_put(lease);
-	for (came = 0; came < res; came += n) {
-		n = do_recv(self->loop, self->ends[1], buf + came, sizeof(buf) - (uint32_t)came);
-		if (n <= 0)
-			return -EPROTO;
-	}
-	for (n = 0; n < came; n++) {
-		if (buf[n] != pattern((uint64_t)n))
-			return -EBADMSG;
-	}
-	while (stats_of(self->loop).zc_bytes && !run_turn(self->loop))
-		;
-	return seen.terminals == 1 ? res : -EPROTO;
-}
-
-TEST_F(way, over_which_the_kernel_copies_is_not_tried_again)
-{
-	int i;
-
-	ASSERT_EQ(0, server_open(self->loop, &self->server, 4));
-	ASSERT_EQ(0, pair_open(self->loop, &self->server, &self->ends[0], &self->ends[1]));
-	for (i = 0; i < 8; i++)
-		ASSERT_EQ(BUF_BYTES, carry(self, BUF_BYTES));
-	EXPECT_EQ(lends(self->loop) ? LEND_COPIED_MAX : 0, stats_of(self->loop).zc_sends);
-	EXPECT_EQ(lends(self->loop) ? LEND_COPIED_MAX : 0, stats_of(self->loop).zc_copied);
-	EXPECT_EQ(0, do_close(self->loop, self->ends[0]));
-	/* Another connection is another way. */
-	EXPECT_EQ(0, do_close(self->loop, self->ends[1]));
-	ASSERT_EQ(0, pair_open(self->loop, &self->server, &self->ends[0], &self->ends[1]));
-	ASSERT_EQ(BUF_BYTES, carry(self, BUF_BYTES));
-	EXPECT_EQ(lends(self->loop) ? LEND_COPIED_MAX + 1 : 0, stats_of(self->loop).zc_sends);
-}
-
-TEST_F(way, that_the_kernel_cannot_send_over_without_a_copy_is_sent_over_with_one)
-{
-	int fds[2], i;
-
-	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds));
-	for (i = 0; i < 2; i++)
-		ASSERT_EQ(0, weir_file_adopt(self->loop, fds[i], &self->ends[i]));
-	for (i = 0; i < 3; i++)
-		EXPECT_EQ(BUF_BYTES, carry(self, BUF_BYTES));
-	EXPECT_EQ(0, stats_of(self->loop).zc_sends);
-	EXPECT_EQ(0, stats_of(self->loop).errors);
-	EXPECT_EQ(lends(self->loop) ? LEND_CANNOT : 0,
-		  self->loop->files[self->ends[0].index].copied);
-	EXPECT_TRUE(pool_whole(self->pool));
-}
-
-TEST_F(way, that_is_broken_tells_the_error_of_an_ordinary_send)
-{
-	struct weir_lease *lease;
-	struct seen seen = { 0 };
-	struct weir_op op = { 0 };
-
-	ASSERT_EQ(0, server_open(self->loop, &self->server, 4));
-	ASSERT_EQ(0, pair_open(self->loop, &self->server, &self->ends[0], &self->ends[1]));
-	ASSERT_EQ(0, DO_OP(self->loop, weir_prep_shutdown, self->ends[0], SHUT_WR));
-	ASSERT_EQ(0, weir_pool_lease(self->pool, &lease));
-	weir_prep_send_lease(&op, self->ends[0], lease, weir_lease_data(lease), BUF_BYTES,
-			     seen_done, &seen);
-	op_do(self->loop, &op);
-	EXPECT_RESULT(&seen, -EPIPE, WEIR_ORIGIN_KERNEL);
-	weir_lease_put(lease);
-	RUN_UNTIL(self->loop, pool_whole(self->pool));
-	EXPECT_EQ(0, stats_of(self->loop).zc_sends);
-}
-
-TEST_F(way, is_not_tried_where_it_is_switched_off)
-{
-	struct weir_loop_opts opts = {
-		.sz = sizeof(opts), .backend = variant->name, .zc_min_bytes = UINT32_MAX,
-		.flags = WEIR_LOOP_ZC_ALWAYS,
-	};
-
-	EXPECT_EQ(0, weir_loop_close(self->loop, LIMIT_NS));
-	EXPECT_EQ(0, weir_pool_close(self->pool));
-	ASSERT_EQ(0, weir_loop_open(&self->loop, &opts));
-	self->pool = open_pool(self->loop);
-	ASSERT_NE(NULL, self->pool);
-	ASSERT_EQ(0, server_open(self->loop, &self->server, 4));
-	ASSERT_EQ(0, pair_open(self->loop, &self->server, &self->ends[0], &self->ends[1]));
-	EXPECT_EQ(BUF_BYTES, carry(self, BUF_BYTES));
-	EXPECT_EQ(0, stats_of(self->loop).zc_sends);
-}
-
-/* A notification comes as a completion, whose place in the queue must be its own. */
-TEST_F(way, is_not_tried_where_the_completion_queue_has_no_place_left)
-{
-	struct weir_loop_opts opts = {
-		.sz = sizeof(opts), .backend = variant->name, .flags = WEIR_LOOP_ZC_ALWAYS,
-		.files_max = 64, .bufs_max = 64,
-	};
-	int i;
-
-	EXPECT_EQ(0, weir_pool_close(self->pool));
-	EXPECT_EQ(0, weir_loop_close(self->loop, LIMIT_NS));
-	opts.ops_max = WEIR_LOOP_CQ_MAX - opts.files_max - opts.bufs_max - 2 * SLOT_RESERVE;
-	ASSERT_EQ(0, weir_loop_open(&self->loop, &opts));
-	self->pool = open_pool(self->loop);
-	ASSERT_NE(NULL, self->pool);
-	ASSERT_EQ(0, server_open(self->loop, &self->server, 4));
-	ASSERT_EQ(0, pair_open(self->loop, &self->server, &self->ends[0], &self->ends[1]));
-	for (i = 0; i < 3; i++)
-		EXPECT_EQ(BUF_BYTES, carry(self, BUF_BYTES));
-	EXPECT_EQ(0, stats_of(self->loop).zc_sends);
-	EXPECT_EQ(0, stats_of(self->loop).errors);
-	EXPECT_EQ(3, stats_of(self->loop).sends);
 }
 
 /* connections */

@@ -153,7 +153,9 @@ struct weir_sim_opts {
  *	sleeping, at most 1000000; 0: do not. For uring; where that is refused the
  *	log warns, and it has no effect
  * @zc_min_bytes: a send of so many bytes of a lease, or more, may go without a copy;
- *	default 16384; UINT32_MAX: none does. For uring, and sim
+ *	default 16384; UINT32_MAX: none does. For uring, and sim. While one is not
+ *	acknowledged the kernel keeps all connections of a loop whose process was
+ *	killed: see net.rst, and WEIR_OPTION_USER_TIMEOUT
  */
 struct weir_loop_opts {
 	size_t sz;

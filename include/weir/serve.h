@@ -110,7 +110,9 @@ enum weir_service_flags {
  * @loop: options of each worker's loop (backend, allocator, log, limits); its
  *	hooks must be NULL, its allocator and log serve all threads. NULL, or 0 in
  *	it: fitted to @conns_max and @backlog. A connection needs two operations
- *	(ops_max) and one file (files_max), and a worker some more of its own
+ *	(ops_max) and one file (files_max), and a worker some more of its own. Its
+ *	zc_min_bytes: 0 is UINT32_MAX here, no send goes without a copy; see net.rst,
+ *	what becomes of the clients of a process that is killed
  * @cpus: processor for each worker, @workers of them; NULL: not pinned
  * @workers: threads, 1 to WEIR_WORKERS_MAX; default 1
  * @conns_max: connections per worker; default 1024. Clients beyond it wait,

@@ -226,12 +226,30 @@ int uring_enable(struct weir_loop *loop)
 	return 0;
 }
 
+/*
+ * The kernel frees the table of a ring when the last request of it has ended; that of a
+ * send without a copy ends when the peer has acknowledged, which may be never. Until
+ * then each file of the table, also those of other peers, would be open.
+ */
+static void let_go_of_files(struct weir_loop *loop, struct uring *u)
+{
+	int err;
+
+	if (!loop->files_fixed)
+		return;
+	err = io_uring_register((unsigned int)u->ring.ring_fd, IORING_UNREGISTER_FILES, NULL, 0);
+	if (err < 0)
+		loop_log(loop, WEIR_LOG_WARN, "uring: files stay open until the kernel is rid of "
+			 "the ring: %s", weir_strerror(err));
+}
+
 void uring_close(struct weir_loop *loop)
 {
 	struct uring *u = uring_of(loop);
 
 	uring_lose_bells(loop);
 	uring_nest_close(loop);
+	let_go_of_files(loop, u);
 	io_uring_queue_exit(&u->ring);
 	mem_put(&loop->alloc, u->wait, 1, u->wait_bytes);
 	uring_gather_close(loop);

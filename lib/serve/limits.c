@@ -131,6 +131,9 @@ int limits_fit(struct weir_service *service)
 		err = given_fits(service, "files_max", loop->files_max, files);
 	if (err)
 		return err;
+	/* One that is not acknowledged keeps all clients of a killed process waiting. */
+	if (!loop->zc_min_bytes)
+		loop->zc_min_bytes = UINT32_MAX;
 	if (!loop->ops_max)
 		loop->ops_max = ops;
 	if (!opts->bufs)
