@@ -17,6 +17,7 @@
 #include <weir/bpf.h>
 
 #include "base/base.h"
+#include "base/clock.h"
 #include "base/list.h"
 
 struct tcp_info;
@@ -143,7 +144,6 @@ const char *capture_end(void);
 /* Maps of @to that @from has by the same name become those of @from, before it loads. */
 int maps_share(struct bpf_object *to, const struct bpf_object *from);
 bool name_valid(const char *name);
-uint64_t clock_ns(void);
 /* Print a path; -ENAMETOOLONG when it does not fit. */
 int path_join(char *path, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

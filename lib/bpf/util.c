@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <bpf/libbpf.h>
 
@@ -101,14 +100,6 @@ bool name_valid(const char *name)
 	size_t len = strlen(name);
 
 	return len >= 1 && len < WEIR_NAME_BYTES && strspn(name, allowed) == len;
-}
-
-uint64_t clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
 }
 
 int path_join(char *path, const char *fmt, ...)

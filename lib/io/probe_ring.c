@@ -7,10 +7,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/base.h"
+#include "base/clock.h"
 #include "io/probe.h"
 
 enum {
@@ -102,10 +101,7 @@ int probe_ring_fd(struct probe *probe)
 
 static uint64_t now_us(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+	return clock_ns() / NSEC_PER_USEC;
 }
 
 static int enter(const struct io_uring *ring, unsigned int count, unsigned int min,

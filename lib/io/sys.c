@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "io/sys.h"
 
 static int sys_socket(struct weir_loop *loop, int family, int type, int protocol)
@@ -144,10 +144,7 @@ static int sys_close(struct weir_loop *loop, int fd)
 
 static uint64_t sys_now(struct weir_loop *loop)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+	return clock_ns();
 }
 
 static void sys_entropy(struct weir_loop *loop, void *buf, size_t len)

@@ -17,10 +17,9 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/base.h"
+#include "base/clock.h"
 #include "base/list.h"
 #include "serve/control.h"
 #include "serve/manager.h"
@@ -317,14 +316,6 @@ static void converse(struct weir_control *control)
 }
 
 /* the thread */
-
-static uint64_t clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-}
 
 bool control_told(int fd, uint64_t ns)
 {

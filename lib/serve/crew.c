@@ -9,13 +9,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <weir/crew.h>
 #include <weir/wire.h>
 
-#include "base/base.h"
+#include "base/clock.h"
 #include "serve/parcel.h"
 
 #define YIELD_NS	(350 * NSEC_PER_MSEC)	/* more than a child waits for its worker */
@@ -69,14 +68,6 @@ void weir_crew_leave(struct weir_crew *crew, unsigned int worker)
 		return;
 	close(crew->fds[worker]);
 	crew->fds[worker] = -1;
-}
-
-static uint64_t clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
 /* The answer to what was asked last, as in child.c; others are dropped. */

@@ -6,8 +6,8 @@
  * closed, and those who are connected are served until they leave or drain_ns is over.
  */
 #include <errno.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "net/listener.h"
 #include "serve/control.h"
 #include "serve/parcel.h"
@@ -19,15 +19,13 @@
 /* Until nobody accepts; a worker that hangs is not waited for. */
 static unsigned int wait_halted(struct weir_service *service)
 {
-	struct timespec end;
+	uint64_t end_ns = clock_ns() + HALT_WAIT_NS;	/* reported goes by that clock */
+	struct timespec end = {
+		.tv_sec		= (time_t)(end_ns / NSEC_PER_SEC),
+		.tv_nsec	= (long)(end_ns % NSEC_PER_SEC),
+	};
 	unsigned int left;
 
-	clock_gettime(CLOCK_MONOTONIC, &end);	/* which reported goes by */
-	end.tv_nsec += HALT_WAIT_NS;
-	if (end.tv_nsec >= (long)NSEC_PER_SEC) {
-		end.tv_sec++;
-		end.tv_nsec -= (long)NSEC_PER_SEC;
-	}
 	pthread_mutex_lock(&service->lock);
 	while (service->accepting && !pthread_cond_timedwait(&service->reported, &service->lock,
 							     &end))

@@ -12,9 +12,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "net/listener.h"
 #include "serve/service.h"
 
@@ -317,19 +317,16 @@ int weir_service_open(struct weir_service **servicep, const struct weir_service_
 /* stop, wait, close */
 
 /* The clock of the loops; a simulated one's as its only worker has told it last. */
-static uint64_t clock_ns(const struct weir_service *service)
+static uint64_t clock_of(const struct weir_service *service)
 {
-	struct timespec ts;
-
 	if (service_simulated(service) && service->workers && service->workers[0].row)
 		return __atomic_load_n(&service->workers[0].row->loop_ns, __ATOMIC_RELAXED);
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+	return clock_ns();
 }
 
 void weir_service_stop(struct weir_service *service, uint64_t timeout_ns)
 {
-	uint64_t stop_ns = deadline_after(clock_ns(service), timeout_ns);
+	uint64_t stop_ns = deadline_after(clock_of(service), timeout_ns);
 	uint64_t old = atomic_load(&service->stop_ns);
 	uint32_t i;
 

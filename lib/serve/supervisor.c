@@ -13,11 +13,11 @@
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <weir/supervisor.h>
 
+#include "base/clock.h"
 #include "serve/controller.h"
 #include "serve/service.h"
 
@@ -53,14 +53,6 @@ struct weir_supervisor {
 #define AT(field)		(offsetof(struct weir_supervisor_stats, field) / 8)
 #define COUNT(sup, field, n)							\
 	atomic_fetch_add_explicit(&(sup)->counts[AT(field)], n, memory_order_relaxed)
-
-static uint64_t clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-}
 
 /* a look */
 
