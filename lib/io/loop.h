@@ -12,6 +12,7 @@
 #include <weir/loop.h>
 
 #include "base/base.h"
+#include "base/fork.h"
 #include "base/list.h"
 #include "io/offload.h"
 #include "io/wheel.h"
@@ -172,7 +173,7 @@ struct weir_loop {
 	uint64_t accept_retry_ns;
 	struct offload offload;
 
-	struct weir_link all;	/* the loops of the process, see io/fork.c */
+	struct fork_watch fork;
 	pthread_t owner;
 	bool forked;		/* this process is a child of the one that opened it */
 	bool owned;
@@ -274,10 +275,6 @@ uint64_t loop_parking(struct weir_loop *loop, uint64_t deadline_ns);
 
 /* lib/io/loop.c: work is left that the descriptor does not show by itself */
 void loop_tell(struct weir_loop *loop);
-
-/* lib/io/fork.c: fork_watch() - in each forked child, @loop is marked as the parent's */
-int fork_watch(struct weir_loop *loop);
-void fork_forget(struct weir_loop *loop);
 
 /* lib/io/post.c: posts_run() - call the messages that have arrived; how many */
 unsigned int posts_run(struct weir_loop *loop);

@@ -157,6 +157,18 @@ static int pick_backend(struct weir_loop *loop)
 	return 0;
 }
 
+/*
+ * The rings are not inherited: whoever uses the loop there all the same is told, before
+ * the parent's is harmed.
+ */
+static void loop_forked(struct fork_watch *watch)
+{
+	struct weir_loop *loop = container_of(watch, struct weir_loop, fork);
+
+	loop->forked = true;
+	op_route(loop);
+}
+
 int weir_loop_open(struct weir_loop **loopp, const struct weir_loop_opts *given)
 {
 	struct weir_alloc alloc = given && given->sz >= offsetof(struct weir_loop_opts, log) &&
@@ -195,7 +207,8 @@ int weir_loop_open(struct weir_loop **loopp, const struct weir_loop_opts *given)
 	if (err)
 		goto close_offload;
 	op_route(loop);
-	err = fork_watch(loop);
+	loop->fork.in_child = loop_forked;
+	err = fork_watch_add(&loop->fork);
 	if (err)
 		goto close_backend;
 	*loopp = loop;
@@ -224,7 +237,7 @@ void loop_free(struct weir_loop *loop)
 	struct weir_alloc alloc = loop->alloc;
 	uint32_t i;
 
-	fork_forget(loop);
+	fork_watch_del(&loop->fork);
 	for (i = 0; i < GROUPS_MAX; i++) {
 		if (loop->groups[i])
 			group_close(loop->groups[i]);

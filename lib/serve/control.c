@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/list.h"
+#include "base/fork.h"
 #include "serve/control.h"
 #include "serve/manager.h"
 #include "serve/parcel.h"
@@ -30,7 +30,7 @@
 #define YIELD_WAIT_MS		60000	/* for a successor that has asked: it loads */
 
 struct weir_control {
-	struct weir_link all;
+	struct fork_watch fork;
 	struct weir_control_opts opts;
 	struct weir_log log;
 	pthread_t thread;
@@ -45,23 +45,6 @@ struct weir_control {
 	unsigned int count;
 	bool left;		/* a successor serves */
 };
-
-/*
- * A process that is forked has none of our descriptors: who is to learn of our end
- * would not, while it lives. The lock makes sure that what it finds of them is true.
- */
-static pthread_mutex_t descriptors = PTHREAD_MUTEX_INITIALIZER;
-static struct weir_link controls = { &controls, &controls };
-
-static void before_fork(void)
-{
-	pthread_mutex_lock(&descriptors);
-}
-
-static void in_parent(void)
-{
-	pthread_mutex_unlock(&descriptors);
-}
 
 static void close_all(struct weir_control *control)
 {
@@ -80,55 +63,34 @@ static void close_all(struct weir_control *control)
 	}
 }
 
-static void in_child(void)
+/*
+ * A process that is forked has none of our descriptors: who is to learn of our end
+ * would not, while it lives. With the lock what it finds of them is true.
+ */
+static void in_child(struct fork_watch *watch)
 {
-	struct weir_link *node;
+	struct weir_control *control = container_of(watch, struct weir_control, fork);
 
-	for (node = controls.next; node != &controls; node = node->next) {
-		struct weir_control *control = container_of(node, struct weir_control, all);
-
-		close_all(control);
-		control->runs = false;
-	}
-	pthread_mutex_unlock(&descriptors);
-}
-
-static int watching;
-
-static void watch(void)
-{
-	watching = -pthread_atfork(before_fork, in_parent, in_child);
-}
-
-static int watch_forks(struct weir_control *control)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, watch);
-	if (watching)
-		return watching;
-	pthread_mutex_lock(&descriptors);
-	list_add_tail(&controls, &control->all);
-	pthread_mutex_unlock(&descriptors);
-	return 0;
+	close_all(control);
+	control->runs = false;
 }
 
 static void put(int *fdp)
 {
-	pthread_mutex_lock(&descriptors);
+	fork_lock();
 	if (*fdp >= 0)
 		close(*fdp);
 	*fdp = -1;
-	pthread_mutex_unlock(&descriptors);
+	fork_unlock();
 }
 
 static void drop(struct weir_control *control)
 {
-	pthread_mutex_lock(&descriptors);
+	fork_lock();
 	parcel_drop(control->fds, control->count);
 	control->fds = NULL;
 	control->count = 0;
-	pthread_mutex_unlock(&descriptors);
+	fork_unlock();
 }
 
 /* the holder */
@@ -138,10 +100,10 @@ static void holder_join(struct weir_control *control)
 	int fd, err;
 
 	put(&control->holder_fd);
-	pthread_mutex_lock(&descriptors);
+	fork_lock();
 	fd = parcel_connect(control->instance, "hold");
 	control->holder_fd = fd < 0 ? -1 : fd;
-	pthread_mutex_unlock(&descriptors);
+	fork_unlock();
 	if (fd < 0)
 		return;		/* nobody holds */
 	err = parcel_send(fd, PARCEL_KEEP, control->opts.workers, 0, NULL, 0);
@@ -300,10 +262,10 @@ static void converse(struct weir_control *control)
 	unsigned int none;
 	int fd, nowhere;
 
-	pthread_mutex_lock(&descriptors);
+	fork_lock();
 	fd = parcel_accept(control->listen_fd);
 	control->peer_fd = fd < 0 ? -1 : fd;
-	pthread_mutex_unlock(&descriptors);
+	fork_unlock();
 	if (fd < 0)
 		return;
 	if (!parcel_recv(fd, &parcel, &nowhere, 0, &none)) {
@@ -419,7 +381,8 @@ int control_make(struct weir_control **controlp, const struct weir_control_opts 
 	control->holder_fd = -1;
 	control->peer_fd = -1;
 	control->wake_fd = -1;
-	err = watch_forks(control);
+	control->fork.in_child = in_child;
+	err = fork_watch_add(&control->fork);
 	if (err) {
 		mem_put(&base_alloc_libc, control, 1, sizeof(*control));
 		return err;
@@ -500,9 +463,9 @@ void weir_control_close(struct weir_control *control)
 	weir_control_stop(control);
 	if (control->runs)
 		pthread_join(control->thread, NULL);
-	pthread_mutex_lock(&descriptors);
+	fork_lock();
 	close_all(control);
-	list_del(&control->all);
-	pthread_mutex_unlock(&descriptors);
+	fork_unlock();
+	fork_watch_del(&control->fork);
 	mem_put(&base_alloc_libc, control, 1, sizeof(*control));
 }
