@@ -1,11 +1,35 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* control.h - weir_control_open() in two steps */
+/* control.h - inside of a control socket */
 #ifndef SERVE_CONTROL_H
 #define SERVE_CONTROL_H
 
+#include <pthread.h>
 #include <stdbool.h>
 
 #include <weir/takeover.h>
+#include <weir/wire.h>
+
+#include "base/fork.h"
+#include "serve/parcel.h"
+
+struct weir_control {
+	struct fork_watch fork;
+	struct weir_control_opts opts;
+	struct weir_log log;
+	pthread_t thread;
+	bool runs;		/* there is a thread */
+	char instance[WEIR_NAME_BYTES];
+	struct parcel_place place;
+	int wake_fd;		/* told when it is time to stop */
+	int listen_fd;
+	int holder_fd;		/* where a holder listens for our end, or -1 */
+	int peer_fd;		/* of the conversation, or -1 */
+	int *fds;
+	unsigned int count;
+	bool left;		/* a successor serves */
+};
+
+/* weir_control_open() in two steps */
 
 /* All but its place and its thread: while there are no others yet. */
 int control_make(struct weir_control **controlp, const struct weir_control_opts *opts);
@@ -13,6 +37,14 @@ int control_make(struct weir_control **controlp, const struct weir_control_opts 
 int control_run(struct weir_control *control);
 /* Whether @fd is readable in that time, which no signal makes shorter. */
 bool control_told(int fd, uint64_t ns);
+
+/* Close what a forked child might find: with the lock of these. */
+void control_put(int *fdp);
+void control_drop(struct weir_control *control);	/* the listeners */
+
+/* succession.c */
+void control_hold(struct weir_control *control);	/* by a holder, if there is one */
+void control_converse(struct weir_control *control);	/* with who has connected */
 /* Nobody serves at this listener: what waits there goes to the others. In @ops alone. */
 void control_mute(struct weir_control *control, uint32_t listener);
 
