@@ -50,6 +50,17 @@ static void in_child(struct fork_watch *watch)
 	control->runs = false;
 }
 
+int control_socket(int *fdp)
+{
+	int fd;
+
+	fork_lock();
+	fd = parcel_socket();
+	*fdp = fd < 0 ? -1 : fd;
+	fork_unlock();
+	return fd < 0 ? fd : 0;
+}
+
 void control_put(int *fdp)
 {
 	fork_lock();
@@ -125,19 +136,22 @@ static void *control_main(void *arg)
 
 static int copy_listeners(struct weir_control *control, const int *listeners, uint32_t count)
 {
+	int *fds = mem_get(&base_alloc_libc, count, sizeof(*fds), sizeof(int));
+	int fd = 0, err;
 	uint32_t i;
-	int fd;
 
-	control->fds = mem_get(&base_alloc_libc, count, sizeof(*control->fds), sizeof(int));
-	if (!control->fds)
+	if (!fds)
 		return -ENOMEM;
-	for (i = 0; i < count; i++) {
+	fork_lock();
+	control->fds = fds;
+	for (i = 0; i < count && fd >= 0; i++) {
 		fd = fcntl(listeners[i], F_DUPFD_CLOEXEC, 0);
-		if (fd < 0)
-			return -errno;
-		control->fds[control->count++] = fd;
+		if (fd >= 0)
+			fds[control->count++] = fd;
 	}
-	return 0;
+	err = fd < 0 ? -errno : 0;
+	fork_unlock();
+	return err;
 }
 
 static int read_opts(struct weir_control *control, const struct weir_control_opts *given)
@@ -195,9 +209,12 @@ static int run(struct weir_control *control)
 		       opts->steering->ops->lock(opts->steering) >= 0;
 	int err;
 
-	control->listen_fd = parcel_listen(control->instance, "sock", replace, &control->place);
-	if (control->listen_fd < 0)
-		return control->listen_fd;
+	err = control_socket(&control->listen_fd);
+	if (!err)
+		err = parcel_listen(control->listen_fd, control->instance, "sock", replace,
+				    &control->place);
+	if (err)
+		return err;
 	err = manager_store(control->instance, control->fds, control->count, opts->given);
 	if (err)
 		base_log(&control->log, WEIR_LOG_WARN, "control: the service manager is not "
@@ -217,8 +234,10 @@ int control_run(struct weir_control *control)
 		base_log(&control->log, err == -EACCES ? WEIR_LOG_INFO : WEIR_LOG_WARN,
 			 "control: nobody can take %s over: %s", control->instance,
 			 weir_strerror(err));
-	if (err)
+	if (err) {
+		control_put(&control->listen_fd);
 		control_drop(control);
+	}
 	return err;
 }
 

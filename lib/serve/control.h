@@ -38,7 +38,11 @@ int control_run(struct weir_control *control);
 /* Whether @fd is readable in that time, which no signal makes shorter. */
 bool control_told(int fd, uint64_t ns);
 
-/* Close what a forked child might find: with the lock of these. */
+/*
+ * Descriptors that a forked child must not have: made and closed where nobody forks. What
+ * may wait for another process comes after that.
+ */
+int control_socket(int *fdp);
 void control_put(int *fdp);
 void control_drop(struct weir_control *control);	/* the listeners */
 

@@ -151,11 +151,14 @@ int weir_hold(const struct weir_hold_opts *given)
 		return err;
 	if (!parcel_name_ok(opts.instance))
 		return -EINVAL;
-	holder.listen_fd = parcel_listen(opts.instance, "hold", false, &place);
+	holder.listen_fd = parcel_socket();
 	if (holder.listen_fd < 0)
 		return holder.listen_fd;
-	err = hold(&holder);
-	parcel_unlisten(&place);
+	err = parcel_listen(holder.listen_fd, opts.instance, "hold", false, &place);
+	if (!err) {
+		err = hold(&holder);
+		parcel_unlisten(&place);
+	}
 	close(holder.listen_fd);
 	if (holder.service_fd >= 0)
 		service_gone(&holder);

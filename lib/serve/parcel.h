@@ -71,8 +71,10 @@ bool parcel_is_deaf(int fd);
 /* parcel_place.c */
 bool parcel_name_ok(const char *instance);
 
-/* "" for the socket of the service, ".hold" for that of its holder; 0 or -errno */
-int parcel_connect(const char *instance, const char *suffix);
+int parcel_socket(void);	/* for one of these; each step has PARCEL_WAIT_S */
+/* "sock" is the service's, "hold" that of its holder. */
+int parcel_reach(int fd, const char *instance, const char *suffix);
+int parcel_connect(const char *instance, const char *suffix);	/* a new one; or -errno */
 
 /* Where a socket listens, also when another one takes its place later. */
 struct parcel_place {
@@ -82,10 +84,10 @@ struct parcel_place {
 };
 
 /* @replace whoever is there; else -EADDRINUSE where somebody lives. */
-int parcel_listen(const char *instance, const char *suffix, bool replace,
+int parcel_listen(int fd, const char *instance, const char *suffix, bool replace,
 		  struct parcel_place *where);
 void parcel_unlisten(const struct parcel_place *where);	/* unless it is another's now */
 bool parcel_peer_ok(int fd);	/* root, or this user */
-int parcel_accept(int listen_fd);	/* of a peer that is ok; else -errno */
+int parcel_accept(int listen_fd);	/* of a peer that is ok; else -errno, at once */
 
 #endif /* SERVE_PARCEL_H */

@@ -66,7 +66,7 @@ static int directory_check(void)
 	return 0;
 }
 
-static int socket_new(void)
+int parcel_socket(void)
 {
 	struct timeval wait = { .tv_sec = PARCEL_WAIT_S };
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -88,26 +88,30 @@ bool parcel_peer_ok(int fd)
 	return !peer.uid || peer.uid == geteuid();
 }
 
-int parcel_connect(const char *instance, const char *suffix)
+int parcel_reach(int fd, const char *instance, const char *suffix)
 {
 	struct sockaddr_un addr;
-	int fd, err;
+	int err;
 
 	err = address(&addr, instance, suffix);
 	if (!err)
 		err = directory_check();
 	if (err)
 		return err;
-	fd = socket_new();
-	if (fd < 0)
-		return fd;
 	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
-		err = errno == ECONNREFUSED ? -ENOENT : -errno;	/* its owner is dead */
-	else if (!parcel_peer_ok(fd))
-		err = -EPERM;
+		return errno == ECONNREFUSED ? -ENOENT : -errno;	/* its owner is dead */
+	return parcel_peer_ok(fd) ? 0 : -EPERM;
+}
+
+int parcel_connect(const char *instance, const char *suffix)
+{
+	int fd = parcel_socket(), err;
+
+	err = fd < 0 ? fd : parcel_reach(fd, instance, suffix);
 	if (!err)
 		return fd;
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	return err;
 }
 
@@ -165,12 +169,12 @@ static int put_in_place(const char *from, const char *place)
  * Bound beside its place and moved there, so that the name always leads to
  * somebody who listens, and what a dead one left is replaced.
  */
-int parcel_listen(const char *instance, const char *suffix, bool replace,
+int parcel_listen(int fd, const char *instance, const char *suffix, bool replace,
 		  struct parcel_place *where)
 {
 	struct sockaddr_un addr, place;
 	struct stat st;
-	int fd, err;
+	int err;
 
 	if (mkdir(DIRECTORY, 0755) && errno != EEXIST)
 		return -errno;
@@ -183,11 +187,10 @@ int parcel_listen(const char *instance, const char *suffix, bool replace,
 	if (snprintf(addr.sun_path, sizeof(addr.sun_path), DIRECTORY "/.%d.%s.%s", (int)getpid(),
 		     instance, suffix) >= (int)sizeof(addr.sun_path))
 		return -ENAMETOOLONG;
-	fd = socket_new();
-	if (fd < 0)
-		return fd;
 	unlink(addr.sun_path);
-	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || chmod(addr.sun_path, 0600) ||
+	/* Who accepts has been told that somebody is there, and waits for nobody. */
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) ||
+	    bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || chmod(addr.sun_path, 0600) ||
 	    listen(fd, 8) || stat(addr.sun_path, &st))
 		err = -errno;
 	else if (!replace)
@@ -196,13 +199,12 @@ int parcel_listen(const char *instance, const char *suffix, bool replace,
 		err = -errno;
 	if (err) {
 		unlink(addr.sun_path);
-		close(fd);
 		return err;
 	}
 	memcpy(where->path, place.sun_path, sizeof(place.sun_path));
 	where->dev = st.st_dev;
 	where->ino = st.st_ino;
-	return fd;
+	return 0;
 }
 
 void parcel_unlisten(const struct parcel_place *where)

@@ -24,12 +24,14 @@ void control_hold(struct weir_control *control)
 	int fd, err;
 
 	control_put(&control->holder_fd);
-	fork_lock();
-	fd = parcel_connect(control->instance, "hold");
-	control->holder_fd = fd < 0 ? -1 : fd;
-	fork_unlock();
-	if (fd < 0)
-		return;		/* nobody holds */
+	err = control_socket(&control->holder_fd);
+	if (err)
+		return;
+	fd = control->holder_fd;
+	if (parcel_reach(fd, control->instance, "hold")) {
+		control_put(&control->holder_fd);	/* nobody holds */
+		return;
+	}
 	err = parcel_send(fd, PARCEL_KEEP, control->opts.workers, 0, NULL, 0);
 	if (!err)
 		err = parcel_send_listeners(fd, control->fds, control->count);
