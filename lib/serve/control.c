@@ -19,8 +19,6 @@
 #include "serve/parcel.h"
 #include "serve/service.h"
 
-#define DRAIN_DEFAULT_NS	(60 * NSEC_PER_SEC)
-
 static void close_all(struct weir_control *control)
 {
 	int *fds[] = {

@@ -187,6 +187,15 @@ bool parcel_is_deaf(int fd)
 	return !getpeername(fd, (struct sockaddr *)&addr, &len);
 }
 
+/* One that does not listen would keep the mark, and hand it on when it listens again. */
+void parcel_mute(int fd)
+{
+	if (parcel_is_udp(fd))
+		(void)parcel_deafen(fd);
+	else if (parcel_listens(fd))
+		shutdown(fd, SHUT_RDWR);
+}
+
 void parcel_drop(int *fds, unsigned int count)
 {
 	unsigned int i;

@@ -67,6 +67,8 @@ bool parcel_listener(int fd);
  */
 int parcel_deafen(int fd);
 bool parcel_is_deaf(int fd);
+/* Nobody serves at it, whatever it is: what waits there goes to the others of its group. */
+void parcel_mute(int fd);
 
 /* parcel_place.c */
 bool parcel_name_ok(const char *instance);

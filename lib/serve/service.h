@@ -27,6 +27,8 @@ enum {
 	SIGNALS_HELD	= 64,	/* waiting for their connection, per worker */
 };
 
+#define DRAIN_DEFAULT_NS	(60 * NSEC_PER_SEC)	/* of what hands itself over */
+
 /* A connection of a service. */
 struct client {
 	struct weir_conn conn;		/* first: the user's pointer is ours */

@@ -16,7 +16,6 @@ enum {
 };
 
 #define LINGER_DEFAULT_NS	(5 * NSEC_PER_SEC)
-#define DRAIN_DEFAULT_NS	(60 * NSEC_PER_SEC)
 #define STALL_DEFAULT_NS	(100 * NSEC_PER_MSEC)
 
 static uint32_t or_default(uint32_t value, uint32_t fallback)

@@ -68,15 +68,10 @@ static void deafen_from(struct weir_control *control, uint32_t first)
 	}
 }
 
-/* One that does not listen would keep the mark, and hand it on when it listens again. */
 void control_mute(struct weir_control *control, uint32_t listener)
 {
-	int fd = listener < control->count ? control->fds[listener] : -1;
-
-	if (parcel_is_udp(fd))
-		(void)parcel_deafen(fd);
-	else if (parcel_listens(fd))
-		shutdown(fd, SHUT_RDWR);
+	if (listener < control->count)
+		parcel_mute(control->fds[listener]);
 }
 
 /* 0 heirs: how many is not known. */

@@ -189,12 +189,8 @@ static void end_surplus(const struct weir_takeover *takeover, uint32_t first)
 {
 	uint32_t i;
 
-	for (i = first; i < takeover->count; i++) {
-		if (parcel_is_udp(takeover->fds[i]))
-			(void)parcel_deafen(takeover->fds[i]);
-		else
-			shutdown(takeover->fds[i], SHUT_RDWR);
-	}
+	for (i = first; i < takeover->count; i++)
+		parcel_mute(takeover->fds[i]);
 }
 
 void takeover_serves(struct weir_takeover *takeover, uint32_t sockets, uint32_t workers)
