@@ -347,18 +347,56 @@ static unsigned int sockets_that_listen(void)
 	return count;
 }
 
-TEST_F(crew, who_has_listeners_is_succeeded)
+/* Its name is this process's. */
+static struct weir_control_opts control_of(const int *listener, struct weir_steering *st,
+					   struct owner *owner)
 {
 	static const struct weir_control_ops control_ops = {
 		.yield = on_yield, .begins = on_begins, .take_back = on_back,
 		.leave = on_leave, .drained = on_drained,
 	};
-	char name[WEIR_NAME_BYTES];
-	struct owner owner = { 0 };
-	struct weir_control_opts opts = {
-		.sz = sizeof(opts), .instance = name, .listeners = &self->listener, .count = 1,
-		.steering = self->base, .ops = &control_ops, .ctx = &owner,
+	static char name[WEIR_NAME_BYTES];
+
+	snprintf(name, sizeof(name), "crew-%d", (int)getpid());
+	return (struct weir_control_opts) {
+		.sz = sizeof(struct weir_control_opts), .instance = name,
+		.listeners = listener, .count = 1,
+		.steering = st, .ops = &control_ops, .ctx = owner,
 	};
+}
+
+TEST_F(crew, a_signal_ends_no_conversation)
+{
+	struct owner owner = { 0 };
+	struct weir_control_opts opts = control_of(&self->listener, self->base, &owner);
+	struct pollfd pfd = { .events = POLLIN };
+	struct weir_control *control;
+	unsigned int count = 0;
+	int *fds, i;
+
+	if (geteuid())
+		SKIP(return, "needs root: /run/weir");
+	ASSERT_EQ(0, weir_control_open(&control, &opts));
+	pfd.fd = parcel_connect(opts.instance, "sock");
+	ASSERT_LE(0, pfd.fd);
+	/* It waits for what we say, once it has its name. */
+	for (i = 0; i < A_WHILE_MS;) {
+		i += !interrupt("weir-control");
+		ASSERT_EQ(0, poll(&pfd, 1, 1));
+	}
+	ASSERT_EQ(0, parcel_send(pfd.fd, PARCEL_TAKE, 0, 0, NULL, 0));
+	ASSERT_EQ(0, parcel_recv_listeners(pfd.fd, &fds, &count));
+	EXPECT_EQ(1, count);
+	parcel_drop(fds, count);
+	close(pfd.fd);
+	weir_control_close(control);
+}
+
+TEST_F(crew, who_has_listeners_is_succeeded)
+{
+	struct owner owner = { 0 };
+	struct weir_control_opts opts = control_of(&self->listener, self->base, &owner);
+	const char *name = opts.instance;
 	struct weir_control *control, *other;
 	struct weir_takeover *takeover;
 	unsigned int count, hung = 0, before = sockets_that_listen();
@@ -367,7 +405,6 @@ TEST_F(crew, who_has_listeners_is_succeeded)
 
 	if (geteuid())
 		SKIP(return, "needs root: /run/weir");
-	snprintf(name, sizeof(name), "crew-%d", (int)getpid());
 	opts.count = 0;
 	EXPECT_EQ(-EINVAL, weir_control_open(&control, &opts));
 	opts.count = 1;

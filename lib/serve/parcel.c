@@ -29,6 +29,7 @@ static int send_with(int fd, struct parcel *parcel, const int *fds, unsigned int
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	union control control = { 0 };
 	struct cmsghdr *cmsg;
+	ssize_t len;
 
 	if (fds_count) {
 		msg.msg_control = control.bytes;
@@ -39,7 +40,11 @@ static int send_with(int fd, struct parcel *parcel, const int *fds, unsigned int
 		cmsg->cmsg_len = CMSG_LEN(fds_count * sizeof(int));
 		memcpy(CMSG_DATA(cmsg), fds, fds_count * sizeof(int));
 	}
-	return sendmsg(fd, &msg, MSG_NOSIGNAL) == sizeof(*parcel) ? 0 : -errno;
+	/* Where there is a limit of time the kernel does not begin again by itself. */
+	do {
+		len = sendmsg(fd, &msg, MSG_NOSIGNAL);
+	} while (len < 0 && errno == EINTR);
+	return len < 0 ? -errno : 0;
 }
 
 int parcel_send(int fd, enum parcel_kind kind, uint32_t count, int err, const int *fds,
@@ -83,7 +88,9 @@ int parcel_recv(int fd, struct parcel *parcel, int *fds, unsigned int max, unsig
 	int came[PARCEL_FDS];
 	ssize_t len;
 
-	len = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
+	do {
+		len = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
+	} while (len < 0 && errno == EINTR);
 	if (len < 0)
 		return -errno;
 	count = take_fds(&msg, came);

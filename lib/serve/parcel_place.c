@@ -98,8 +98,11 @@ int parcel_reach(int fd, const char *instance, const char *suffix)
 		err = directory_check();
 	if (err)
 		return err;
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
-		return errno == ECONNREFUSED ? -ENOENT : -errno;	/* its owner is dead */
+	do {
+		err = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) ? -errno : 0;
+	} while (err == -EINTR);
+	if (err)
+		return err == -ECONNREFUSED ? -ENOENT : err;	/* its owner is dead */
 	return parcel_peer_ok(fd) ? 0 : -EPERM;
 }
 
