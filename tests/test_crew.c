@@ -8,8 +8,11 @@
 #include <dirent.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/param.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <weir/crew.h>
@@ -392,9 +395,139 @@ TEST_F(crew, a_signal_ends_no_conversation)
 	weir_control_close(control);
 }
 
-TEST_F(crew, who_has_listeners_is_succeeded)
+static int a_lock(struct weir_steering *st)
+{
+	return STDIN_FILENO;
+}
+
+static int count_starts(void *ctx, unsigned int worker, struct weir_loop *loop)
+{
+	(*(unsigned int *)ctx)++;
+	return 0;
+}
+
+/* Whatever the other one has got: BPF's lock, or listeners. */
+TEST_F(crew, a_name_stays_with_who_lives)
+{
+	struct weir_steering_ops with_lock = *self->base->ops;
+	const struct weir_steering_ops *without = self->base->ops;
+	struct weir_service_ops counting = { .data = echo, .start = count_starts };
+	unsigned int starts = 0;
+	struct owner owner = { 0 };
+	struct weir_control_opts opts = control_of(&self->listener, self->base, &owner);
+	struct weir_service_opts second = {
+		.sz = sizeof(second), .ops = &counting, .ctx = &starts,
+		.listeners = &self->listener, .control = opts.instance,
+	};
+	struct weir_control *control, *other;
+	struct weir_takeover *takeover;
+	struct weir_service *service;
+
+	if (geteuid())
+		SKIP(return, "needs root: /run/weir");
+	ASSERT_EQ(0, weir_control_open(&control, &opts));
+	with_lock.lock = a_lock;
+	self->base->ops = &with_lock;
+	EXPECT_EQ(-EADDRINUSE, weir_control_open(&other, &opts));
+	self->base->ops = without;
+	EXPECT_EQ(-EADDRINUSE, weir_service_open(&service, &second));
+	/* It has not served for a moment first. */
+	EXPECT_EQ(0, starts);
+	ASSERT_EQ(0, weir_takeover_open(&takeover, opts.instance, WEIR_TAKEOVER_SERVICE));
+	weir_takeover_close(takeover);
+	opts.flags = WEIR_CONTROL_REPLACE;
+	ASSERT_EQ(0, weir_control_open(&other, &opts));
+	weir_control_close(control);
+	ASSERT_EQ(0, weir_takeover_open(&takeover, opts.instance, WEIR_TAKEOVER_SERVICE));
+	weir_takeover_close(takeover);
+	weir_control_close(other);
+}
+
+/* It has the name, says that, and dies when it is asked for something. */
+static void dies_when_asked(const char *name, int ready)
+{
+	struct parcel_place place;
+	struct pollfd pfd = { .fd = parcel_socket(), .events = POLLIN };
+
+	if (parcel_listen(pfd.fd, name, "sock", 0, &place) || write(ready, "x", 1) != 1)
+		_exit(1);
+	_exit(poll(&pfd, 1, PATIENCE_MS) != 1);
+}
+
+TEST_F(crew, the_name_of_one_who_is_dying_is_free)
 {
 	struct owner owner = { 0 };
+	struct weir_control_opts opts = control_of(&self->listener, self->base, &owner);
+	struct weir_control *control;
+	int status, ready[2];
+	char byte;
+	pid_t pid;
+
+	if (geteuid())
+		SKIP(return, "needs root: /run/weir");
+	ASSERT_EQ(0, pipe(ready));
+	pid = fork();
+	if (!pid)
+		dies_when_asked(opts.instance, ready[1]);
+	ASSERT_EQ(1, read(ready[0], &byte, 1));
+	ASSERT_EQ(0, weir_control_open(&control, &opts));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	weir_control_close(control);
+	close(ready[0]);
+	close(ready[1]);
+}
+
+/* As many wait for the holder as may, and so does the thread of the control socket. */
+TEST_F(crew, who_forks_does_not_wait_for_a_holder)
+{
+	struct owner owner = { 0 };
+	struct weir_control_opts opts = control_of(&self->listener, self->base, &owner);
+	int holder = parcel_socket(), waiting[32], count, status, i;
+	time_t slowest_s = 0;
+	struct sockaddr_un addr;
+	struct timespec begin, end;
+	struct weir_control *control;
+	struct parcel_place place;
+	socklen_t len = sizeof(addr);
+	pid_t pid;
+
+	if (geteuid())
+		SKIP(return, "needs root: /run/weir");
+	ASSERT_EQ(0, parcel_listen(holder, opts.instance, "hold", 0, &place));
+	memset(&addr, 0, sizeof(addr));
+	addr.sun_family = AF_UNIX;
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", place.path);
+	for (count = 0; count < 32; count++) {
+		waiting[count] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		ASSERT_LE(0, waiting[count]);
+		if (connect(waiting[count], (struct sockaddr *)&addr, len))
+			break;
+	}
+	ASSERT_GT(32, count);
+	ASSERT_EQ(0, weir_control_open(&control, &opts));
+	/* One of these at the least is in the thread's way. */
+	for (i = 0; i < A_WHILE_MS; i++) {
+		clock_gettime(CLOCK_MONOTONIC, &begin);
+		pid = fork();
+		if (!pid)
+			_exit(0);
+		clock_gettime(CLOCK_MONOTONIC, &end);
+		slowest_s = MAX(slowest_s, end.tv_sec - begin.tv_sec);
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		usleep(1000);
+	}
+	EXPECT_GT(PARCEL_WAIT_S - 1, slowest_s);
+	parcel_unlisten(&place);
+	close(holder);
+	for (i = 0; i <= count; i++)
+		close(waiting[i]);
+	weir_control_close(control);
+}
+
+TEST_F(crew, who_has_listeners_is_succeeded)
+{
+	struct owner owner = { 0 }, next = { 0 };
 	struct weir_control_opts opts = control_of(&self->listener, self->base, &owner);
 	const char *name = opts.instance;
 	struct weir_control *control, *other;
@@ -433,10 +566,16 @@ TEST_F(crew, who_has_listeners_is_succeeded)
 	weir_takeover_close(takeover);
 	for (ms = 0; ms < PATIENCE_MS && !__atomic_load_n(&owner.leaves, __ATOMIC_ACQUIRE); ms++)
 		usleep(1000);
+	/* He has not taken the name: it is nobody's, and not in anybody's way. */
+	opts.ctx = &next;
+	ASSERT_EQ(0, weir_control_open(&other, &opts));
 	usleep(A_WHILE_MS * 1000);
 	EXPECT_EQ(0, interrupt("weir-control"));
 	usleep(A_WHILE_MS * 1000);
 	weir_control_close(control);
+	ASSERT_EQ(0, weir_takeover_open(&takeover, name, WEIR_TAKEOVER_SERVICE));
+	weir_takeover_close(takeover);
+	weir_control_close(other);
 	EXPECT_EQ(2, owner.yields);
 	EXPECT_EQ(2, owner.begins);
 	EXPECT_EQ(1, owner.backs);

@@ -77,6 +77,12 @@ def elsewhere(port, *args):
                                stderr=subprocess.PIPE, text=True, timeout=20)
         assert other.returncode == 1 and f"at 127.0.0.1:{port}" in other.stderr, other
 
+def named():
+    """A name whose service lives, without --takeover: also by the holder."""
+    other = subprocess.run([weir, "serve", service, "--instance", name, *extra],
+                           stderr=subprocess.PIPE, text=True, timeout=20)
+    assert other.returncode == 1 and f"instance {name}: " in other.stderr, other
+
 def refused(port):
     """Nobody is there: once the kernel has taken down the rings of those that were killed."""
     end = time.monotonic() + 20
@@ -110,6 +116,7 @@ def with_holder(late):
     answered(waiting)
     line(holder, "its service is alive")
     elsewhere(port, "--takeover")
+    named()
     # Taken over: the holder follows the successor.
     heir, again = serve("--takeover")
     assert again == port and wait(p) == 0

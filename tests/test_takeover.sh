@@ -60,7 +60,7 @@ stop_next() {
 }
 
 echo "TAP version 13"
-echo "1..17"
+echo "1..18"
 
 succeed --no-bpf
 is "without BPF: the old service drains and ends with status 0"
@@ -128,6 +128,17 @@ if json "$tmp/doctor" 'd["rung"] in ("steer", "flow", "full")' 2> /dev/null; the
 	is "and its counters"
 	stop_next && [ ! -e "/sys/fs/bpf/weir/$name" ]
 	is "the recovered one stops and leaves no pins"
+
+	start first --no-bpf --port 0 --instance "$name" && server=$started
+	timeout 20 "$weir" serve echo --port 0 --instance "$name" > "$tmp/out" 2> "$tmp/err"
+	rc=$?
+	cat "$tmp/out" "$tmp/err" >> "$tmp/log"
+	[ $rc = 1 ] && [ ! -s "$tmp/out" ] && [ ! -e "/sys/fs/bpf/weir/$name" ] &&
+		grep -q "instance $name: its service lives" "$tmp/err" &&
+		start heir --takeover --instance "$name" && succeeded
+	is "the name of one without BPF that lives is refused, and taken over"
+	kill -TERM "$server" && wait "$server"
+	server=''
 else
 	: > "$tmp/log"
 	for what in "with BPF: the old service drains and ends with status 0" \
@@ -136,7 +147,8 @@ else
 		"to another number of workers, more and then fewer, and no request failed" \
 		"after kill -9 the next start comes up by itself" \
 		"with the configuration of the dead one" "and its counters" \
-		"the recovered one stops and leaves no pins"; do
+		"the recovered one stops and leaves no pins" \
+		"the name of one without BPF that lives is refused, and taken over"; do
 		skip "$what" "BPF is refused here or not built in: see weir doctor"
 	done
 fi

@@ -148,10 +148,10 @@ int control_open(struct processes *all)
 
 	if (!opts.instance)
 		return 0;
-	if (*all->opts->takeover) {
+	if (*all->opts->takeover)
 		weir_takeover_listeners(*all->opts->takeover, &opts.given);
+	if (all->opts->replaces)
 		opts.flags = WEIR_CONTROL_REPLACE;
-	}
 	for (i = 0; i < opts.count; i++)
 		fds[i] = all->children[i].listener;
 	err = weir_control_open(&all->control, &opts);

@@ -305,6 +305,9 @@ static int start_failed(struct processes *all, int err)
 		return fail("a worker's process did not come to serve");
 	if (err == -EOPNOTSUPP && *all->opts->takeover)
 		return takeover_surplus(all->opts->instance, all->opts->workers);
+	if (err == -EADDRINUSE && all->opts->name)
+		return fail("cannot listen on %s, or be instance %s: %s", text, all->opts->name,
+			    weir_strerror(err));
 	if (err == -EPIPE)
 		return fail("cannot serve on %s: who was to be succeeded has ended, or turned away",
 			    text);

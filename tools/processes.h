@@ -34,6 +34,7 @@ struct processes_opts {
 	struct weir_takeover **takeover;	/* listeners to go on with, or NULL in it;
 						 * closed when they are ours
 						 */
+	bool replaces;				/* they are of one who lives */
 	const char *instance;
 	const char *name;			/* by which it may be taken over, or NULL */
 	unsigned int workers;

@@ -77,8 +77,7 @@ static int open_failed(const struct serve *serve, int err)
 	weir_addr_format(&serve->where, text, sizeof(text));
 	switch (err) {
 	case -EADDRINUSE:
-		/* Without BPF nothing but the control socket tells that a name is taken. */
-		if (serve->instance && !serve->steer.bpf)
+		if (serve->instance)
 			return fail("cannot listen on %s, or be instance %s: %s", text,
 				    serve_instance(serve), weir_strerror(err));
 		return fail("cannot listen on %s: %s", text, weir_strerror(err));
@@ -266,6 +265,7 @@ static int run_processes(struct serve *serve)
 		.steering = serve->steer.steering,
 		.addr = &serve->where,
 		.takeover = &serve->listeners,
+		.replaces = serve->takeover,
 		.instance = serve_instance(serve),
 		.name = named(serve),
 		.workers = (unsigned int)serve->workers,

@@ -250,7 +250,8 @@ struct weir_service_stats {
  * a hooks table, more connections
  * than a completion queue can hold, limits of the loop too small for them: the
  * log has the numbers); -E2BIG for more workers than the steering
- * has rows; -EADDRINUSE, also if who listens there would share the port; -EMFILE
+ * has rows; -EADDRINUSE, also if who listens there would share the port, or a service
+ * lives that has the name of @control and is not taken over; -EMFILE
  * if RLIMIT_NOFILE is below @conns_max; -ENOMEM;
  * what start() of a worker returned; -EPIPE when who was to be succeeded has ended
  * or turned away, or a @parent has ended that has not said WEIR_CREW_STAY; or what a

@@ -222,9 +222,9 @@ struct weir_control_opts {
  * listeners and no service: one whose workers are processes. When they serve.
  *
  * Context: Any thread.
- * Return: 0; -EINVAL for bad options; -EADDRINUSE when a service of that name lives,
- * and it is neither replaced nor is there a lock; -EACCES, -EXDEV when there can be no
- * socket in /run/weir; -ENOMEM; or -errno.
+ * Return: 0; -EINVAL for bad options; -EADDRINUSE when a service of that name lives, and
+ * is not replaced; -EACCES, -EXDEV when there can be no socket in /run/weir; -ENOMEM; or
+ * -errno.
  */
 WEIR_API WEIR_MUST_CHECK
 int weir_control_open(struct weir_control **controlp, const struct weir_control_opts *opts);

@@ -31,7 +31,7 @@ struct child {
 static void leave(struct child *child)
 {
 	owner_ops.leave(child->service);
-	if (!control_told(child->wake_fd, child->service->opts.drain_ns))
+	if (!parcel_told(child->wake_fd, child->service->opts.drain_ns))
 		owner_ops.drained(child->service);
 }
 

@@ -13,11 +13,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "base/base.h"
 #include "serve/control.h"
 #include "serve/manager.h"
 #include "serve/parcel.h"
 #include "serve/service.h"
+
+#define DYING_NS	(500 * NSEC_PER_MSEC)
 
 static void close_all(struct weir_control *control)
 {
@@ -45,6 +47,7 @@ static void in_child(struct fork_watch *watch)
 	struct weir_control *control = container_of(watch, struct weir_control, fork);
 
 	close_all(control);
+	control->place.path[0] = '\0';
 	control->runs = false;
 }
 
@@ -79,19 +82,6 @@ void control_drop(struct weir_control *control)
 
 /* the thread */
 
-bool control_told(int fd, uint64_t ns)
-{
-	uint64_t now = clock_ns(), end = deadline_after(now, ns);
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	int n;
-
-	do {
-		n = poll(&pfd, 1, (int)min_u64((end - now) / NSEC_PER_MSEC, INT32_MAX));
-		now = clock_ns();
-	} while (n < 0 && now < end);
-	return n > 0;
-}
-
 /* As it was told: nothing is to be kept for a next one. */
 static void end(struct weir_control *control)
 {
@@ -125,32 +115,12 @@ static void *control_main(void *arg)
 	}
 	/* The holder hears from the successor what is to be kept. */
 	control_put(&control->holder_fd);
-	if (!control_told(control->wake_fd, control->opts.drain_ns ?: DRAIN_DEFAULT_NS))
+	if (!parcel_told(control->wake_fd, control->opts.drain_ns ?: DRAIN_DEFAULT_NS))
 		control->opts.ops->drained(control->opts.ctx);
 	return NULL;
 }
 
 /* open and close */
-
-static int copy_listeners(struct weir_control *control, const int *listeners, uint32_t count)
-{
-	int *fds = mem_get(&base_alloc_libc, count, sizeof(*fds), sizeof(int));
-	int fd = 0, err;
-	uint32_t i;
-
-	if (!fds)
-		return -ENOMEM;
-	fork_lock();
-	control->fds = fds;
-	for (i = 0; i < count && fd >= 0; i++) {
-		fd = fcntl(listeners[i], F_DUPFD_CLOEXEC, 0);
-		if (fd >= 0)
-			fds[control->count++] = fd;
-	}
-	err = fd < 0 ? -errno : 0;
-	fork_unlock();
-	return err;
-}
 
 static int read_opts(struct weir_control *control, const struct weir_control_opts *given)
 {
@@ -159,17 +129,15 @@ static int read_opts(struct weir_control *control, const struct weir_control_opt
 
 	if (err)
 		return err;
-	if (!parcel_name_ok(opts->instance) || !opts->listeners || !opts->count ||
-	    opts->count > WEIR_WORKERS_MAX || opts->workers > WEIR_WORKERS_MAX ||
+	if (!parcel_name_ok(opts->instance) || opts->workers > WEIR_WORKERS_MAX ||
 	    !opts->steering || !opts->ops ||
 	    !opts->ops->yield || !opts->ops->take_back || !opts->ops->leave ||
 	    !opts->ops->drained || opts->flags & ~(uint32_t)WEIR_CONTROL_ALL)
 		return -EINVAL;
 	strcpy(control->instance, opts->instance);
-	opts->workers = opts->workers ?: opts->count;
 	if (opts->log)
 		control->log = *opts->log;
-	return copy_listeners(control, opts->listeners, opts->count);
+	return 0;
 }
 
 int control_make(struct weir_control **controlp, const struct weir_control_opts *opts)
@@ -200,42 +168,88 @@ int control_make(struct weir_control **controlp, const struct weir_control_opts 
 	return 0;
 }
 
+static void log_refusal(const struct weir_control *control, int err)
+{
+	if (err == -EADDRINUSE)
+		base_log(&control->log, WEIR_LOG_ERROR, "control: instance %s: its service lives; "
+			 "it can be taken over, or stopped", control->instance);
+	else
+		base_log(&control->log, err == -EACCES ? WEIR_LOG_INFO : WEIR_LOG_WARN,
+			 "control: nobody can take %s over: %s", control->instance,
+			 weir_strerror(err));
+}
+
+static int take_place(struct weir_control *control, uint64_t patience_ns)
+{
+	int err = control_socket(&control->listen_fd);
+
+	if (!err)
+		err = parcel_listen(control->listen_fd, control->instance, "sock", patience_ns,
+				    &control->place);
+	if (!err)
+		return 0;
+	log_refusal(control, err);
+	control_put(&control->listen_fd);
+	return err;
+}
+
+/* Who was killed may have let go of his lock and his listeners, and not of this yet. */
+int control_claim(struct weir_control *control)
+{
+	return control->opts.flags & WEIR_CONTROL_REPLACE ? 0 : take_place(control, DYING_NS);
+}
+
+int control_keep(struct weir_control *control, const int *listeners, uint32_t count)
+{
+	int *fds, fd = 0, err;
+	uint32_t i;
+
+	if (!listeners || !count || count > WEIR_WORKERS_MAX)
+		return -EINVAL;
+	control->opts.workers = control->opts.workers ?: count;
+	fds = mem_get(&base_alloc_libc, count, sizeof(*fds), sizeof(int));
+	if (!fds)
+		return -ENOMEM;
+	fork_lock();
+	control->fds = fds;
+	for (i = 0; i < count && fd >= 0; i++) {
+		fd = fcntl(listeners[i], F_DUPFD_CLOEXEC, 0);
+		if (fd >= 0)
+			fds[control->count++] = fd;
+	}
+	err = fd < 0 ? -errno : 0;
+	fork_unlock();
+	return err;
+}
+
 static int run(struct weir_control *control)
 {
-	const struct weir_control_opts *opts = &control->opts;
-	bool replace = opts->flags & WEIR_CONTROL_REPLACE ||
-		       opts->steering->ops->lock(opts->steering) >= 0;
 	int err;
 
-	err = control_socket(&control->listen_fd);
-	if (!err)
-		err = parcel_listen(control->listen_fd, control->instance, "sock", replace,
-				    &control->place);
-	if (err)
-		return err;
-	err = manager_store(control->instance, control->fds, control->count, opts->given);
+	err = manager_store(control->instance, control->fds, control->count, control->opts.given);
 	if (err)
 		base_log(&control->log, WEIR_LOG_WARN, "control: the service manager is not "
 			 "told: %s", weir_strerror(err));
 	err = thread_start(&control->thread, control_main, control);
 	control->runs = !err;
 	if (err)
-		parcel_unlisten(&control->place);
+		log_refusal(control, err);
 	return err;
 }
 
 int control_run(struct weir_control *control)
 {
-	int err = run(control);
+	int err = 0;
 
-	if (err && err != -EADDRINUSE)
-		base_log(&control->log, err == -EACCES ? WEIR_LOG_INFO : WEIR_LOG_WARN,
-			 "control: nobody can take %s over: %s", control->instance,
-			 weir_strerror(err));
-	if (err) {
-		control_put(&control->listen_fd);
-		control_drop(control);
-	}
+	if (control->opts.flags & WEIR_CONTROL_REPLACE)
+		err = take_place(control, PARCEL_REPLACE);
+	if (!err && control->listen_fd >= 0)
+		err = run(control);
+	if (control->runs)
+		return 0;
+	parcel_unlisten(&control->place);
+	control_put(&control->listen_fd);
+	control_drop(control);
 	return err;
 }
 
@@ -246,7 +260,11 @@ int weir_control_open(struct weir_control **controlp, const struct weir_control_
 
 	if (err)
 		return err;
-	err = control_run(control);
+	err = control_claim(control);
+	if (!err)
+		err = control_keep(control, control->opts.listeners, control->opts.count);
+	if (!err)
+		err = control_run(control);
 	if (err) {
 		weir_control_close(control);
 		return err;
@@ -271,6 +289,7 @@ void weir_control_close(struct weir_control *control)
 	weir_control_stop(control);
 	if (control->runs)
 		pthread_join(control->thread, NULL);
+	parcel_unlisten(&control->place);
 	fork_lock();
 	close_all(control);
 	fork_unlock();

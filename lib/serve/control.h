@@ -29,14 +29,15 @@ struct weir_control {
 	bool left;		/* a successor serves */
 };
 
-/* weir_control_open() in two steps */
+/* weir_control_open() in its steps; what had been made stays, to be closed */
 
-/* All but its place and its thread: while there are no others yet. */
 int control_make(struct weir_control **controlp, const struct weir_control_opts *opts);
-/* The rest; what had been made stays, to be closed. */
+/* Its place, that of who is replaced excepted: -EADDRINUSE before anybody is served. */
+int control_claim(struct weir_control *control);
+/* What it hands over: while there are no threads yet. */
+int control_keep(struct weir_control *control, const int *listeners, uint32_t count);
+/* Where it has no place it is nothing. */
 int control_run(struct weir_control *control);
-/* Whether @fd is readable in that time, which no signal makes shorter. */
-bool control_told(int fd, uint64_t ns);
 
 /*
  * Descriptors that a forked child must not have: made and closed where nobody forks. What

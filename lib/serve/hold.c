@@ -154,7 +154,7 @@ int weir_hold(const struct weir_hold_opts *given)
 	holder.listen_fd = parcel_socket();
 	if (holder.listen_fd < 0)
 		return holder.listen_fd;
-	err = parcel_listen(holder.listen_fd, opts.instance, "hold", false, &place);
+	err = parcel_listen(holder.listen_fd, opts.instance, "hold", 0, &place);
 	if (!err) {
 		err = hold(&holder);
 		parcel_unlisten(&place);

@@ -144,21 +144,18 @@ static int read_listeners(const struct weir_service *service, int *fds, uint32_t
 	return 0;
 }
 
-int owner_prepare(struct weir_service *service)
+int owner_claim(struct weir_service *service)
 {
-	int fds[WEIR_WORKERS_MAX];
 	struct weir_control_opts opts = {
 		.sz		= sizeof(opts),
 		.instance	= service->opts.control,
-		.listeners	= fds,
-		.count		= acceptor_mode(service) ? 1 : service->opts.workers,
 		.given		= service->given,
 		.steering	= service->steering,
 		.ops		= &owner_ops,
 		.ctx		= service,
 		.log		= &service->log,
 		.drain_ns	= service->opts.drain_ns,
-		.flags		= service->opts.takeover ? WEIR_CONTROL_REPLACE : 0,
+		.flags		= takeover_lives(service->opts.takeover) ? WEIR_CONTROL_REPLACE : 0,
 		.workers	= service->opts.workers,
 	};
 	int err;
@@ -169,14 +166,26 @@ int owner_prepare(struct weir_service *service)
 	/* What a carrier receives is in memory of this process. */
 	if (service->opts.carrier)
 		opts.flags |= WEIR_CONTROL_HOLD;
-	err = read_listeners(service, fds, opts.count);
-	return err ? err : control_make(&service->control, &opts);
+	err = control_make(&service->control, &opts);
+	if (err)
+		return err;
+	/* Without a place for the socket the service serves all the same. */
+	return control_claim(service->control) == -EADDRINUSE ? -EADDRINUSE : 0;
 }
 
-/* Without a place for the socket the service serves all the same. */
-int owner_announce(struct weir_service *service)
+int owner_prepare(struct weir_service *service)
 {
-	int err = service->control ? control_run(service->control) : 0;
+	uint32_t count = acceptor_mode(service) ? 1 : service->opts.workers;
+	int fds[WEIR_WORKERS_MAX], err;
 
-	return err == -EADDRINUSE ? err : 0;
+	if (!service->control)
+		return 0;
+	err = read_listeners(service, fds, count);
+	return err ? err : control_keep(service->control, fds, count);
+}
+
+void owner_announce(struct weir_service *service)
+{
+	if (service->control)
+		(void)control_run(service->control);
 }

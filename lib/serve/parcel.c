@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,7 +16,7 @@
 
 #include <weir/wire.h>
 
-#include "base/base.h"
+#include "base/clock.h"
 #include "serve/parcel.h"
 
 union control {
@@ -117,6 +118,19 @@ int parcel_want(int fd, enum parcel_kind kind, struct parcel *parcel)
 	if (parcel->err)
 		return parcel->err < 0 ? parcel->err : -EPROTO;
 	return parcel->kind == kind ? 0 : -EPROTO;
+}
+
+bool parcel_told(int fd, uint64_t ns)
+{
+	uint64_t now = clock_ns(), end = deadline_after(now, ns);
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	int n;
+
+	do {
+		n = poll(&pfd, 1, (int)min_u64((end - now) / NSEC_PER_MSEC, INT32_MAX));
+		now = clock_ns();
+	} while (n < 0 && now < end);
+	return n > 0;
 }
 
 int parcel_send_listeners(int fd, const int *fds, unsigned int count)

@@ -46,6 +46,9 @@ int parcel_recv(int fd, struct parcel *parcel, int *fds, unsigned int max, unsig
 /* The same, and it must be of this kind and tell of no error. */
 int parcel_want(int fd, enum parcel_kind kind, struct parcel *parcel);
 
+/* Whether @fd is readable in that time, which no signal makes shorter. */
+bool parcel_told(int fd, uint64_t ns);
+
 int parcel_send_listeners(int fd, const int *fds, unsigned int count);
 /* What follows them: the lock, or -1, and how many workers they are, or were, for. */
 int parcel_send_lock(int fd, int lock, uint32_t workers);
@@ -80,15 +83,20 @@ int parcel_connect(const char *instance, const char *suffix);	/* a new one; or -
 
 /* Where a socket listens, also when another one takes its place later. */
 struct parcel_place {
-	char path[108];
+	char path[108];		/* "" for nowhere */
 	dev_t dev;
 	ino_t ino;
 };
 
-/* @replace whoever is there; else -EADDRINUSE where somebody lives. */
-int parcel_listen(int fd, const char *instance, const char *suffix, bool replace,
+#define PARCEL_REPLACE	UINT64_MAX
+
+/*
+ * -EADDRINUSE where somebody lives, and does not end while we have @patience_ns;
+ * PARCEL_REPLACE whoever is there.
+ */
+int parcel_listen(int fd, const char *instance, const char *suffix, uint64_t patience_ns,
 		  struct parcel_place *where);
-void parcel_unlisten(const struct parcel_place *where);	/* unless it is another's now */
+void parcel_unlisten(struct parcel_place *where);	/* unless it is another's now */
 bool parcel_peer_ok(int fd);	/* root, or this user */
 int parcel_accept(int listen_fd);	/* of a peer that is ok; else -errno, at once */
 

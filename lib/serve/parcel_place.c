@@ -118,10 +118,14 @@ int parcel_connect(const char *instance, const char *suffix)
 	return err;
 }
 
-/* Whether somebody listens at @path: 1, 0, or -errno when that is not to be known. */
-static int alive(const char *path)
+/*
+ * Whether somebody listens at @path, and goes on to in that time: 1, 0, or -errno when that
+ * is not to be known. He says nothing before we do; his end is heard.
+ */
+static int alive(const char *path, uint64_t ns)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	bool ended;
 	int fd, err;
 
 	if (strlen(path) >= sizeof(addr.sun_path))
@@ -131,9 +135,10 @@ static int alive(const char *path)
 	if (fd < 0)
 		return -errno;
 	err = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) ? -errno : 0;
+	ended = !err && ns && parcel_told(fd, ns);
 	close(fd);
 	if (!err || err == -EAGAIN)	/* as many wait as may: it lives */
-		return 1;
+		return !ended;
 	return err == -ECONNREFUSED || err == -ENOENT ? 0 : err;
 }
 
@@ -141,7 +146,7 @@ static int alive(const char *path)
  * A socket that is bound at @from, to the place of one who is dead, or of nobody. Two
  * may do so at once: what comes out of an exchange tells whether it was the dead one.
  */
-static int put_in_place(const char *from, const char *place)
+static int put_in_place(const char *from, const char *place, uint64_t patience_ns)
 {
 	int tries, there;
 
@@ -150,7 +155,7 @@ static int put_in_place(const char *from, const char *place)
 			return 0;
 		if (errno != EEXIST)
 			return -errno;
-		there = alive(place);
+		there = alive(place, patience_ns);
 		if (there)
 			return there < 0 ? there : -EADDRINUSE;
 		if (renameat2(AT_FDCWD, from, AT_FDCWD, place, RENAME_EXCHANGE)) {
@@ -158,7 +163,7 @@ static int put_in_place(const char *from, const char *place)
 				continue;	/* it has gone meanwhile */
 			return -errno;
 		}
-		if (alive(from) == 1) {
+		if (alive(from, 0) == 1) {
 			renameat2(AT_FDCWD, from, AT_FDCWD, place, RENAME_EXCHANGE);
 			return -EADDRINUSE;
 		}
@@ -172,7 +177,7 @@ static int put_in_place(const char *from, const char *place)
  * Bound beside its place and moved there, so that the name always leads to
  * somebody who listens, and what a dead one left is replaced.
  */
-int parcel_listen(int fd, const char *instance, const char *suffix, bool replace,
+int parcel_listen(int fd, const char *instance, const char *suffix, uint64_t patience_ns,
 		  struct parcel_place *where)
 {
 	struct sockaddr_un addr, place;
@@ -196,8 +201,8 @@ int parcel_listen(int fd, const char *instance, const char *suffix, bool replace
 	    bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || chmod(addr.sun_path, 0600) ||
 	    listen(fd, 8) || stat(addr.sun_path, &st))
 		err = -errno;
-	else if (!replace)
-		err = put_in_place(addr.sun_path, place.sun_path);
+	else if (patience_ns != PARCEL_REPLACE)
+		err = put_in_place(addr.sun_path, place.sun_path, patience_ns);
 	else if (rename(addr.sun_path, place.sun_path))
 		err = -errno;
 	if (err) {
@@ -210,12 +215,13 @@ int parcel_listen(int fd, const char *instance, const char *suffix, bool replace
 	return 0;
 }
 
-void parcel_unlisten(const struct parcel_place *where)
+void parcel_unlisten(struct parcel_place *where)
 {
 	struct stat now;
 
 	if (!stat(where->path, &now) && now.st_ino == where->ino && now.st_dev == where->dev)
 		unlink(where->path);
+	where->path[0] = '\0';
 }
 
 /* ".sock" or ".hold" after a name, or what was on its way to be one: ".<pid>.<name>.sock" */
@@ -260,9 +266,9 @@ static bool clean_one(const char *entry)
 
 	snprintf(path, sizeof(path), DIRECTORY "/%s", entry);
 	snprintf(away, sizeof(away), DIRECTORY "/.clean.%d", (int)getpid());
-	if (is_coming(entry) || alive(path) || rename(path, away))
+	if (is_coming(entry) || alive(path, 0) || rename(path, away))
 		return false;
-	if (alive(away)) {
+	if (alive(away, 0)) {
 		/* Fails when there is yet another, who serves then. */
 		renameat2(AT_FDCWD, away, AT_FDCWD, path, RENAME_NOREPLACE);
 		return false;

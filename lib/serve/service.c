@@ -287,6 +287,8 @@ int weir_service_open(struct weir_service **servicep, const struct weir_service_
 	if (!err)
 		err = take_steering(service);
 	if (!err)
+		err = owner_claim(service);
+	if (!err)
 		err = open_workers(service);
 	if (!err)
 		err = start_workers(service);
@@ -300,7 +302,7 @@ int weir_service_open(struct weir_service **servicep, const struct weir_service_
 		err = open_supervisor(service);
 	if (!err) {
 		takeover_serves(service->opts.takeover, sockets_of(service), service->opts.workers);
-		err = owner_announce(service);
+		owner_announce(service);
 	}
 	if (!err)
 		err = child_start(service);

@@ -267,8 +267,9 @@ void takeover_serves(struct weir_takeover *takeover, uint32_t sockets, uint32_t 
 void takeover_end(struct weir_takeover *takeover);
 
 /* owner.c: hands the service over */
+int owner_claim(struct weir_service *service);	/* its name; before it listens */
 int owner_prepare(struct weir_service *service);	/* before there are threads */
-int owner_announce(struct weir_service *service);
+void owner_announce(struct weir_service *service);
 extern const struct weir_control_ops owner_ops;	/* of a service, by its control socket */
 
 /* child.c: the same, of a process that is one worker of a parent's */

@@ -87,6 +87,9 @@ static void leave(struct weir_control *control)
 {
 	control->opts.ops->leave(control->opts.ctx);
 	control_drop(control);
+	/* The name is his; until he has it, or when he dies before that, it is nobody's. */
+	control_put(&control->listen_fd);
+	control->place.path[0] = '\0';
 	control->left = true;
 	base_log(&control->log, WEIR_LOG_INFO, "control: a successor serves; draining");
 }
