@@ -111,6 +111,8 @@ tests_of_words() {
 		fails 2 "--workers: needs a value" serve echo --workers &&
 		fails 2 "--acceptor: clients go to" serve echo --acceptor --policy hash &&
 		fails 2 "--no-bpf: takes no value" serve echo --no-bpf=1 &&
+		fails 2 "--no-bpf: clients go" serve echo --no-bpf --policy least &&
+		fails 2 "--no-bpf: clients go" serve echo --no-bpf --group 0 &&
 		fails 2 "--port: '65536'" serve echo --port 65536 &&
 		fails 2 "--policy: 'rr'" serve echo --policy rr && fails 2 "--policy: 'hash|cpu'" serve echo --policy 'hash|cpu' &&
 		fails 2 "--policy: ''" serve echo --policy '' &&

@@ -182,6 +182,10 @@ int serve_check(struct serve *serve, int operands, char **argv)
 	if (serve->acceptor && (serve->policy != POLICY_NOT_SAID || serve->group))
 		return usage_error(&cmd_serve, "--acceptor: clients go to the worker with the "
 				   "fewest; --policy and --group are for listeners");
+	if (serve->no_bpf && (serve->group || (serve->policy != POLICY_NOT_SAID &&
+					       serve->policy != WEIR_POLICY_HASH)))
+		return usage_error(&cmd_serve, "--no-bpf: clients go by the kernel's hash; other "
+				   "policies and --group are for BPF");
 	if (serve->processes && (serve->acceptor || serve->json_exit))
 		return usage_error(&cmd_serve, "--processes: not with --acceptor or --json-exit");
 	if (read_addr(serve))
