@@ -143,6 +143,7 @@ tests_of_words() {
 		fails 2 "frob" show frob && fails 2 "workers, flows" show && fails 2 "frob: one thing" show workers frob &&
 		fails 2 "all of them" show instances -i x && fails 2 "for cost" show flows --interval 2s &&
 		fails 2 "--for: 'frob'" doctor --for frob && fails 2 "frob" doctor frob &&
+		fails 1 "process 2147483647: there is none" lat -P 2147483647 && fails 2 "frob: takes no" lat frob &&
 		fails 2 "frob" demo frob && fails 2 "--instance: 'a.b'" show workers -i a.b &&
 		fails 2 "'../x'" clean ../x && fails 2 "b: one instance" clean a b
 	is "the other commands do, too"

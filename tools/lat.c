@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* lat.c - weir lat: how long io_uring operations take, of any process */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <weir/bpf.h>
@@ -145,7 +146,10 @@ static int lat_run(const struct command *cmd, int argc, char **argv)
 	if (n < 0)
 		return opts_exit(n);
 	if (n)
-		return usage_error(cmd, "%s: not an option", argv[0]);
+		return usage_error(cmd, "%s: takes no operand", argv[0]);
+	/* It would measure nothing, and look as if nothing was done. */
+	if (opts.pid && kill((pid_t)opts.pid, 0) && errno == ESRCH)
+		return fail("process %u: there is none", (unsigned int)opts.pid);
 	catch_signals();
 	err = weir_bpf_lat_open(&lat, (uint32_t)opts.pid, why, sizeof(why));
 	if (err)
