@@ -247,17 +247,35 @@ int loop_run_for(struct weir_loop *loop, const bool *woken, void (*cancel)(void 
 void op_submit(struct weir_loop *loop, struct weir_op *op, const char *where);
 /* op_route() - what decides whether ops may go the short way has changed */
 void op_route(struct weir_loop *loop);
-void op_finish(struct weir_loop *loop, struct weir_op *op, int res, enum weir_origin origin);
 void op_start(struct weir_loop *loop, struct weir_op *op);
-void op_end(struct weir_loop *loop, struct weir_op *op, enum op_end why);
-unsigned int op_dispatch_finished(struct weir_loop *loop);
 void op_start_waiting(struct weir_loop *loop);
-void op_expire(struct weir_loop *loop);
+/* op_park_accept() - there is no place for a file: op_retry_accepts() starts it again */
+void op_park_accept(struct weir_loop *loop, struct weir_op *op);
 void op_retry_accepts(struct weir_loop *loop);
-void op_cancel_all(struct weir_loop *loop);
 /* op_settle() - end what is in flight on the file of @op, then carry @op out */
 void op_settle(struct weir_loop *loop, struct weir_op *op, const char *where);
 bool op_none_left(const struct weir_loop *loop);
+
+/* op_finish() - @op has come to @res: a turn will call back */
+static inline void op_finish(struct weir_loop *loop, struct weir_op *op, int res,
+			     enum weir_origin origin)
+{
+	/* Wherever it waited, it does so no longer. */
+	list_del(&op->lib_queue);
+	op->lib_state = OP_FINISHED;
+	op->res = res;
+	op->origin = (uint8_t)origin;
+	list_add_tail(&loop->finished, &op->lib_queue);
+}
+
+/* lib/io/op_event.c: op_finish_ended() - the same for one that was told to end */
+void op_finish_ended(struct weir_loop *loop, struct weir_op *op);
+/* op_opened() - the descriptor that an open ended with becomes a file, in the place kept for it */
+int op_opened(struct weir_loop *loop, struct weir_op *op, int res);
+unsigned int op_dispatch_finished(struct weir_loop *loop);
+void op_end(struct weir_loop *loop, struct weir_op *op, enum op_end why);
+void op_expire(struct weir_loop *loop);
+void op_cancel_all(struct weir_loop *loop);
 
 /* lib/io/op_check.c: is anything wrong with @op? 0 or -errno */
 int op_check(const struct weir_loop *loop, const struct weir_op *op);

@@ -89,7 +89,7 @@ static inline void short_event(struct weir_loop *loop, struct weir_op *op,
 	op->done(op);
 }
 
-/* op_lengthen() - from now on it goes the long way, with all that op.c asks of an op */
+/* op_lengthen() - from now on it goes the long way, with all that op_event.c asks of an op */
 static inline void op_lengthen(struct weir_op *op)
 {
 	if (op->lib_state != OP_SHORT)
