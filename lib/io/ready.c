@@ -25,11 +25,6 @@
 /* What no try returns: the op waits for its file, or is at the end of it. */
 enum { READY_WAITS = INT_MIN, READY_END };
 
-struct ready_group {
-	uint32_t top;
-	uint32_t bids[];
-};
-
 static struct ready *ready_of(const struct weir_loop *loop)
 {
 	return loop->priv;
@@ -243,54 +238,6 @@ static bool interrupted(struct weir_loop *loop, struct weir_op *op)
 	return true;
 }
 
-/* Buffers by number: last in, first out, for the cache's sake. */
-
-static struct ready_group *stack_of(const struct io_group *group)
-{
-	return group->priv;
-}
-
-static size_t stack_bytes(const struct io_group *group)
-{
-	return sizeof(struct ready_group) + (size_t)group->count * sizeof(uint32_t);
-}
-
-int ready_group_open(struct weir_loop *loop, struct io_group *group)
-{
-	struct ready_group *stack;
-	uint32_t bid;
-
-	stack = mem_get(&loop->alloc, 1, stack_bytes(group), _Alignof(struct ready_group));
-	if (!stack)
-		return -ENOMEM;
-	group->priv = stack;
-	group->incremental = group->streams;
-	for (bid = group->count; bid-- > group->spare_max;)
-		stack->bids[stack->top++] = bid;
-	return 0;
-}
-
-void ready_group_close(struct weir_loop *loop, struct io_group *group)
-{
-	mem_put(&loop->alloc, group->priv, 1, stack_bytes(group));
-	group->priv = NULL;
-}
-
-void ready_group_put(struct weir_loop *loop, struct io_group *group, uint32_t bid)
-{
-	struct ready_group *stack = stack_of(group);
-
-	assert(stack->top < group->count);
-	stack->bids[stack->top++] = bid;
-}
-
-static int buffer_take(struct io_group *group)
-{
-	struct ready_group *stack = stack_of(group);
-
-	return stack->top ? (int)stack->bids[--stack->top] : -ENOBUFS;
-}
-
 static unsigned int run_once(struct weir_loop *loop, struct weir_op *op)
 {
 	int res = offload_or_try(loop, op);
@@ -374,7 +321,7 @@ static int pool_fill(struct weir_loop *loop, struct weir_op *op, uint32_t bid)
 	if (res >= 0 && io_pool_end(loop, op, buf, (uint32_t)res))
 		res = READY_END;
 	if (res <= 0 || (group->incremental && (uint32_t)res < room))
-		ready_group_put(loop, group, bid);
+		ready_group_push(group, bid);
 	return res;
 }
 
@@ -398,7 +345,7 @@ static unsigned int run_pool(struct weir_loop *loop, struct weir_op *op)
 		uint32_t room;
 		int bid, res;
 
-		bid = buffer_take(op_group(op));
+		bid = ready_group_pop(op_group(op));
 		if (bid < 0) {
 			io_event_nobufs(loop, op);
 			return n;

@@ -10,7 +10,10 @@
 #ifndef IO_READY_H
 #define IO_READY_H
 
+#include <errno.h>
+
 #include "io/backend.h"
+#include "io/group.h"
 
 enum {
 	READY_BURST	= 16,	/* events one op may have in one turn: fairness */
@@ -72,12 +75,34 @@ bool ready_pending(const struct weir_loop *loop);
 unsigned int ready_run(struct weir_loop *loop);
 
 /*
- * Buffers by number on a stack: weir_backend.group_* of readiness backends.
- * At ready_group_open() buffers [spare_max, count) go on it; the others are
- * lent out by io/group.c itself.
+ * lib/io/ready_group.c: buffers by number on a stack: weir_backend.group_* of
+ * readiness backends. At ready_group_open() buffers [spare_max, count) go on it;
+ * the others are lent out by io/group.c itself.
  */
+struct ready_group {
+	uint32_t top;
+	uint32_t bids[];
+};
+
 int ready_group_open(struct weir_loop *loop, struct io_group *group);
 void ready_group_close(struct weir_loop *loop, struct io_group *group);
 void ready_group_put(struct weir_loop *loop, struct io_group *group, uint32_t bid);
+
+/* ready_group_push() - one that may be received into */
+static inline void ready_group_push(struct io_group *group, uint32_t bid)
+{
+	struct ready_group *stack = group->priv;
+
+	assert(stack->top < group->count);
+	stack->bids[stack->top++] = bid;
+}
+
+/* ready_group_pop() - the last of them, or -ENOBUFS */
+static inline int ready_group_pop(struct io_group *group)
+{
+	struct ready_group *stack = group->priv;
+
+	return stack->top ? (int)stack->bids[--stack->top] : -ENOBUFS;
+}
 
 #endif /* IO_READY_H */
