@@ -438,7 +438,7 @@ bool sim_may_block(struct weir_loop *loop, const struct weir_op *op);
 int sim_statx(struct weir_loop *loop, int fd, const char *path, int flags, uint32_t mask,
 	      struct statx *buf);
 
-/* lib/io/sim_dir.c: paths */
+/* lib/io/sim_path.c: paths */
 int sim_open(struct weir_loop *loop, const char *path, int flags, unsigned int mode);
 int sim_unlink(struct weir_loop *loop, const char *path, int flags);
 int sim_rename(struct weir_loop *loop, const char *from, const char *to, uint32_t flags);

@@ -11,6 +11,8 @@
 #ifndef IO_SIM_FS_H
 #define IO_SIM_FS_H
 
+#include <sys/stat.h>
+
 #include "io/sim.h"
 
 enum {
@@ -92,17 +94,33 @@ void sim_inode_forget(struct sim_inode *inode);
 void sim_inode_resize(struct sim *sim, struct sim_inode *inode, uint64_t size);
 void sim_inode_zero(struct sim *sim, struct sim_inode *inode, uint64_t from, uint64_t to);
 
+static inline bool sim_is_dir(const struct sim_fs *fs, uint32_t inode)
+{
+	return S_ISDIR(fs->inodes[inode].mode);
+}
+
 /* lib/io/sim_dir.c: names. A table is fs->now or fs->disk */
 bool sim_inode_named(const struct sim_fs *fs, uint32_t inode);
 uint32_t sim_inode_links(const struct sim_fs *fs, uint32_t inode);
 void sim_dir_sync(struct sim_fs *fs, uint32_t dir);
-void sim_dirs_open(struct sim *sim);
 
-/* sim_path_inode() - what @path leads to; -ENOENT, … */
-int sim_path_inode(struct sim *sim, const char *path, struct sim_inode **inodep);
+/* sim_dir_find() - the entry of @table for @name in @dir, or NULL */
+struct sim_name *sim_dir_find(struct sim_name *table, uint32_t dir, const char *name);
+
+/* sim_dir_count() - names of @inode in @dir; each may be SIM_NONE: of any, in any */
+uint32_t sim_dir_count(const struct sim_name *table, uint32_t dir, uint32_t inode);
+
+/* sim_dir_change() - it is done now, and on disk some time */
+void sim_dir_change(struct sim_fs *fs, const struct sim_dirop *op);
 
 /* sim_dir_power_loss() - each change that was not synced is there, one in @odds, or not */
 void sim_dir_power_loss(struct sim_fs *fs, bool (*chance)(struct sim_fs *fs, uint32_t odds),
 			uint32_t odds);
+
+/* lib/io/sim_path.c: what paths lead to */
+void sim_dirs_open(struct sim *sim);
+
+/* sim_path_inode() - what @path leads to; -ENOENT, … */
+int sim_path_inode(struct sim *sim, const char *path, struct sim_inode **inodep);
 
 #endif /* IO_SIM_FS_H */
