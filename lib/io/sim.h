@@ -210,6 +210,8 @@ struct sim {
 	struct sim_fs *fs;	/* io/sim_fs.h */
 };
 
+extern const struct io_sys io_sys_sim;	/* lib/io/sim_sys.c */
+
 static inline struct sim *sim_of(const struct weir_loop *loop)
 {
 	return loop->priv;
