@@ -46,19 +46,6 @@ static unsigned char *payload_of(const struct sim *sim, const struct sim_dgram *
 	return sim->payload + (size_t)(dgram - sim->dgrams) * SIM_DGRAM_BYTES;
 }
 
-static struct sim_dgram *dgram_get(struct sim *sim)
-{
-	struct sim_dgram *dgram;
-
-	if (sim->dgram_free == SIM_NONE)
-		return NULL;
-	dgram = &sim->dgrams[sim->dgram_free];
-	sim->dgram_free = dgram->next;
-	dgram->rights = SIM_NONE;
-	dgram->next = SIM_NONE;
-	return dgram;
-}
-
 /* queue */
 
 static bool is_unix(const struct sim_obj *obj)
@@ -136,7 +123,6 @@ void sim_dgram_end(struct sim *sim, struct sim_obj *obj)
 		queue_take(sim, obj);
 		sim_rights_drop(sim, rights);
 	}
-	tell_senders(sim, obj);
 	/* Who was connected to it by its name finds nobody. */
 	for (i = 0; i < sim->objs_max && is_unix(obj); i++) {
 		if (sim->objs[i].state == SIM_DGRAM && sim->objs[i].peer == index)
@@ -211,15 +197,11 @@ int sim_dgram_connect(struct sim *sim, struct sim_obj *obj, const struct sim_add
 /* The name of @dgram's sender, as far as there is room for it. */
 static void write_name(const struct sim_dgram *dgram, struct msghdr *msg)
 {
-	uint32_t len = msg->msg_namelen;
-
 	/* One of AF_UNIX without a name has none. */
 	if (!msg->msg_name || (dgram->from.family == AF_UNIX && !dgram->from.path_len))
 		msg->msg_namelen = 0;
-	else
-		sim_addr_write(&dgram->from, msg->msg_name, &len);
-	if (msg->msg_namelen)
-		msg->msg_namelen = len;
+	else if (msg->msg_namelen)
+		sim_addr_write(&dgram->from, msg->msg_name, &msg->msg_namelen);
 }
 
 /* An error of the network is not for the socket to break at. */
@@ -279,10 +261,12 @@ struct parcel {
 static int deliver(struct sim *sim, const struct parcel *parcel, uint32_t at, uint32_t len,
 		   uint32_t segment)
 {
-	struct sim_dgram *dgram = dgram_get(sim);
+	struct sim_dgram *dgram;
 
-	if (!dgram)
+	if (sim->dgram_free == SIM_NONE)
 		return -ENOBUFS;
+	dgram = &sim->dgrams[sim->dgram_free];
+	sim->dgram_free = dgram->next;
 	dgram->len = len;
 	dgram->segment = segment;
 	dgram->rights = parcel->rights;
