@@ -29,9 +29,8 @@ static int own(struct weir_loop *loop)
 	loop->owner = pthread_self();
 	loop->owned = true;
 	err = loop->backend->enable(loop);
-	if (err)
-		loop->owned = false;
-	else
+	loop->owned = !err;
+	if (!err)
 		atomic_store(&loop->enabled, true);
 	op_route(loop);
 	return err;
@@ -348,11 +347,8 @@ int weir_loop_eager(const struct weir_loop *loop)
 int weir_loop_fd(struct weir_loop *loop)
 {
 	int err = own(loop);
-	int fd;
+	int fd = err ? err : loop->backend->fd(loop);
 
-	if (err)
-		return err;
-	fd = loop->backend->fd(loop);
 	if (fd < 0)
 		return fd;
 	loop->nested = true;
