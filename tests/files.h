@@ -82,6 +82,7 @@ static inline int temp_open(struct weir_loop *loop, char path[TEMP_PATH],
 			    struct weir_file *filep)
 {
 	snprintf(path, TEMP_PATH, "/tmp/weir-test-%d", (int)getpid());
+	unlink(path);		/* one that was killed had this number before */
 	return do_open(loop, path, O_RDWR | O_CREAT | O_EXCL, filep);
 }
 

@@ -111,6 +111,7 @@ FIXTURE_SETUP(hang)
 	scene.hang = variant->hang;
 	atomic_store(&scene.worker, NOBODY);
 	snprintf(scene.path, sizeof(scene.path), "/tmp/weir-hang-%d", getpid());
+	unlink(scene.path);	/* one that was killed had this number before */
 	self->lock = -1;
 	if (variant->hang == HANG_FIFO)
 		ASSERT_EQ(0, mkfifo(scene.path, 0600));

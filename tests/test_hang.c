@@ -190,20 +190,20 @@ static void *hammer(void *arg)
 	return NULL;
 }
 
-/* The last event of that kind and edge, when there is one. */
+/* The first event of that kind and edge, when there is one. */
 static bool event_find(struct _test_data_hang *self, enum weir_event_kind kind,
 		       enum weir_edge edge, struct weir_event *event)
 {
 	struct weir_event events[WEIR_RECENT_MAX];
 	struct weir_bpf_view *view;
-	int n;
+	int n, i;
 
 	if (weir_bpf_view_open(&view, self->s.name))
 		return false;
 	n = weir_bpf_view_events(view, events, WEIR_RECENT_MAX);
 	weir_bpf_view_close(view);
-	while (n-- > 0) {
-		*event = events[n];
+	for (i = 0; i < n; i++) {
+		*event = events[i];
 		if (event->kind == kind && event->edge == edge)
 			return true;
 	}

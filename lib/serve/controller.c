@@ -39,7 +39,6 @@ void sight_judge(struct sight *sight, const struct weir_worker_row *row,
 		.serving = state == WEIR_RUN || state == WEIR_PARKED,
 		.waited_for = waiting > 0,
 		.wait_us = __atomic_load_n(&row->wait_us, __ATOMIC_RELAXED),
-		.least_us = __atomic_load_n(&row->qdelay_us, __ATOMIC_RELAXED),
 	};
 	if (state == WEIR_RUN)
 		sight->age_ns = since(now_ns, loop_ns);
@@ -56,7 +55,8 @@ void sight_judge(struct sight *sight, const struct weir_worker_row *row,
 		sight->wait_us = 0;
 		sight->least_us = 0;
 	} else {
-		sight->slow = __atomic_load_n(&row->speed, __ATOMIC_RELAXED) == WEIR_SLOW;
+		sight->slow = __atomic_load_n(&row->speed, __ATOMIC_ACQUIRE) == WEIR_SLOW;
+		sight->least_us = __atomic_load_n(&row->qdelay_us, __ATOMIC_RELAXED);
 	}
 }
 

@@ -129,7 +129,8 @@ static void speed_tick(struct worker *w, uint32_t least_us)
 		speed = WEIR_SLOW;
 	else if (m->calm >= CALM_WINDOWS)
 		speed = WEIR_OK;
-	__atomic_store_n(&w->row->speed, speed, __ATOMIC_RELAXED);
+	/* Release: who sees it sees the delay that made it so. */
+	__atomic_store_n(&w->row->speed, speed, __ATOMIC_RELEASE);
 }
 
 static void window_tick(struct worker *w, uint64_t now_ns)
