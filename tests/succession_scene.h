@@ -6,6 +6,8 @@
 #ifndef TESTS_SUCCESSION_SCENE_H
 #define TESTS_SUCCESSION_SCENE_H
 
+#include <netinet/tcp.h>
+
 #include "succession.h"
 
 struct scene {
@@ -73,6 +75,31 @@ static bool there(const char *format, const char *name)
 static bool dies(enum place place)
 {
 	return place == START_DIES || place == SEAL_DIES || place == SEALED_DIES;
+}
+
+/* How many sockets of IPv4 there are in that state: TCP_CLOSE is one of UDP. */
+static unsigned int sockets_at(unsigned int wanted, uint16_t port)
+{
+	unsigned int at, state, count = 0;
+	char line[300];
+	FILE *file = fopen(wanted == TCP_CLOSE ? "/proc/net/udp" : "/proc/net/tcp", "re");
+
+	while (file && fgets(line, sizeof(line), file))
+		count += sscanf(line, " %*u: %*8x:%4x %*8x:%*4x %2x", &at, &state) == 2 &&
+			 at == port && state == wanted;
+	if (file)
+		fclose(file);
+	return count;
+}
+
+/* Who leaves, dies or takes back does with his what is to be done when he comes to it. */
+static bool sockets_are(unsigned int wanted, uint16_t port, unsigned int count)
+{
+	int ms;
+
+	for (ms = 0; ms < PATIENCE_MS && sockets_at(wanted, port) != count; ms++)
+		usleep(1000);
+	return ms < PATIENCE_MS;
 }
 
 static void clients_come(struct __test_metadata *_metadata, struct scene *s, uint16_t port)

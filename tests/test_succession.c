@@ -4,8 +4,6 @@
  * client: the service goes on, and the next successor serves; one that has another
  * number of workers; and one of an owner of whose workers one has died
  */
-#include <netinet/tcp.h>
-
 #include "succession_scene.h"
 
 /* What moves queues where no program does; of this network namespace alone. */
@@ -19,20 +17,6 @@ static int migrate_set(bool on)
 	err = write(fd, on ? "1" : "0", 1) == 1 ? 0 : -errno;
 	close(fd);
 	return err;
-}
-
-static unsigned int listeners_at(uint16_t port)
-{
-	unsigned int at, state, count = 0;
-	char line[300];
-	FILE *file = fopen("/proc/net/tcp", "re");
-
-	while (file && fgets(line, sizeof(line), file))
-		count += sscanf(line, " %*u: %*8x:%4x %*8x:%*4x %2x", &at, &state) == 2 &&
-			 at == port && state == TCP_LISTEN;
-	if (file)
-		fclose(file);
-	return count;
 }
 
 FIXTURE(succession)
@@ -246,14 +230,14 @@ TEST_F_TIMEOUT(number, of_workers_may_be_another, 100)
 	EXPECT_TRUE(load_goes_on(load));
 	EXPECT_EQ(0, atomic_load(&load->failed));
 	/* With one that stands for the group of each, as long as the owner drains. */
-	EXPECT_EQ(variant->to + (variant->plain ? 0 : 1), listeners_at(port));
+	EXPECT_TRUE(sockets_are(TCP_LISTEN, port, variant->to + (variant->plain ? 0 : 1)));
 	if (!variant->plain)
 		settings_check(_metadata, s->name, variant->to);
 	/* And back, while the first still has a client. */
 	EXPECT_EQ(port, child_start(&s->last));
 	EXPECT_TRUE(load_goes_on(load));
 	clients_go(_metadata, s);
-	EXPECT_EQ(variant->from + (variant->plain ? 0 : 1), listeners_at(port));
+	EXPECT_TRUE(sockets_are(TCP_LISTEN, port, variant->from + (variant->plain ? 0 : 1)));
 	all_end(_metadata, s);
 }
 
@@ -305,16 +289,6 @@ static int worker_kill(uint16_t port)
 	return err;
 }
 
-/* The owner takes back when he has heard of the end. */
-static bool listeners_become(uint16_t port, unsigned int want)
-{
-	int ms;
-
-	for (ms = 0; ms < PATIENCE_MS && listeners_at(port) != want; ms++)
-		usleep(1000);
-	return ms < PATIENCE_MS;
-}
-
 TEST_F_TIMEOUT(dead, workers_are_taken_over_too, 100)
 {
 	struct scene *s = &self->s;
@@ -324,15 +298,15 @@ TEST_F_TIMEOUT(dead, workers_are_taken_over_too, 100)
 	ASSERT_EQ(0, worker_kill(port));
 	/* Who came to the listener that only the failing successor had is moved. */
 	ASSERT_EQ(0, migrate_set(variant->plain));
-	EXPECT_EQ(1 + !variant->plain, listeners_at(port));
+	EXPECT_TRUE(sockets_are(TCP_LISTEN, port, 1 + !variant->plain));
 	clients_come(_metadata, s, port);
 	/* What one that failed had listen again does not. */
 	next_fails(_metadata, s, variant->place);
 	EXPECT_TRUE(load_goes_on(&s->load));
-	EXPECT_TRUE(listeners_become(port, 1 + !variant->plain));
+	EXPECT_TRUE(sockets_are(TCP_LISTEN, port, 1 + !variant->plain));
 	EXPECT_EQ(port, child_start(&s->last));
 	EXPECT_TRUE(load_goes_on(&s->load));
-	EXPECT_EQ(2 + !variant->plain, listeners_at(port));
+	EXPECT_TRUE(sockets_are(TCP_LISTEN, port, 2 + !variant->plain));
 	clients_go(_metadata, s);
 	EXPECT_EQ(5 << 8, child_status(&s->owner));
 	kill(s->last.pid, SIGTERM);

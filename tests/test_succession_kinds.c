@@ -237,7 +237,10 @@ static int worker_kill(uint16_t port)
 	return sent == sizeof(text) ? 0 : -EPIPE;
 }
 
-/* Until clients are answered again: then the dead one is out of the group. */
+/*
+ * Until it has died: nothing comes to its socket then, but what came before is lost with
+ * it. And until clients are answered by the one that is left.
+ */
 static bool settled(uint16_t port)
 {
 	uint32_t number = 0;
@@ -245,6 +248,8 @@ static bool settled(uint16_t port)
 	struct numbered text;
 	int fd;
 
+	if (!sockets_are(TCP_CLOSE, port, 1))
+		return false;
 	for (tries = 0; tries < 1000 && in_a_row < 50; tries++) {
 		struct pollfd pfd = { .events = POLLIN };
 
