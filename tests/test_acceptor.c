@@ -143,15 +143,8 @@ static void on_data_number(struct weir_conn *conn, struct weir_lease *lease)
 static int worker_of(int fd)
 {
 	char number = 0;
-	ssize_t n;
 
-	if (send(fd, "W", 1, MSG_NOSIGNAL) != 1)
-		return -1;
-	/* A worker that dies may interrupt the thread that opened the service. */
-	do {
-		n = recv(fd, &number, 1, 0);
-	} while (n < 0 && errno == EINTR);
-	if (n != 1)
+	if (send(fd, "W", 1, MSG_NOSIGNAL) != 1 || client_recv(fd, &number, 1) != 1)
 		return -1;
 	return number - '0';
 }
@@ -159,8 +152,7 @@ static int worker_of(int fd)
 TEST_F(acceptor, a_worker_that_dies_is_given_none_any_more)
 {
 	struct world *world = &self->world;
-	int clients[WORKERS], i, fd;
-	ssize_t n;
+	int clients[WORKERS], i, n, fd;
 	char byte;
 
 	world->ops.data = on_data_number;
@@ -171,10 +163,7 @@ TEST_F(acceptor, a_worker_that_dies_is_given_none_any_more)
 		ASSERT_EQ(i, worker_of(clients[i]));
 	}
 	ASSERT_EQ(1, send(clients[2], "X", 1, MSG_NOSIGNAL));
-	do {
-		n = recv(clients[2], &byte, 1, 0);
-	} while (n < 0 && errno == EINTR);
-	EXPECT_GE(0, n);
+	EXPECT_GE(0, client_recv(clients[2], &byte, 1));
 	for (i = 0; i < 16; i++) {
 		fd = client_open(world, 0);
 		ASSERT_LE(0, fd);

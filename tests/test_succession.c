@@ -230,14 +230,14 @@ TEST_F_TIMEOUT(number, of_workers_may_be_another, 100)
 	EXPECT_TRUE(load_goes_on(load));
 	EXPECT_EQ(0, atomic_load(&load->failed));
 	/* With one that stands for the group of each, as long as the owner drains. */
-	EXPECT_TRUE(sockets_are(TCP_LISTEN, port, variant->to + (variant->plain ? 0 : 1)));
+	EXPECT_EQ(variant->to + (variant->plain ? 0 : 1), sockets_at(TCP_LISTEN, port));
 	if (!variant->plain)
 		settings_check(_metadata, s->name, variant->to);
 	/* And back, while the first still has a client. */
 	EXPECT_EQ(port, child_start(&s->last));
 	EXPECT_TRUE(load_goes_on(load));
 	clients_go(_metadata, s);
-	EXPECT_TRUE(sockets_are(TCP_LISTEN, port, variant->from + (variant->plain ? 0 : 1)));
+	EXPECT_EQ(variant->from + (variant->plain ? 0 : 1), sockets_at(TCP_LISTEN, port));
 	all_end(_metadata, s);
 }
 
@@ -298,7 +298,7 @@ TEST_F_TIMEOUT(dead, workers_are_taken_over_too, 100)
 	ASSERT_EQ(0, worker_kill(port));
 	/* Who came to the listener that only the failing successor had is moved. */
 	ASSERT_EQ(0, migrate_set(variant->plain));
-	EXPECT_TRUE(sockets_are(TCP_LISTEN, port, 1 + !variant->plain));
+	EXPECT_EQ(1 + !variant->plain, sockets_at(TCP_LISTEN, port));
 	clients_come(_metadata, s, port);
 	/* What one that failed had listen again does not. */
 	next_fails(_metadata, s, variant->place);
@@ -306,7 +306,7 @@ TEST_F_TIMEOUT(dead, workers_are_taken_over_too, 100)
 	EXPECT_TRUE(sockets_are(TCP_LISTEN, port, 1 + !variant->plain));
 	EXPECT_EQ(port, child_start(&s->last));
 	EXPECT_TRUE(load_goes_on(&s->load));
-	EXPECT_TRUE(sockets_are(TCP_LISTEN, port, 2 + !variant->plain));
+	EXPECT_EQ(2 + !variant->plain, sockets_at(TCP_LISTEN, port));
 	clients_go(_metadata, s);
 	EXPECT_EQ(5 << 8, child_status(&s->owner));
 	kill(s->last.pid, SIGTERM);
