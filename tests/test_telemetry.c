@@ -294,6 +294,18 @@ static uint32_t edges_settle(const struct service *s, int server, int client, ui
 	return flows.last.edges;
 }
 
+/* By pace and by clamp, from its next acknowledgements on. */
+static void is_held(struct __test_metadata *_metadata, struct service *s, int server, int client)
+{
+	struct weir_cfg *cfg = weir_bpf_cfg(s->bpf);
+
+	cfg->pace_bytes = 123456;
+	cfg->clamp_bytes = 20000;
+	rtt_limit(cfg, true);
+	ASSERT_EQ(WEIR_FLOW_RTT | WEIR_FLOW_HELD,
+		  edges_settle(s, server, client, WEIR_FLOW_RTT | WEIR_FLOW_HELD));
+}
+
 TEST_F(bpf, pressed_connection_is_held_back_and_let_go)
 {
 	uint64_t pace, clamp;
@@ -305,11 +317,7 @@ TEST_F(bpf, pressed_connection_is_held_back_and_let_go)
 	clamp = option(server, IPPROTO_TCP, TCP_WINDOW_CLAMP);
 	ASSERT_LT(20000, clamp);
 	cfg = weir_bpf_cfg(self->s.bpf);
-	cfg->pace_bytes = 123456;
-	cfg->clamp_bytes = 20000;
-	rtt_limit(cfg, true);
-	ASSERT_EQ(WEIR_FLOW_RTT | WEIR_FLOW_HELD,
-		  edges_settle(&self->s, server, client, WEIR_FLOW_RTT | WEIR_FLOW_HELD));
+	is_held(_metadata, &self->s, server, client);
 	EXPECT_EQ(123456, option(server, SOL_SOCKET, SO_MAX_PACING_RATE));
 	EXPECT_EQ(20000, option(server, IPPROTO_TCP, TCP_WINDOW_CLAMP));
 	/* Switched off meanwhile: let go all the same. */
@@ -432,11 +440,7 @@ TEST_F(bpf, held_connection_whose_row_forgets_it_gets_back_what_it_had)
 	ASSERT_LE(0, map);
 	ASSERT_EQ(0, bpf_map_lookup_elem(map, &cookie, &flow));
 	cfg = weir_bpf_cfg(self->s.bpf);
-	cfg->pace_bytes = 123456;
-	cfg->clamp_bytes = 20000;
-	rtt_limit(cfg, true);
-	ASSERT_EQ(WEIR_FLOW_RTT | WEIR_FLOW_HELD,
-		  edges_settle(&self->s, server, client, WEIR_FLOW_RTT | WEIR_FLOW_HELD));
+	is_held(_metadata, &self->s, server, client);
 	ASSERT_EQ(0, bpf_map_update_elem(map, &cookie, &flow, BPF_EXIST));
 	close(map);
 	ASSERT_EQ(WEIR_FLOW_RTT | WEIR_FLOW_HELD,
