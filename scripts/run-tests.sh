@@ -81,7 +81,7 @@ idle() {
 }
 
 # Reads one program's output; prints "passed failed skipped" and appends the
-# failed and skipped tests to files.
+# failed and skipped tests to files, the failed ones with what was said last.
 count() {
 	awk -v name="$1" -v rc="$2" -v limit="$limit" -v took="$3" -v failed="$tmp/failed" -v skipped="$tmp/skipped" '
 	function test_name(line) {
@@ -94,9 +94,16 @@ count() {
 			return "no reason given"
 		return line
 	}
+	# What came since the last test, at most 12 lines of it.
+	function told(i) {
+		for (i = said > 12 ? said - 11 : 1; i <= said; i++)
+			print "    " last[i % 12] >> failed
+		said = 0
+	}
 	function fail(n, what) {
 		bad += n
 		print name ": " what >> failed
+		told()
 	}
 	/^1\.\.[0-9]+/ {
 		plan = substr($1, 4) + 0
@@ -106,6 +113,7 @@ count() {
 	}
 	/^#.*SKIP/ || /^# *[Ss]kip/ { remark = $0 }
 	/^ok / {
+		said = 0
 		if ($0 ~ /# *[Ss][Kk][Ii][Pp]/) {
 			skip++
 			print name ":" test_name($0) "\t" reason($0) >> skipped
@@ -113,7 +121,8 @@ count() {
 			pass++
 		}
 	}
-	/^not ok / { bad++; print name ":" test_name($0) >> failed }
+	/^not ok / { bad++; print name ":" test_name($0) >> failed; told(); next }
+	!/^ok / { last[++said % 12] = $0 }
 	END {
 		seen = pass + skip + bad
 		how = rc == 124 || (rc == 137 && took >= limit) ? "timed out after " limit " s" : \
@@ -166,14 +175,14 @@ if [ $n -gt 1 ] && [ "$SLOWEST" -gt 0 ]; then
 	echo "# slowest:"
 	sort -rn "$tmp/times" | head -n "$SLOWEST" | sed 's/^/#   /'
 fi
+if [ -s "$tmp/skipped" ]; then
+	echo "# skipped:"
+	sed 's/^/#   /; s/	/: /' "$tmp/skipped"
+fi
 if [ -s "$tmp/failed" ]; then
 	status=1
 	echo "# failed:"
 	sed 's/^/#   /' "$tmp/failed"
-fi
-if [ -s "$tmp/skipped" ]; then
-	echo "# skipped:"
-	sed 's/^/#   /; s/	/: /' "$tmp/skipped"
 fi
 if [ "${STRICT:-0}" != 0 ] && [ -s "$tmp/skipped" ]; then
 	cut -f1 "$tmp/skipped" > "$tmp/names"
