@@ -192,7 +192,8 @@ help:
 #:   all            libraries, BPF objects and tools (the default)
 #:   demo           build, then show the main job (about 30 seconds)
 #:   check          build, then run every check below
-#:   check-tests      the tests;            TESTS=pattern picks, STRICT=1 refuses skips
+#:   check-tests      the tests;            TESTS=pattern picks, STRICT=1 refuses skips,
+#:                                          JOBS=n so many at once
 #:   check-layers     includes point down
 #:   check-abi        version scripts, exported symbols and documentation agree
 #:   check-style      checkpatch, codespell, shellcheck, kernel-doc, sizes;  FILES=

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 # run-tests.sh - run the test programs, print one TAP stream and count tests
 #
@@ -11,6 +11,7 @@
 #	TESTS="pattern..."	run these (shell patterns; a script's name with .sh or without)
 #	PROGRAMS="pattern..."	of the programs these instead
 #	SCRIPTS="pattern..."	of the scripts these instead
+#	JOBS=1			so many at once; those of tests/alone follow by themselves
 #	TEST_TIMEOUT=120	seconds for one program
 #	WEIR_SLOW=1		slow machine: ten times that (SAN=: three times)
 #	STRICT=1		a pattern of PROGRAMS or SCRIPTS that names no test is a failure,
@@ -34,7 +35,17 @@ SLOWEST=${SLOWEST:-12}		# programs that are named with what they took
 tmp=$(mktemp -d)
 chmod 755 "$tmp"		# a test that drops its privileges stays in its directory
 trap 'rm -rf "$tmp"' EXIT
-trap 'exit 130' HUP INT TERM
+set -m				# what runs in the background keeps SIGINT, which tests are about
+trap stop HUP INT TERM
+
+# Whatever runs is told to end, which a test hears from timeout.
+# shellcheck disable=SC2317 # by a trap
+stop() {
+	trap '' HUP INT TERM
+	jobs -p | xargs -r kill 2> /dev/null
+	wait
+	exit 130
+}
 
 # wanted <name> <patterns>: none at all want everything
 wanted() {
@@ -80,10 +91,11 @@ idle() {
 	set +f
 }
 
-# Reads one program's output; prints "passed failed skipped" and appends the
-# failed and skipped tests to files, the failed ones with what was said last.
+# count <name> <output> <status> <seconds>: prints "passed failed skipped" of a program
+# and appends its failed and skipped tests to files, the failed ones with what was said
+# last.
 count() {
-	awk -v name="$1" -v rc="$2" -v limit="$limit" -v took="$3" -v failed="$tmp/failed" -v skipped="$tmp/skipped" '
+	awk -v name="$1" -v rc="$3" -v limit="$limit" -v took="$4" -v failed="$tmp/failed" -v skipped="$tmp/skipped" '
 	function test_name(line) {
 		sub(/^(not )?ok *[0-9]* *-? */, "", line)
 		sub(/ *# *[Ss][Kk][Ii][Pp].*/, "", line)
@@ -140,36 +152,82 @@ count() {
 			fail(1, seen " tests, but " plan " were planned")
 		}
 		print pass + 0, bad + 0, skip + 0
-	}' "$tmp/out"
+	}' "$2"
 }
 
 : > "$tmp/failed"
 : > "$tmp/skipped"
 : > "$tmp/times"
-passed=0 bad=0 skipped=0 n=0 status=0
+: > "$tmp/counts"
+
+# run <program> <directory>
+run() {
+	rm -rf "$2"
+	mkdir -m 777 "$2"
+	(cd "$2" && exec timeout -k 5 "$limit" "$1") > "$2.out" 2>&1 < /dev/null 7<&- 8>&- &
+	wait $!
+}
+
+# tell <program> <output> <status> <seconds>: its subtest, and what counts of it
+tell() {
+	echo "# Subtest: ${1##*/}"
+	sed 's/^/    /' "$2"
+	count "${1##*/}" "$2" "$3" "$4" >> "$tmp/counts"
+	echo "$4 s  ${1##*/}" >> "$tmp/times"
+	n=$(wc -l < "$tmp/times")
+	case $(tail -n 1 "$tmp/counts") in
+	0\ 0\ *)	echo "ok $n - ${1##*/} # SKIP nothing of it ran" ;;
+	*\ 0\ *)	echo "ok $n - ${1##*/}" ;;
+	*)	echo "not ok $n - ${1##*/}" ;;
+	esac
+}
+
+# lane <number>: takes the next program from the queue until there is none; one
+# lane at a time takes or tells
+lane() {
+	trap stop HUP INT TERM
+	exec 8> "$tmp/lock"
+	while flock 8; read -r program <&7; do
+		flock -u 8
+		began=$(date +%s)
+		run "$program" "$tmp/lane-$1"
+		rc=$?
+		took=$(($(date +%s) - began))
+		flock 8
+		tell "$program" "$tmp/lane-$1.out" $rc $took
+		flock -u 8
+	done
+	flock -u 8
+}
+
+# lanes <how many> <queue>
+lanes() {
+	exec 7< "$2"
+	i=0
+	while [ $i -lt "$1" ]; do
+		i=$((i + 1))
+		lane $i &
+	done
+	wait
+}
+
+# What measures is alone when others would share the processors with it.
+: > "$tmp/together"
+: > "$tmp/alone"
+alone=$(sed 's,[[:space:]]*#.*,,' "$srctree/tests/alone" | tr '\n' ' ')
+for t; do
+	case "${JOBS:-1}/ $alone" in
+	1/* | *" ${t##*/} "*)	echo "$t" >> "$tmp/alone" ;;
+	*)			echo "$t" >> "$tmp/together" ;;
+	esac
+done
 echo "TAP version 14"
 echo "1..$#"
-for t; do
-	n=$((n + 1)) name=${t##*/}
-	echo "# Subtest: $name"
-	began=$(date +%s)
-	rm -rf "$tmp/cwd"
-	mkdir -m 777 "$tmp/cwd"
-	(cd "$tmp/cwd" && exec timeout -k 5 "$limit" "$t") > "$tmp/out" 2>&1 < /dev/null
-	rc=$?
-	took=$(($(date +%s) - began))
-	echo "$took s  $name" >> "$tmp/times"
-	sed 's/^/    /' "$tmp/out"
-	# shellcheck disable=SC2046 # three numbers
-	set -- $(count "$name" $rc $took) "$@"
-	passed=$((passed + $1)) bad=$((bad + $2)) skipped=$((skipped + $3))
-	case $2.$1.$3 in
-	0.0.*)	echo "ok $n - $name # SKIP $3 skipped" ;;
-	0.*)	echo "ok $n - $name" ;;
-	*)	echo "not ok $n - $name" ;;
-	esac
-	shift 3
-done
+lanes "${JOBS:-1}" "$tmp/together"
+lanes 1 "$tmp/alone"
+n=$# status=0
+read -r passed bad skipped < \
+	<(awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "$tmp/counts")
 
 if [ $n -gt 1 ] && [ "$SLOWEST" -gt 0 ]; then
 	echo "# slowest:"
@@ -202,8 +260,13 @@ fi
 # A test that has another name now would not be run any more, and nobody would know;
 # one whose source is there is only not built with these switches.
 if [ "${STRICT:-0}" != 0 ]; then
-	idle "${SCRIPTS-}" "$(basename -a "$srctree"/tests/test_*.sh)" > "$tmp/idle"
-	idle "${PROGRAMS-}" "$(cat "$dir/programs" 2> /dev/null; basename -as .c "$srctree"/tests/test_*.c)" >> "$tmp/idle"
+	scripts=$(basename -a "$srctree"/tests/test_*.sh)
+	programs=$(cat "$dir/programs" 2> /dev/null; basename -as .c "$srctree"/tests/test_*.c)
+	{
+		idle "${SCRIPTS-}" "$scripts"
+		idle "${PROGRAMS-}" "$programs"
+		idle "$alone" "$scripts $programs"
+	} > "$tmp/idle"
 	if [ -s "$tmp/idle" ]; then
 		status=1
 		echo "# STRICT: no test is named like that:"
