@@ -323,23 +323,28 @@ static inline struct weir_service_stats service_stats(const struct world *world,
 	return stats;
 }
 
-/* clients: blocking sockets that give up after the limit */
+/*
+ * clients: blocking sockets that give up after the limit. Without one connect() is
+ * gone on with where it is interrupted.
+ */
 
 static inline int client_open(const struct world *world, int rcvbuf)
 {
 	struct timeval limit = { .tv_sec = LIMIT_NS / SECOND_NS };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
 
 	if (fd < 0)
 		abort();
 	if (rcvbuf)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf));
+	if (connect(fd, (const struct sockaddr *)&world->addr.ss, world->addr.len)) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	if (!connect(fd, (const struct sockaddr *)&world->addr.ss, world->addr.len))
-		return fd;
-	close(fd);
-	return -errno;
+	return fd;
 }
 
 /* Who has made a ring is interrupted some milliseconds after it has gone. */
