@@ -4,7 +4,7 @@
  */
 #include <weir/race.h>
 
-#include "backends.h"
+#include "socks.h"
 #include "kselftest_harness.h"
 
 enum { STUCK = 4, DELAY_MS = 20 };
@@ -21,6 +21,7 @@ struct racing {
 	struct weir_loop *loop;
 	struct server server;
 	struct stuck stuck;
+	struct weir_file mute;		/* bound, and nobody listens there */
 	struct sockaddr_in refusing;
 	struct weir_race race;
 	struct weir_race_opts opts;
@@ -55,15 +56,6 @@ static int stuck_open(struct weir_loop *loop, struct stuck *stuck)
 	return err;
 }
 
-/* An address nobody listens at any more. */
-static int refusing_addr(struct weir_loop *loop, struct sockaddr_in *addr)
-{
-	struct weir_file file;
-	int err = listener_open(loop, 8, &file, addr);
-
-	return err ? err : do_close(loop, file);
-}
-
 static void race_done(struct weir_race *race)
 {
 	struct racing *r = race->ctx;
@@ -79,7 +71,7 @@ FIXTURE_SETUP(race)
 	OPEN_LOOP(&self->r.loop, &opts);
 	ASSERT_EQ(0, server_open(self->r.loop, &self->r.server, 64));
 	ASSERT_EQ(0, stuck_open(self->r.loop, &self->r.stuck));
-	ASSERT_EQ(0, refusing_addr(self->r.loop, &self->r.refusing));
+	ASSERT_EQ(0, bound_open(self->r.loop, SOCK_STREAM, &self->r.mute, &self->r.refusing));
 	self->r.opts = (struct weir_race_opts){
 		.sz = sizeof(self->r.opts), .addrs = self->r.addrs, .done = race_done,
 		.ctx = &self->r,

@@ -8,8 +8,7 @@
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 
-#include "backends.h"
-#include "files.h"
+#include "socks.h"
 #include "kselftest_harness.h"
 
 enum { CLIENTS = 3, ROUNDS = 5 };
@@ -189,6 +188,8 @@ TEST_F(stats, errors_are_counted_and_who_was_told_to_end_is_none)
 {
 	struct weir_op op = { 0 };
 	struct seen seen = { 0 };
+	struct sockaddr_in nobody;
+	struct weir_file bound;
 	char byte;
 
 	weir_prep_recv(&op, self->accepted, &byte, 1, seen_done, &seen);
@@ -202,11 +203,11 @@ TEST_F(stats, errors_are_counted_and_who_was_told_to_end_is_none)
 	EXPECT_EQ(0, MORE(errors));
 	ASSERT_EQ(-EBADF, do_recv(self->loop, (struct weir_file){ 0, 0 }, &byte, 1));
 	EXPECT_EQ(1, MORE(errors));
-	ASSERT_EQ(0, do_close(self->loop, self->server.file));
+	/* Bound, so that nobody else gets it, but nobody listens there. */
+	ASSERT_EQ(0, bound_open(self->loop, SOCK_STREAM, &bound, &nobody));
 	LOOK();
-	server_connect(self->loop, &self->server, &op, &seen);
-	RUN_UNTIL(self->loop, !weir_op_busy(&op));
-	ASSERT_EQ(-ECONNREFUSED, seen.res);
+	weir_prep_connect(&op, (struct sockaddr *)&nobody, sizeof(nobody), seen_done, &seen);
+	ASSERT_EQ(-ECONNREFUSED, op_do(self->loop, &op));
 	EXPECT_EQ(1, MORE(errors));
 	EXPECT_EQ(0, MORE(connects));
 	EXPECT_EQ(1, MORE(events));
@@ -273,7 +274,7 @@ static int trace_one(pid_t pid, bool *inside, uint64_t *count)
 		return 1;
 	if (info.entry.nr == SYS_getppid)
 		*inside = !*inside;
-	else
+	else if (info.entry.nr != SYS_clock_gettime)	/* one that the vDSO cannot read */
 		*count += *inside;
 	return 1;
 }
