@@ -297,7 +297,8 @@ static void *send_all(void *arg)
 	return NULL;
 }
 
-TEST_F(post, many_senders_lose_nothing)
+/* However long it takes them to get a processor, something comes all the time. */
+TEST_F_TIMEOUT(post, many_senders_lose_nothing, 110)
 {
 	struct sender senders[SENDERS];
 	struct inbox inbox = { 0 };
@@ -310,12 +311,12 @@ TEST_F(post, many_senders_lose_nothing)
 		};
 		ASSERT_EQ(0, pthread_create(&senders[i].thread, NULL, send_all, &senders[i]));
 	}
-	if (on_sim(self->loop)) {
-		/* Its world stands still while nothing is in it. */
-		while (inbox.count < SENDERS * EACH)
-			ASSERT_LE(0, weir_loop_run_once(self->loop, 0));
-	} else {
-		RUN_UNTIL(self->loop, inbox.count == SENDERS * EACH);
+	while (inbox.count < SENDERS * EACH) {
+		/* The world of sim stands still while nothing is in it. */
+		int err = on_sim(self->loop) ? weir_loop_run_once(self->loop, 0) :
+					       run_turn(self->loop);
+
+		ASSERT_LE(0, err);
 	}
 	for (i = 0; i < SENDERS; i++) {
 		pthread_join(senders[i].thread, NULL);
@@ -353,6 +354,7 @@ struct ball {
 	unsigned int rounds;
 	sem_t over;
 	uint64_t bells;
+	uint64_t silent;	/* throws of a when no bell was on its way, and b could hear one */
 	atomic_uint wrong;
 };
 
@@ -368,6 +370,8 @@ static void ball_comes(struct weir_post *post)
 		sem_post(&ball->over);
 		return;
 	}
+	/* One that is awake finds the message before it hears the bell. */
+	ball->silent += at_a && atomic_load(&ball->b->enabled) && !atomic_load(&ball->b->bell);
 	if (weir_post(post->loop, at_a ? ball->b : ball->a, post))
 		abort();
 }
@@ -392,8 +396,8 @@ TEST_F(loops, a_message_goes_back_and_forth)
 	owner_end(&self->b);
 	EXPECT_EQ(ROUNDS, ball.rounds);
 	EXPECT_EQ(0, atomic_load(&ball.wrong));
-	/* Each but those thrown before the other ring was enabled. */
-	EXPECT_LE(rings ? ROUNDS - 2 : 0, ball.bells);
+	EXPECT_LT(0, ball.silent);
+	EXPECT_LE(rings ? ball.silent : 0, ball.bells);
 	EXPECT_GE(rings ? ROUNDS : 0, ball.bells);
 }
 
