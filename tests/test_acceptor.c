@@ -81,7 +81,7 @@ TEST_F(acceptor, more_clients_than_connections_are_all_served)
 struct crowd {
 	const struct world *world;
 	atomic_bool over;
-	unsigned int served;
+	atomic_uint served;
 };
 
 /* Clients that come and go until nobody answers any more. */
@@ -95,7 +95,7 @@ static void *come_and_go(void *arg)
 		if (fd < 0)
 			continue;
 		if (client_ping(fd, 'x'))
-			crowd->served++;
+			atomic_fetch_add(&crowd->served, 1);
 		close(fd);
 	}
 	return NULL;
@@ -114,14 +114,14 @@ TEST_F(acceptor, it_stops_while_clients_are_handed_over)
 		ASSERT_EQ(0, pthread_create(&threads[i], NULL, come_and_go, &crowds[i]));
 	}
 	AWAIT(world, LOCKED(world, world->closes) >= 100);
+	for (i = 0; i < 3; i++)
+		AWAIT(world, atomic_load(&crowds[i].served));
 	weir_service_stop(world->service, LIMIT_NS);
 	EXPECT_EQ(0, weir_service_wait(world->service));
 	for (i = 0; i < 3; i++)
 		atomic_store(&crowds[i].over, true);
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 3; i++)
 		pthread_join(threads[i], NULL);
-		EXPECT_LT(0, crowds[i].served);
-	}
 	EXPECT_EQ(world->opens, world->closes);
 	EXPECT_EQ(WORKERS, world->stops);
 	weir_service_close(world->service);
