@@ -300,6 +300,17 @@ static inline int dns_bind(int type, uint16_t *port)
 	return fd;
 }
 
+/* From now on it refuses: who is connected to himself hears nobody else. 0 or -1. */
+static inline int dns_refuse(int udp)
+{
+	struct sockaddr_in addr;
+	socklen_t len = sizeof(addr);
+
+	if (getsockname(udp, (struct sockaddr *)&addr, &len))
+		return -1;
+	return connect(udp, (struct sockaddr *)&addr, len);
+}
+
 /* 0 or -1. @rude: connections are reset before anything is read. */
 static inline int dns_open(struct dns_server *server, bool rude)
 {

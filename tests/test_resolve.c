@@ -15,6 +15,20 @@
 
 RESOLVING(resolve, false);
 
+/* Longer than the server may have to wait for a processor. */
+enum { PATIENT_MS = 20000 };
+
+/* Reopens the resolver with other options. */
+static int reopen(struct resolving *r, const char *servers, uint32_t try_ms, uint32_t tries)
+{
+	weir_resolver_close(r->resolver);
+	r->resolver = NULL;
+	r->opts.servers = servers;
+	r->opts.try_ms = try_ms;
+	r->opts.tries = tries;
+	return weir_resolver_open(&r->resolver, r->loop, &r->opts);
+}
+
 /* Ask, and expect one end, with @want. */
 #define ASK(name, family, want)						\
 	do {								\
@@ -27,6 +41,7 @@ RESOLVING(resolve, false);
 
 TEST_F(resolve, a_name_has_an_address)
 {
+	ASSERT_EQ(0, reopen(&self->r, self->r.servers, PATIENT_MS, 1));
 	ASK("v4.test", AF_INET, 1);
 	EXPECT_EQ(1, has_addr(&Q, "127.0.0.1:4711"));
 	EXPECT_EQ(1, dns_count(&self->r.dns.counts->udp));
@@ -40,6 +55,7 @@ TEST_F(resolve, a_name_has_an_address_of_ipv6)
 
 TEST_F(resolve, both_families_are_asked_unless_one_is_wanted)
 {
+	ASSERT_EQ(0, reopen(&self->r, self->r.servers, PATIENT_MS, 1));
 	ASK("both.test", 0, 3);
 	EXPECT_EQ(1, has_addr(&Q, "127.0.0.1:4711"));
 	EXPECT_EQ(1, has_addr(&Q, "127.0.0.2:4711"));
@@ -86,23 +102,13 @@ TEST_F(resolve, a_long_answer_comes_over_tcp_and_is_cut_to_what_there_is_room_fo
 {
 	int i, j;
 
+	ASSERT_EQ(0, reopen(&self->r, self->r.servers, PATIENT_MS, 1));
 	ASK("many.test", AF_INET, WEIR_RESOLVE_MAX);
 	EXPECT_EQ(1, dns_count(&self->r.dns.counts->tcp));
 	for (i = 0; i < WEIR_RESOLVE_MAX; i++) {
 		for (j = 0; j < i; j++)
 			EXPECT_FALSE(weir_addr_equal(&Q.addrs[i], &Q.addrs[j]));
 	}
-}
-
-/* Reopens the resolver with other options. */
-static int reopen(struct resolving *r, const char *servers, uint32_t try_ms, uint32_t tries)
-{
-	weir_resolver_close(r->resolver);
-	r->resolver = NULL;
-	r->opts.servers = servers;
-	r->opts.try_ms = try_ms;
-	r->opts.tries = tries;
-	return weir_resolver_open(&r->resolver, r->loop, &r->opts);
 }
 
 TEST_F(resolve, nonsense_ends_the_question_with_an_error)
@@ -128,8 +134,12 @@ TEST_F(resolve, a_server_that_is_silent_is_tried_as_often_as_was_said)
 
 	ASSERT_EQ(0, reopen(&self->r, self->r.servers, 50, 2));
 	ASK("silent.test", AF_INET, -ETIMEDOUT);
-	EXPECT_EQ(2, dns_count(&self->r.dns.counts->udp));
 	EXPECT_LE(50 * NSEC_PER_MSEC, real_ns() - before);
+	/* It counts in its own time: what it answers came after all of them. */
+	self->r.asked.done = 0;
+	ASSERT_EQ(0, reopen(&self->r, self->r.servers, PATIENT_MS, 1));
+	ASK("v4.test", AF_INET, 1);
+	EXPECT_EQ(2 + 1, dns_count(&self->r.dns.counts->udp));
 }
 
 TEST_F(resolve, the_answer_to_another_question_is_none)
@@ -144,25 +154,28 @@ TEST_F(resolve, a_port_without_a_server)
 	char servers[64];
 	int fd = dns_bind(SOCK_DGRAM, &port);
 
-	close(fd);
+	ASSERT_EQ(0, dns_refuse(fd));
 	snprintf(servers, sizeof(servers), "127.0.0.1:%u", port);
-	ASSERT_EQ(0, reopen(&self->r, servers, 200, 2));
+	ASSERT_EQ(0, reopen(&self->r, servers, PATIENT_MS, 2));
 	ASK("v4.test", AF_INET, -EREMOTEIO);
+	close(fd);
 }
 
 TEST_F(resolve, after_a_dead_server_the_next_one_is_asked)
 {
 	uint16_t port = 0;
 	char servers[96];
-	int fd = dns_bind(SOCK_DGRAM, &port);	/* open: silent */
+	int fd = dns_bind(SOCK_DGRAM, &port);	/* for now silent */
 
 	snprintf(servers, sizeof(servers), "127.0.0.1:%u,%s", port, self->r.servers);
-	ASSERT_EQ(0, reopen(&self->r, servers, 50, 2));
+	/* Each time round twice as long: together more than RUN() waits. */
+	ASSERT_EQ(0, reopen(&self->r, servers, 300, 5));
 	ASK("v4.test", AF_INET, 1);
 	self->r.asked.done = 0;
-	close(fd);				/* closed: refuses */
-	ASSERT_EQ(0, reopen(&self->r, servers, 2000, 2));
+	ASSERT_EQ(0, dns_refuse(fd));
+	ASSERT_EQ(0, reopen(&self->r, servers, PATIENT_MS, 1));
 	ASK("v4.test", AF_INET, 1);
+	close(fd);
 }
 
 /* A name of the hosts file, but for localhost, which is known without it. */

@@ -126,8 +126,10 @@ TEST_F(ending, a_cancel_between_the_answer_and_its_telling_comes_too_late)
 TEST_F(ending, a_cancel_at_any_time_leaves_one_end)
 {
 	unsigned int turns, i, cancelled = 0, answered = 0;
+	uint64_t end = real_ns() + LIMIT_NS;
 
-	for (turns = 0; turns < 40; turns++) {
+	for (turns = 0; turns < 40 || !answered; turns++) {
+		ASSERT_GT(end, real_ns());
 		self->r.asked.done = 0;
 		ask(&self->r, "both.test", 0);
 		for (i = 0; i < turns && !self->r.asked.done; i++)
@@ -140,7 +142,6 @@ TEST_F(ending, a_cancel_at_any_time_leaves_one_end)
 		answered += Q.res == 3;
 	}
 	EXPECT_LT(0, cancelled);
-	EXPECT_LT(0, answered);
 }
 
 static void free_done(struct weir_resolve *question)
