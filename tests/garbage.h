@@ -206,6 +206,7 @@ static inline int world_open(struct world *w, const char *backend)
 	if (err)
 		return err;
 	snprintf(w->path, sizeof(w->path), "/tmp/weir-test-garbage-%d", (int)getpid());
+	unlink(w->path);	/* one that was killed had this number before */
 	err = weir_pool_open(&w->pool, w->loop, &shape);
 	return err ? err : server_open(w->loop, &w->server, 64);
 }

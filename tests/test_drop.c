@@ -24,7 +24,6 @@ static void *ends_deaf(void *arg)
 
 TEST(a_thread_that_ends_meanwhile_is_not_waited_for)
 {
-	uint64_t begun = now_ns();
 	pthread_t thread;
 	sigset_t all, old;
 
@@ -34,8 +33,8 @@ TEST(a_thread_that_ends_meanwhile_is_not_waited_for)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, ends_deaf, NULL));
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	/* Waited for, it would be -ETIMEDOUT. */
 	EXPECT_EQ(0, privilege_drop_all());
-	EXPECT_GE(4 * NS_PER_SEC, now_ns() - begun);
 	pthread_join(thread, NULL);
 	EXPECT_FALSE(privilege_has(0));
 }

@@ -248,6 +248,7 @@ TEST_F(fd, a_fifo_opened_by_path_holds_up_nobody)
 	struct weir_file fifo;
 
 	snprintf(path, sizeof(path), "/tmp/weir-test-fifo-%d", (int)getpid());
+	unlink(path);		/* one that was killed had this number before */
 	ASSERT_EQ(0, mkfifo(path, 0600));
 	/* Read and write, so that opening it does not wait for another end. */
 	ASSERT_EQ(0, weir_file_open(self->loop, path, O_RDWR, 0, &fifo));

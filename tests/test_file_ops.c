@@ -28,6 +28,14 @@ BACKEND_VARIANTS(ops);
 LEAN_VARIANT(ops, old);
 LEAN_VARIANT(ops, bare);
 
+static void clear(const char *dir, const char *path, const char *other)
+{
+	unlink(path);
+	unlink(other);
+	rmdir(other);
+	rmdir(dir);
+}
+
 FIXTURE_SETUP(ops)
 {
 	struct weir_loop_opts opts = {
@@ -38,6 +46,8 @@ FIXTURE_SETUP(ops)
 	snprintf(self->dir, sizeof(self->dir), "/tmp/weir-test-ops-%d", (int)getpid());
 	snprintf(self->path, sizeof(self->path), "%s/one", self->dir);
 	snprintf(self->other, sizeof(self->other), "%s/two", self->dir);
+	/* One that was killed had this number before. */
+	clear(self->dir, self->path, self->other);
 	ASSERT_EQ(0, do_mkdir(self->loop, self->dir, 0700));
 	ASSERT_EQ(0, do_open(self->loop, self->path, O_RDWR | O_CREAT | O_EXCL, &self->file));
 }
@@ -45,9 +55,7 @@ FIXTURE_SETUP(ops)
 FIXTURE_TEARDOWN(ops)
 {
 	EXPECT_EQ(0, weir_loop_close(self->loop, LIMIT_NS));
-	unlink(self->path);
-	unlink(self->other);
-	rmdir(self->dir);
+	clear(self->dir, self->path, self->other);
 }
 
 TEST_F(ops, what_is_opened_is_read_and_written_and_closed)
