@@ -8,7 +8,8 @@
  * for that. Whom nobody has room for, or what cannot be handed over, stays here.
  *
  * A worker's load is what was given to it and has not closed; only the acceptor
- * raises it. A worker that stops has all its clients when it sees service->handed.
+ * raises it. A worker that stops has all its clients when it has emptied its queue
+ * once more after it saw service->handed.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -206,11 +207,13 @@ bool acceptor_done(const struct worker *w)
 {
 	if (!acceptor_mode(w->service))
 		return true;
-	return w->index ? atomic_load(&w->service->handed) : !w->handing;
+	return w->index ? w->inbox_over : !w->handing;
 }
 
+/* Looked at first: what was given before that is found. */
 void acceptor_tick(struct worker *w)
 {
+	bool last = atomic_load(&w->service->handed);
 	struct weir_file file;
 	int fd, err;
 
@@ -225,4 +228,5 @@ void acceptor_tick(struct worker *w)
 		service_log(w->service, WEIR_LOG_ERROR, "worker %u: a client is lost: %s",
 			    w->index, weir_strerror(err));
 	}
+	w->inbox_over = last;
 }

@@ -188,6 +188,7 @@ struct worker {
 	bool started;			/* the user's start() returned 0 */
 	bool accepting;			/* counted in service->accepting */
 	bool revived;			/* its listener was given, and did not listen */
+	bool inbox_over;		/* nothing more comes to it, and all was taken */
 	unsigned int reports;		/* to the opener */
 	unsigned int phase;		/* of service->phase, as far as it has come */
 	bool ended;			/* nothing left to do */

@@ -178,14 +178,8 @@ void worker_tick(struct worker *w)
 	else if (phase != w->phase && !worker_stopping(w))
 		phase_changed(w, phase);
 	handover_tick(w);
-	if (w->inbox) {
-		bool last = acceptor_done(w);
-
+	if (w->inbox)
 		acceptor_tick(w);
-		if (last)
-			worker_idle(w);
-	} else {
-		worker_idle(w);
-	}
+	worker_idle(w);
 	dgram_flush(w);
 }
