@@ -97,7 +97,18 @@ int privilege_drop(unsigned int kept)
 	return 0;
 }
 
-#define DROP_NS		(5 * NS_PER_SEC)	/* for a thread to take its signal */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) && !defined(__SANITIZE_THREAD__)
+#define __SANITIZE_THREAD__
+#endif
+#endif
+
+/* For a thread to take its signal: that sanitizer has one of its own, which takes none. */
+#ifdef __SANITIZE_THREAD__
+#define DROP_NS		(NS_PER_SEC / 10)
+#else
+#define DROP_NS		(5 * NS_PER_SEC)
+#endif
 #define LOOK_NS		(NS_PER_SEC / 100)	/* is it still there? */
 
 static sem_t drop_done;
