@@ -13,9 +13,11 @@
  * the turn waited for its handler and the handler took: an upper bound for the
  * delay of all events of the turn, and what a completion that arrives now has to
  * expect. The least of a window of 100 ms is published: a worker that now and
- * then has much to do, and catches up, is not slow. One whose least is too much
- * says SLOW, and OK again after two windows of little. It says nothing while it
- * is parked: who reads the row must take an old SLOW for what it is.
+ * then has much to do, and catches up, is not slow. Nor does a single turn tell
+ * that: it may just have been interrupted, so that the window waits for the next.
+ * One whose least is too much says SLOW, and OK again after two windows of little.
+ * It says nothing while it is parked: who reads the row must take an old SLOW for
+ * what it is.
  */
 #include <sched.h>
 #include <time.h>
@@ -133,28 +135,38 @@ static void speed_tick(struct worker *w, uint32_t least_us)
 	__atomic_store_n(&w->row->speed, speed, __ATOMIC_RELEASE);
 }
 
+static void window_begin(struct meter *m, uint64_t now_ns)
+{
+	m->window_ns = now_ns;
+	m->window_min_ns = UINT64_MAX;
+	m->window_sum_ns = 0;
+	m->window_events = 0;
+	m->window_turns = 0;
+}
+
 static void window_tick(struct worker *w, uint64_t now_ns)
 {
 	struct meter *m = &w->meter;
 	uint64_t delay = now_ns - m->turn_ns;
-	uint32_t window_us = m->cfg->window_us;
+	uint32_t window_us = m->cfg->window_us, least_us;
 
 	m->window_min_ns = min_u64(m->window_min_ns, delay);
 	m->window_sum_ns += delay * m->turn_events;
 	m->window_events += m->turn_events;
+	m->window_turns++;
 	hist_add(m->hist->queue, delay / NSEC_PER_USEC, m->turn_events);
 	/* Edited by hand it may be anything. */
 	if (window_us < WINDOW_LEAST_US)
 		window_us = WINDOW_LEAST_US;
 	if (now_ns - m->window_ns < window_us * NSEC_PER_USEC)
 		return;
-	row_set32(&w->row->qdelay_us, to_us(m->window_min_ns));
+	least_us = to_us(m->window_min_ns);
+	if (m->window_turns == 1 && least_us > m->cfg->slow_on_us)
+		return;
+	row_set32(&w->row->qdelay_us, least_us);
 	row_set32(&w->row->wait_us, to_us(m->window_sum_ns / m->window_events));
-	speed_tick(w, to_us(m->window_min_ns));
-	m->window_ns = now_ns;
-	m->window_min_ns = UINT64_MAX;
-	m->window_sum_ns = 0;
-	m->window_events = 0;
+	speed_tick(w, least_us);
+	window_begin(m, now_ns);
 }
 
 /* After the events of a turn. */
@@ -242,16 +254,22 @@ void meter_open(struct worker *w, struct weir_loop_hooks *hooks)
 	w->meter.cfg = st->ops->cfg(st);
 	w->meter.hist = st->ops->hist(st, w->index);
 	w->meter.base = w->row->accepted;
-	w->meter.window_min_ns = UINT64_MAX;
+	window_begin(&w->meter, 0);
 	hooks->parking = meter_parking;
 	hooks->running = meter_running;
 	hooks->tick = hook_tick;
 	hooks->ctx = w;
 }
 
-/* A predecessor who lives has counted on until now. */
+/*
+ * A predecessor who lives has counted on until now. What opening took is no delay
+ * of anybody's.
+ */
 void meter_begin(struct worker *w)
 {
+	uint64_t now_ns = w->loop->sys->now(w->loop);
+
 	w->meter.base = w->row->accepted;
-	row_set64(&w->row->loop_ns, w->loop->sys->now(w->loop));
+	window_begin(&w->meter, now_ns);
+	row_set64(&w->row->loop_ns, now_ns);
 }

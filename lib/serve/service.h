@@ -139,6 +139,7 @@ struct meter {
 	uint64_t window_min_ns;		/* least delay of a turn */
 	uint64_t window_sum_ns;		/* of all completions of the window */
 	uint64_t window_events;
+	uint32_t window_turns;
 	uint32_t calm;			/* windows below slow_off_us in a row */
 	uint64_t published_ns;
 	uint64_t cpu_read_ns;
