@@ -28,6 +28,13 @@ static uint64_t since(uint64_t now_ns, uint64_t then_ns)
 	return now_ns > then_ns ? now_ns - then_ns : 0;
 }
 
+bool row_rested(const struct weir_worker_row *row, const struct weir_cfg *cfg, uint64_t now_ns)
+{
+	return __atomic_load_n(&row->state, __ATOMIC_ACQUIRE) == WEIR_PARKED &&
+	       since(now_ns, __atomic_load_n(&row->loop_ns, __ATOMIC_RELAXED)) >
+	       IDLE_WINDOWS * window_of(cfg);
+}
+
 void sight_judge(struct sight *sight, const struct weir_worker_row *row,
 		 const struct weir_cfg *cfg, uint64_t now_ns, int waiting, uint64_t since_ns)
 {
@@ -51,7 +58,7 @@ void sight_judge(struct sight *sight, const struct weir_worker_row *row,
 		sight->slow = true;
 		sight->wait_us = (uint32_t)min_u64(sight->age_ns / NSEC_PER_USEC, UINT32_MAX);
 		sight->least_us = sight->wait_us;
-	} else if (sight->idle && since(now_ns, loop_ns) > IDLE_WINDOWS * window_ns) {
+	} else if (sight->idle && row_rested(row, cfg, now_ns)) {
 		sight->wait_us = 0;
 		sight->least_us = 0;
 	} else {

@@ -28,6 +28,9 @@ struct controller {
 	uint32_t permille;	/* that it has set */
 };
 
+/* row_rested() - parked for so long that what its row says of its delay is no more */
+bool row_rested(const struct weir_worker_row *row, const struct weir_cfg *cfg, uint64_t now_ns);
+
 /*
  * sight_judge() - fill in what follows from the row's state, age and queue
  *

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "serve/controller.h"
 #include "serve/service.h"
 
 enum {
@@ -200,14 +201,19 @@ bool handover_done(struct worker *w)
 static bool is_usable(const struct weir_service *service, const struct worker *to, uint64_t now_ns)
 {
 	struct weir_steering *st = service->steering;
+	const struct weir_cfg *cfg = st->ops->cfg(st);
 	uint32_t state = __atomic_load_n(&to->row->state, __ATOMIC_ACQUIRE);
 	uint64_t loop_ns = __atomic_load_n(&to->row->loop_ns, __ATOMIC_RELAXED);
 
 	if (__atomic_load_n(&st->ops->admin(st, to->index)->state, __ATOMIC_RELAXED) !=
-	    WEIR_ADMIN_ON || __atomic_load_n(&to->row->speed, __ATOMIC_RELAXED) != WEIR_OK)
+	    WEIR_ADMIN_ON)
+		return false;
+	/* One that is idle cannot say that it is slow no more. */
+	if (__atomic_load_n(&to->row->speed, __ATOMIC_RELAXED) != WEIR_OK &&
+	    !row_rested(to->row, cfg, now_ns))
 		return false;
 	return state == WEIR_PARKED ||
-	       (state == WEIR_RUN && now_ns < loop_ns + st->ops->cfg(st)->stale_ns);
+	       (state == WEIR_RUN && now_ns < loop_ns + cfg->stale_ns);
 }
 
 static struct worker *fewest(const struct worker *w, uint64_t now_ns)

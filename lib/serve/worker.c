@@ -201,6 +201,8 @@ static void worker_died(void *arg)
 		w->err = -EOWNERDEAD;
 	service_log(w->service, WEIR_LOG_ERROR, "worker %u died: %s; %u connections are lost",
 		    w->index, weir_strerror(w->err), w->conns);
+	/* Who reads that it is dead cannot hand it anything any more. */
+	handover_stop(w);
 	meter_state(w, WEIR_DEAD);
 	atomic_store(&w->dead, true);
 	w->ended = true;
