@@ -203,12 +203,48 @@ static inline int answered(int fd, int ms)
 	return recv(fd, &c, 1, 0) == 1 ? 1 : -1;
 }
 
+/*
+ * A worker that is to run and does not for a while, since others do, is slow or hung
+ * too: here none is ever slow, and nobody is refused.
+ */
+static inline int open_never_slow(struct _test_data_hang *self, const char *backend,
+				  enum weir_policy policy)
+{
+	int err = open_service(self, backend, 2, policy, 0);
+	struct weir_cfg *cfg;
+
+	if (err)
+		return err;
+	cfg = weir_bpf_cfg(self->bpf);
+	cfg->slow_on_us = UINT32_MAX;
+	cfg->shed_max_permille = 0;
+	return 0;
+}
+
+/* Nobody who is idle is hung, whoever else uses the processors. */
+static inline bool all_parked(const struct _test_data_hang *self, uint64_t end)
+{
+	const struct weir_worker_row *row;
+	unsigned int i;
+
+	for (i = 0; (row = self->st->ops->row(self->st, i)); i++) {
+		while (__atomic_load_n(&row->state, __ATOMIC_ACQUIRE) != WEIR_PARKED) {
+			if (now_ns() > end)
+				return false;
+			usleep(100);
+		}
+	}
+	return true;
+}
+
 /* One that is hanging now, and the client that is to blame. */
 static inline int make_hang(struct _test_data_hang *self)
 {
 	uint64_t end = now_ns() + WAIT_MS * 1000000ULL;
 	int fd;
 
+	if (!all_parked(self, end))
+		return -1;
 	hang_begin();
 	fd = client_send(self, 'h');
 	while (atomic_load(&scene.worker) == NOBODY && now_ns() < end)
@@ -227,10 +263,13 @@ static inline struct weir_supervisor_stats supervised(struct _test_data_hang *se
 #define AWAIT(cond)								\
 	do {									\
 		uint64_t await_end = now_ns() + WAIT_MS * 1000000ULL;		\
+		bool await_met;							\
 										\
-		while (!(cond) && now_ns() < await_end)				\
+		while (!(await_met = (cond)) && now_ns() < await_end)		\
 			usleep(1000);						\
-		ASSERT_TRUE(cond);						\
+		ASSERT_TRUE(await_met) {					\
+			TH_LOG("not within 10 s: %s", #cond);			\
+		}								\
 	} while (0)
 
 static inline uint64_t accepted(struct _test_data_hang *self, unsigned int worker)

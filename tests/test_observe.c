@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include <weir/supervisor.h>
+
 #include "bpf_service.h"
 
 static struct weir_event slow(unsigned int worker, enum weir_edge edge)
@@ -115,12 +117,55 @@ TEST_F(bpf, a_table_edited_by_hand_takes_events_again)
 	EXPECT_EQ(0, memcmp(&event, &recent[0], sizeof(event)));
 }
 
+/* The next event of a worker, when there is one within the time. */
+static int event_await(const struct service *s, unsigned int worker, struct weir_event *event)
+{
+	struct pollfd pfd = { .fd = s->st->ops->signal_fd(s->st, worker), .events = POLLIN };
+
+	poll(&pfd, 1, WAIT_MS);
+	return s->st->ops->signal_take(s->st, worker, event, 1);
+}
+
+static void speed_put(const struct service *s, enum weir_worker_speed speed, uint32_t least_us)
+{
+	__atomic_store_n(&row(s, 0)->qdelay_us, least_us, __ATOMIC_RELAXED);
+	__atomic_store_n(&row(s, 0)->speed, speed, __ATOMIC_RELEASE);
+}
+
+/* Each edge says what was measured, and which of the two marks it crossed. */
+TEST_F(bpf, a_supervisor_tells_who_is_slow_and_for_how_long_one_waits)
+{
+	struct weir_supervisor *sup;
+	struct weir_event event;
+
+	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, FOREVER_NS, AF_INET));
+	row(&self->s, 0)->loop_ns = now_ns();
+	row(&self->s, 0)->state = WEIR_RUN;
+	/* For more than a window none hangs here. */
+	weir_bpf_cfg(self->s.bpf)->window_us = UINT32_MAX;
+	ASSERT_EQ(0, weir_supervisor_open(&sup, self->s.st, NULL));
+	speed_put(&self->s, WEIR_SLOW, 31000);
+	ASSERT_EQ(1, event_await(&self->s, 0, &event));
+	EXPECT_EQ(WEIR_EV_WORKER_SLOW, event.kind);
+	EXPECT_EQ(WEIR_EDGE_ON, event.edge);
+	EXPECT_EQ(31000, event.value);
+	EXPECT_EQ(WEIR_SLOW_ON_US, event.limit);
+	speed_put(&self->s, WEIR_OK, 100);
+	ASSERT_EQ(1, event_await(&self->s, 0, &event));
+	EXPECT_EQ(WEIR_EV_WORKER_SLOW, event.kind);
+	EXPECT_EQ(WEIR_EDGE_OFF, event.edge);
+	EXPECT_EQ(100, event.value);
+	EXPECT_EQ(WEIR_SLOW_OFF_US, event.limit);
+	weir_supervisor_close(sup);
+}
+
 /* writers and a reader at the same time */
 
 #define RAISED		60000
 
 struct raiser {
 	const struct service *s;
+	atomic_bool looked;	/* the reader, meanwhile */
 	atomic_bool done;
 	int err;
 };
@@ -132,7 +177,7 @@ static void *raise_numbers(void *arg)
 	struct weir_event event = { .kind = WEIR_EV_RECVQ, .edge = WEIR_EDGE_ON };
 	uint64_t i;
 
-	for (i = 1; i <= RAISED && !raiser->err; i++) {
+	for (i = 1; (i <= RAISED || !atomic_load(&raiser->looked)) && !raiser->err; i++) {
 		event.ns = i;
 		event.cookie = i;
 		event.value = i;
@@ -159,6 +204,7 @@ TEST_F(bpf, events_are_whole_for_who_reads_while_they_are_raised)
 		n = weir_bpf_view_events(view, events, WEIR_RECENT_MAX);
 		ASSERT_LE(0, n);
 		seen += (unsigned int)n;
+		atomic_store(&raiser.looked, seen > 0);
 		while (n-- > 0)
 			torn += events[n].ns != events[n].cookie ||
 				events[n].ns != events[n].value || events[n].ns != events[n].limit;
