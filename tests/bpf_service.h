@@ -9,6 +9,7 @@
 #ifndef TESTS_BPF_SERVICE_H
 #define TESTS_BPF_SERVICE_H
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -40,7 +41,7 @@
 #define WORKERS		8	/* as many as a test needs at most */
 #endif
 #define FOREVER_NS	(3600ULL * 1000000000ULL)
-#define WAIT_MS		5000
+#define WAIT_MS		10000
 
 struct service {
 	struct weir_bpf *bpf;
@@ -93,6 +94,20 @@ static inline uint64_t now_ns(void)
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
+/*
+ * Of a socket with a time limit: who has made a ring is interrupted some
+ * milliseconds after it has gone.
+ */
+static inline ssize_t again_recv(int fd, void *buf, size_t len)
+{
+	ssize_t n;
+
+	do {
+		n = recv(fd, buf, len, 0);
+	} while (n < 0 && errno == EINTR);
+	return n;
+}
+
 static inline int netns_private(void)
 {
 	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
@@ -102,6 +117,34 @@ static inline int netns_private(void)
 		return -errno;
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	err = ioctl(fd, SIOCSIFFLAGS, &ifr) ? -errno : 0;
+	close(fd);
+	return err;
+}
+
+/* net/if.h and linux/ipv6.h do not go together. */
+struct ifreq6 {
+	struct in6_addr addr;
+	uint32_t prefix_bits;
+	int index;
+};
+
+/* Nobody is asked on loopback whether an address is free, but a worker of the kernel must run. */
+static inline int lo_add6(const char *text)
+{
+	struct ifreq6 req = { .prefix_bits = 128, .index = (int)if_nametoindex("lo") };
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), err;
+	struct sockaddr_in6 addr = { .sin6_family = AF_INET6 };
+	uint64_t end = now_ns() + WAIT_MS * 1000000ULL;
+
+	if (fd < 0 || inet_pton(AF_INET6, text, &req.addr) != 1)
+		return -EINVAL;
+	addr.sin6_addr = req.addr;
+	err = ioctl(fd, SIOCSIFADDR, &req) ? -errno : 0;
+	while (!err && bind(fd, (struct sockaddr *)&addr, sizeof(addr))) {
+		if (errno != EADDRNOTAVAIL || now_ns() > end)
+			err = -errno;
+		sched_yield();
+	}
 	close(fd);
 	return err;
 }

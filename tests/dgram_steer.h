@@ -8,15 +8,15 @@
 
 #include "bpf_service.h"
 
-static inline int bind_on(int family, uint16_t *port)
+static inline int bind_at(int family, uint16_t *port, int shared)
 {
 	struct sockaddr_storage addr;
 	socklen_t len = addr_fill(&addr, family, *port);
-	int one = 1, fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) ||
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shared, sizeof(shared)) ||
 	    bind(fd, (struct sockaddr *)&addr, len) ||
 	    getsockname(fd, (struct sockaddr *)&addr, &len)) {
 		close(fd);
@@ -24,6 +24,16 @@ static inline int bind_on(int family, uint16_t *port)
 	}
 	*port = ntohs(((struct sockaddr_in *)&addr)->sin_port);
 	return fd;
+}
+
+/* A port that the kernel chooses for one that shares it may be another group's. */
+static inline int bind_on(int family, uint16_t *port)
+{
+	int fd = *port ? -1 : bind_at(family, port, 0);
+
+	if (fd >= 0)
+		close(fd);
+	return bind_at(family, port, 1);
 }
 
 static inline int worker_join(struct service *s, unsigned int worker)

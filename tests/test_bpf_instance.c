@@ -153,6 +153,9 @@ TEST_F(bpf, foreign_directory_is_refused)
 	snprintf(self->s.name, sizeof(self->s.name), "test-%d-alien", runner);
 	snprintf(dir, sizeof(dir), "/sys/fs/bpf/weir/%s", self->s.name);
 	snprintf(pin, sizeof(pin), "%s/theirs", dir);
+	/* One that was killed had this number before. */
+	unlink(pin);
+	rmdir(dir);
 	ASSERT_EQ(0, mkdir(dir, 0700));
 	map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "theirs", 4, 4, 1, NULL);
 	ASSERT_EQ(0, bpf_obj_pin(map, pin));

@@ -147,29 +147,11 @@ TEST_F(bpf, a_client_beside_the_network_is_refused)
 	EXPECT_EQ(1, served_by(&self->s, "127.0.0.1", self->s.port));
 }
 
-/* struct in6_ifreq of <linux/ipv6.h>, which does not go with <netinet/in.h>. */
-struct if6 {
-	struct in6_addr addr;
-	uint32_t prefix;
-	int index;
-};
-
-static int own_v6(const char *text)
-{
-	struct if6 ifr = { .prefix = 128, .index = (int)if_nametoindex("lo") };
-	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), err;
-
-	inet_pton(AF_INET6, text, &ifr.addr);
-	err = ioctl(fd, SIOCSIFADDR, &ifr) ? -errno : 0;
-	close(fd);
-	return err;
-}
-
 TEST_F(bpf, networks_of_ipv6_are_answered)
 {
-	ASSERT_EQ(0, own_v6("fd00:1::1"));
-	ASSERT_EQ(0, own_v6("fd00:1:0:0:ffff::1"));
-	ASSERT_EQ(0, own_v6("fd00:2::1"));
+	ASSERT_EQ(0, lo_add6("fd00:1::1"));
+	ASSERT_EQ(0, lo_add6("fd00:1:0:0:ffff::1"));
+	ASSERT_EQ(0, lo_add6("fd00:2::1"));
 	ASSERT_EQ(0, lookup_open(&self->s, "", 3, AF_INET6));
 	ASSERT_EQ(0, add(&self->s, "[fd00:1::/64]:443"));
 	only(&self->s, 2);

@@ -129,6 +129,22 @@ TEST_F(bpf, one_that_was_shut_down_is_revived)
 	EXPECT_EQ(0, served_by(&self->s, 0, clients, 1));
 }
 
+/* The next trial of worker 0 is due @trial_ns after a rescue @ago_ns ago. */
+static int trial_put(const struct service *s, uint64_t trial_ns, uint64_t ago_ns)
+{
+	int map = map_open(s, "weir_pending"), err;
+	struct weir_pending pending;
+	uint32_t zero = 0;
+
+	err = bpf_map_lookup_elem(map, &zero, &pending);
+	pending.trial_ns = trial_ns;
+	pending.rescued_ns = now_ns() - ago_ns;
+	if (!err)
+		err = bpf_map_update_elem(map, &zero, &pending, BPF_ANY);
+	close(map);
+	return err;
+}
+
 /* It was stopped while it was parked: with its queue gone it looks idle. */
 TEST_F(bpf, one_that_has_not_run_since_is_tried_rarely)
 {
@@ -138,6 +154,7 @@ TEST_F(bpf, one_that_has_not_run_since_is_tried_rarely)
 	int clients[1], i;
 
 	ASSERT_EQ(0, service_open(&self->s, "", 2, WEIR_POLICY_LEAST, WEIR_STALE_NS, AF_INET));
+	weir_bpf_cfg(self->s.bpf)->ramp_ns = 0;
 	row(&self->s, 1)->inflight = 10;
 	row(&self->s, 0)->loop_ns = 1;
 	for (i = 0; i < 6; i++) {
@@ -147,8 +164,12 @@ TEST_F(bpf, one_that_has_not_run_since_is_tried_rarely)
 		ASSERT_EQ(0, worker_read(&self->s, 0, &worker));
 		EXPECT_LT(trial_ns, worker.pending.trial_ns + (i == 5));
 		trial_ns = worker.pending.trial_ns;
+		ASSERT_EQ(0, trial_put(&self->s, FOREVER_NS, 0));
 		ASSERT_EQ(0, spread(&self->s, 1, got));
 		EXPECT_EQ(1, got[1]);
+		ASSERT_EQ(0, trial_put(&self->s, trial_ns, trial_ns + 1));
+		ASSERT_EQ(0, spread(&self->s, 1, got));
+		EXPECT_EQ(1, got[0]);
 	}
 	EXPECT_EQ(1000000000, trial_ns);
 	row(&self->s, 0)->loop_ns = now_ns();
@@ -159,6 +180,7 @@ TEST_F(bpf, one_that_has_not_run_since_is_tried_rarely)
 /* the queue's length, where the kernel counts nothing else */
 
 #define MOVES	10000	/* half of a rescue lasts some 10 us */
+#define MOVES_S	60
 
 struct mover {
 	struct service *s;
@@ -182,7 +204,7 @@ static void *move_on(void *arg)
 	return NULL;
 }
 
-TEST_F(bpf, a_look_at_a_queue_never_meets_half_a_rescue)
+TEST_F_TIMEOUT(bpf, a_look_at_a_queue_never_meets_half_a_rescue, MOVES_S + 30)
 {
 	struct weir_bpf_opts opts = {
 		.sz = sizeof(opts), .name = self->s.name, .policy = WEIR_POLICY_HASH, .workers = 2,
@@ -200,7 +222,7 @@ TEST_F(bpf, a_look_at_a_queue_never_meets_half_a_rescue)
 	client = connect_to(&self->s);
 	ASSERT_LE(0, client);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, move_on, &mover));
-	end = now_ns() + WAIT_MS * 1000000ULL;
+	end = now_ns() + MOVES_S * 1000000000ULL;
 	while (atomic_load(&mover.moved) < MOVES && now_ns() < end)
 		wrong += self->s.st->ops->waiting(self->s.st, looks++ % 2, &since) < 0;
 	atomic_store(&mover.stop, true);

@@ -315,7 +315,8 @@ TEST_F(steer, who_comes_back_begins_with_nothing)
 		if (policies[i] == WEIR_POLICY_HASH)
 			continue;	/* blind to this too */
 		ASSERT_EQ(0, spread(&self->s, 20, got));
-		EXPECT_EQ(20, got[1]) TH_LOG("policy %d", policies[i]);
+		/* Each second since is worth one in two thousand. */
+		NEAR(got[0], 20, 0);
 	}
 	/* But it is there when nobody else is. */
 	row(&self->s, 1)->state = WEIR_DRAIN;

@@ -4,7 +4,6 @@
  *
  * Clients have addresses of their own: 127.1.2.3 is of the network 127.1.2.0/24.
  */
-#include <arpa/inet.h>
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
 
@@ -153,14 +152,11 @@ TEST_F(admit, share_is_shed)
 
 TEST_F(admit, shed_client_is_refused_at_once)
 {
-	uint64_t began;
-
 	OPEN(1, WEIR_POLICY_LEAST, AF_INET);
 	cfg(&self->s)->shed_permille = 990;
-	began = now_ns();
 	EXPECT_LE(0, let_in(&self->s, CLIENT(0, 1), 100));
-	/* A SYN that got no answer is sent again after a second. */
-	EXPECT_GT(began + 1000000000ULL, now_ns());
+	/* A SYN that got no answer is sent again, and asked again. */
+	EXPECT_EQ(100, gate_read(self->gate).asked);
 }
 
 TEST_F(admit, never_all_are_shed)
@@ -179,6 +175,7 @@ static void networks4(struct __test_metadata *const _metadata, struct _test_data
 	struct weir_prefix key = prefix4(CLIENT(1, 0), 24);
 	struct weir_bucket bucket;
 	struct weir_gate gate;
+	int i;
 
 	OPEN(2, WEIR_POLICY_P2C, AF_INET);
 	cfg(&self->s)->prefix_rate = 1;
@@ -195,6 +192,10 @@ static void networks4(struct __test_metadata *const _metadata, struct _test_data
 	EXPECT_EQ(0, gate.prefix_failed);
 	ASSERT_EQ(0, bpf_map_lookup_elem(self->prefix, &key, &bucket));
 	EXPECT_EQ(gate.shed_prefix, bucket.refused);
+	/* Refused just now, it has none. */
+	for (i = 0; i < 100 && let_in(&self->s, CLIENT(1, 7), 1); i++)
+		;
+	ASSERT_EQ(0, bpf_map_lookup_elem(self->prefix, &key, &bucket));
 	EXPECT_GT(1000, bucket.tokens_milli);
 }
 
@@ -232,9 +233,9 @@ TEST_F(admit, bucket_fills_with_time)
 	bucket.tokens_milli = 0;
 	bucket.filled_ns = now_ns() - 3000000000ULL;
 	ASSERT_EQ(0, bpf_map_update_elem(self->prefix, &key, &bucket, BPF_ANY));
-	in = let_in(&self->s, CLIENT(1, 1), 50);
+	in = let_in(&self->s, CLIENT(1, 1), 90);
 	EXPECT_LE(30, in);
-	EXPECT_GT(50, in);
+	EXPECT_GT(90, in);	/* it would take six seconds */
 	/* However long it was quiet, it holds no more than the burst. */
 	bucket.tokens_milli = 0;
 	bucket.filled_ns = 1;
@@ -272,34 +273,6 @@ TEST_F(admit, greedy_source_takes_from_nobody)
 		EXPECT_GT(60, let_in(&self->s, CLIENT(1, 1), 60));
 		EXPECT_EQ(20, let_in(&self->s, CLIENT(i, 1), 20));
 	}
-}
-
-/* net/if.h and linux/ipv6.h do not go together. */
-struct ifreq6 {
-	struct in6_addr addr;
-	uint32_t prefix_bits;
-	int index;
-};
-
-/* Nobody is asked on loopback whether an address is free, but a worker of the kernel must run. */
-static int lo_add6(const char *text)
-{
-	struct ifreq6 req = { .prefix_bits = 128, .index = (int)if_nametoindex("lo") };
-	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), err;
-	struct sockaddr_in6 addr = { .sin6_family = AF_INET6 };
-	uint64_t end = now_ns() + WAIT_MS * 1000000ULL;
-
-	if (fd < 0 || inet_pton(AF_INET6, text, &req.addr) != 1)
-		return -EINVAL;
-	addr.sin6_addr = req.addr;
-	err = ioctl(fd, SIOCSIFADDR, &req) ? -errno : 0;
-	while (!err && bind(fd, (struct sockaddr *)&addr, sizeof(addr))) {
-		if (errno != EADDRNOTAVAIL || now_ns() > end)
-			err = -errno;
-		sched_yield();
-	}
-	close(fd);
-	return err;
 }
 
 static int let_in6(const struct service *s, const char *from, unsigned int count)

@@ -293,7 +293,7 @@ static bool ping(const char *text, uint16_t port)
 {
 	int fd = connected(text, port);
 	char byte = 'p';
-	bool ok = fd >= 0 && send(fd, &byte, 1, 0) == 1 && recv(fd, &byte, 1, 0) == 1;
+	bool ok = fd >= 0 && send(fd, &byte, 1, 0) == 1 && again_recv(fd, &byte, 1) == 1;
 
 	close(fd);
 	return ok;
@@ -348,6 +348,7 @@ TEST_F(live, answers_from_two_addresses_are_not_merged)
 	struct sockaddr_storage addr;
 	struct sockaddr_in from;
 	socklen_t len;
+	ssize_t n;
 	int fd, i;
 	char byte;
 
@@ -360,8 +361,11 @@ TEST_F(live, answers_from_two_addresses_are_not_merged)
 		ASSERT_EQ(1, sendto(fd, &byte, 1, 0, (struct sockaddr *)&addr, len));
 	}
 	for (i = 0; i < 200; i++) {
-		len = sizeof(from);
-		ASSERT_EQ(1, recvfrom(fd, &byte, 1, 0, (struct sockaddr *)&from, &len));
+		do {
+			len = sizeof(from);
+			n = recvfrom(fd, &byte, 1, 0, (struct sockaddr *)&from, &len);
+		} while (n < 0 && errno == EINTR);
+		ASSERT_EQ(1, n);
 		ASSERT_EQ(inet_addr(to[(int)byte]), from.sin_addr.s_addr);
 		ASSERT_EQ(htons(self->s.port), from.sin_port);
 	}
