@@ -17,7 +17,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -29,8 +28,7 @@
 #include "bpf/instance.h"
 
 #define META		"weir_meta"
-#define LOCK_TRIES	1000	/* of a yield each */
-#define LOCK_WAIT_MS	2000	/* for one who changes something */
+#define LOCK_WAIT_MS	2000	/* for one who changes something, or asks */
 
 int dir_root(char path[static WEIR_BPF_PATH_BYTES], const struct reason *reason)
 {
@@ -125,17 +123,21 @@ bool dir_held(int fd)
 	return false;
 }
 
-/* Who only asks whether the directory is held has a lock too, for a moment. */
+/*
+ * Who only asks whether the directory is held has a lock too, for a moment, which
+ * is longer where the processors are taken from him.
+ */
 static int lock_try(int fd)
 {
+	const struct timespec ts = { .tv_nsec = NSEC_PER_MSEC };
 	int i;
 
-	for (i = 0; i < LOCK_TRIES; i++) {
+	for (i = 0; i < LOCK_WAIT_MS; i++) {
 		if (!flock(fd, LOCK_EX | LOCK_NB))
 			return 0;
 		if (errno != EWOULDBLOCK || dir_held(fd))
 			return -errno;
-		sched_yield();
+		nanosleep(&ts, NULL);
 	}
 	return -EWOULDBLOCK;
 }
