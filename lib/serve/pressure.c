@@ -130,8 +130,13 @@ static void tell_all(struct worker *w)
 		struct client *client = container_of(now.next, struct client, edge);
 
 		list_del(&client->edge);
+		/* Who hears that his queue has room may close: the other ends come before. */
+		for (i = ARRAY_SIZE(kinds); i-- > 0;) {
+			if (client->told & ~client->edges & BIT(kinds[i]))
+				tell_edge(client, kinds[i]);
+		}
 		for (i = 0; i < ARRAY_SIZE(kinds); i++) {
-			if ((client->edges ^ client->told) & BIT(kinds[i]))
+			if (client->edges & ~client->told & BIT(kinds[i]))
 				tell_edge(client, kinds[i]);
 		}
 	}
