@@ -15,6 +15,7 @@ struct lat {
 };
 
 #define AT(field)	offsetof(struct lat, field)
+#define PIECE_NS	(100 * NS_PER_MS)
 
 static const struct opt lat_opts[] = {
 	{ "pid", 'P', OPT_COUNT, .offset = AT(pid), .value = "PID", .min = 1, .max = INT32_MAX,
@@ -135,6 +136,17 @@ static int print_table(struct weir_bpf_lat *lat)
 	return err;
 }
 
+/* In pieces: an interrupt that comes just before a sleep does not end it. */
+static void await_end(uint64_t duration_ns)
+{
+	uint64_t end_ns = now_ns() + duration_ns, now = now_ns();
+
+	while (!interrupted && now < end_ns) {
+		sleep_ns(end_ns - now < PIECE_NS ? end_ns - now : PIECE_NS);
+		now = now_ns();
+	}
+}
+
 static int lat_run(const struct command *cmd, int argc, char **argv)
 {
 	struct lat opts = { .duration = NS_PER_SEC };
@@ -154,7 +166,7 @@ static int lat_run(const struct command *cmd, int argc, char **argv)
 	err = weir_bpf_lat_open(&lat, (uint32_t)opts.pid, why, sizeof(why));
 	if (err)
 		return fail("cannot measure: %s", why[0] ? why : weir_strerror(err));
-	sleep_ns(opts.duration);
+	await_end(opts.duration);
 	err = opts.json || opts.pretty ? print_json(lat, opts.pretty) : print_table(lat);
 	weir_bpf_lat_close(lat);
 	return err ? fail("cannot read what was measured: %s", weir_strerror(err)) : WEIR_EXIT_OK;
