@@ -34,8 +34,7 @@ fi
 if json "$tmp/doctor" 'd["rung"] in ("flow", "full")' 2>/dev/null; then
 	json "$tmp/all" 'len(d["show"]["workers"]) == 4 and len(d["show"]["flows"]) == 8 and
 		[p["policy"] for p in d["hung"]["policies"]] == ["hash", "p2c"] and
-		d["hung"]["policies"][1]["latency_ns"]["p99_ns"] * 2 <
-		d["hung"]["policies"][0]["latency_ns"]["p99_ns"]'
+		d["hung"]["policies"][1]["picked"][0] < d["hung"]["policies"][0]["picked"][0]'
 	is "p2c keeps clients from the hung worker, and the maps show the service"
 else
 	: > "$tmp/log"
@@ -46,7 +45,7 @@ fi
 if json "$tmp/doctor" 'd["rung"] in ("flow", "full")' 2>/dev/null; then
 	json "$tmp/all" 'all(r["errors"] == 0 and r["resets"] == 0 and r["rescue_failed"] == 0
 		and r["connections"] > 1000 for r in d["rescue"]["runs"]) and
-		d["rescue"]["runs"][2]["latency_ns"]["p99_ns"] < 400e6 and
+		[r["rescued"] > 0 for r in d["rescue"]["runs"][1:]] == [False, True] and
 		d["shed"]["runs"][0]["refused"] == 0 and d["shed"]["runs"][1]["refused"] > 0 and
 		d["shed"]["runs"][1]["shed_windows"] > 0'
 	is "queues are moved without a reset, and clients are refused only when all are slow"
@@ -103,8 +102,9 @@ else
 	skip "$name" "needs root"
 fi
 
-timeout -s INT 2 "$weir" demo hung -d 30s > "$tmp/out" 2> "$tmp/err"
-# timeout's own status
-[ $? = 124 ] && grep -q 'interrupted' "$tmp/err"
+first_line "$tmp/hung" "$weir" demo hung -d 30s && kill -INT "$started"
+cat <&3 > "$tmp/out"
+wait "$started"
+[ $? = 1 ] && grep -q 'interrupted' "$tmp/hung.err"
 is "an interrupt ends it with a reason"
 exit $bad

@@ -26,7 +26,7 @@
 #define SLOW_CHUNK	4096			/* which it reads each... */
 #define SLOW_STEP_NS	(20 * NS_PER_MS)
 #define FAST_CHUNK	65536
-#define LIMIT_NS	(20 * NS_PER_SEC)
+#define LIMIT_NS	(60 * NS_PER_SEC)
 #define ROW_NS		(500 * NS_PER_MS)
 #define RCVBUF		65536
 #define FLAT_BYTES	(4 << 20)		/* what "memory stays flat" allows */
@@ -48,6 +48,8 @@ struct slow {
 	struct source *source;
 	int fd;
 	uint64_t start_ns, next_row_ns;
+	uint64_t held_ns;	/* since when the producer was seen paused, or 0 */
+	bool held;		/* and it was for long */
 	uint64_t received;
 	uint64_t rss_base, rss_max;	/* since the producer was first paused */
 	uint64_t pool_used_max;
@@ -136,13 +138,26 @@ static int client_read(struct slow *slow, size_t len)
 	return 0;
 }
 
+/* Long enough, and until the producer has felt it: on a busy machine that takes its time. */
+static bool slow_enough(struct slow *slow)
+{
+	uint64_t now = now_ns();
+
+	if (!atomic_load(&slow->source->paused))
+		slow->held_ns = 0;
+	else if (!slow->held_ns)
+		slow->held_ns = now;
+	slow->held |= slow->held_ns && now - slow->held_ns >= PAUSE_MIN_NS + 2 * SLOW_STEP_NS;
+	return slow->held && now - slow->start_ns >= SLOW_NS;
+}
+
 static int client_run(struct slow *slow)
 {
 	uint64_t last_ns = slow->start_ns + LIMIT_NS;
 	int err = 0;
 
 	while (!err && !slow->eof && !slow->mismatch && !interrupted && now_ns() < last_ns) {
-		slow->fast = now_ns() - slow->start_ns >= SLOW_NS;
+		slow->fast = slow->fast || slow_enough(slow);
 		err = client_read(slow, slow->fast ? FAST_CHUNK : SLOW_CHUNK);
 		if (!slow->fast)
 			sleep_ns(SLOW_STEP_NS);
