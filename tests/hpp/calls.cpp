@@ -18,9 +18,11 @@ static void expect_good(const Result<void> &result)
 /* An address nobody listens at any more. */
 static Task<Result<Address>> deserted(Loop &loop)
 {
+	uint64_t files = loop.stats().files;
 	Address address = listen(loop).address();
 
-	TRY_ONLY(co_await loop.sleep(1ms));
+	while (loop.stats().files > files)
+		TRY_ONLY(co_await loop.sleep(1ms));
 	co_return address;
 }
 

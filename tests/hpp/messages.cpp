@@ -15,15 +15,6 @@ static void expect_good(const Result<void> &result)
 		std::printf("# %s\n", result.error().message().c_str());
 }
 
-/* A datagram socket at a port of its own choice; sim has no ports to choose from. */
-static Task<Result<Socket>> datagrams(Loop &loop, Address *address)
-{
-	*address = listen(loop).address();
-	TRY(socket, co_await loop.socket(AF_INET, SOCK_DGRAM));
-	TRY_ONLY(co_await socket.bind(*address));
-	co_return std::move(socket);
-}
-
 TEST(a_datagram_tells_where_it_came_from)
 {
 	auto make = [](Loop &loop) -> Task<Result<void>> {

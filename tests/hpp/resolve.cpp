@@ -60,9 +60,8 @@ template <typename Test>
 static void with_server(Loop &loop, Test test)
 {
 	auto make = [](Loop &loop, Test test) -> Task<Result<void>> {
-		Address address = listen(loop).address();
-		TRY(socket, co_await loop.socket(AF_INET, SOCK_DGRAM));
-		TRY_ONLY(co_await socket.bind(address));
+		Address address;
+		TRY(socket, co_await datagrams(loop, &address));
 		std::string text = address.text();
 		weir_resolver_opts opts = {};
 
