@@ -92,6 +92,16 @@ json() {
 	END
 }
 
+# await <command>...: until it succeeds; a minute, where each try may be slow
+await() {
+	looks=0
+	until "$@"; do
+		looks=$((looks + 1))
+		[ $looks -lt 600 ] || return 1
+		sleep 0.1
+	done
+}
+
 # first_line <file> <command>...: in the background; sets started and line, the first that
 # it prints. The next ones can be read from 3; what it says else is in <file>.err, and
 # what it had said by then in the log

@@ -271,6 +271,10 @@ helper=''
 
 # One end of a pair has the program, the other sends it a frame; both are of this namespace.
 name="what an XDP program has is pinned, documented and the same from both"
+# shellcheck disable=SC2317 # called through await
+link_up() {
+	ip link show "$1" | grep -q 'state UP'
+}
 if [ "$(config CONFIG_XDP)" != y ]; then
 	skip "$name" "built without libxdp (CONFIG_XDP=n)"
 elif ! { ip link add s0 numrxqueues 2 numtxqueues 2 type veth peer name c0 \
@@ -278,6 +282,9 @@ elif ! { ip link add s0 numrxqueues 2 numtxqueues 2 type veth peer name c0 \
 	ip addr add 10.98.0.2/24 dev s0; } 2>> "$tmp/log"; then
 	skip "$name" "needs ip link and veth"
 else
+	# Until the kernel has seen that its peer is up, an interface drops what it is to send.
+	await link_up s0
+	await link_up c0
 	mkfifo "$tmp/xdp"
 	"$weir" serve udp-echo --addr 10.98.0.2 --port 0 --instance "$instance-x" --workers 2 \
 		--xdp s0:generic > "$tmp/xdp" 2>> "$tmp/log" &
@@ -285,7 +292,7 @@ else
 	exec 6< "$tmp/xdp"
 	IFS= read -r line <&6
 	INSTANCE_X=$instance-x compare '
-import socket
+import socket, time
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 s.bind(("c0", 0))
 s.send(b"\xff" * 6 + b"\2" * 6 + b"\x88\xb5" + bytes(46))
@@ -305,8 +312,13 @@ p = t("prog", "show", "pinned", pin("weir_xdp"))
 assert p["type"] == "xdp" and p["name"] == "weir_xdp" and "build_id" in p["metadata"], p
 cfg, rows = dump("weir_xdp_cfg")[0]["value"], dump("weir_xdp_row")
 stats = dump("weir_xdp_stats")[0]["values"]
-mine = json.loads(subprocess.run([env["WEIR"], "show", "xdp", "-i", env["INSTANCE_X"], "-j"],
-                                 check=True, stdout=subprocess.PIPE).stdout)[0]
+def xdp():
+    return json.loads(subprocess.run([env["WEIR"], "show", "xdp", "-i", env["INSTANCE_X"], "-j"],
+                                     check=True, stdout=subprocess.PIPE).stdout)[0]
+end = time.time() + 20
+while not xdp()["passed"] and time.time() < end:
+    time.sleep(0.1)
+mine = xdp()
 assert mine["ifname"] == "s0" and mine["ifindex"] == cfg["ifindex"] == socket.if_nametoindex("s0")
 assert "WEIR_XDP_" + mine["mode"].upper() == cfg["mode"] == "WEIR_XDP_GENERIC", (mine, cfg)
 assert "WEIR_XDP_BY_" + mine["by"].upper() == cfg["by"], (mine, cfg)

@@ -106,7 +106,10 @@ import socket, sys, threading
 def answer(client, size):
     asked = b""
     while not asked.endswith(b"\r\n\r\n"):
-        asked += client.recv(1000)
+        part = client.recv(1000)
+        if not part:
+            return
+        asked += part
     if size is not None:
         client.sendall(b"x" * size)
         client.close()
@@ -147,16 +150,28 @@ if [ $# = 5 ]; then
 		echo "$4: ETIME: deadline passed"
 		echo "$5: ECONNREFUSED: connection refused"
 	} > "$tmp/want"
-	limit=$((1500 * ${TEST_SCALE:-1}))
+	# All ways at once: what answers in time does so on a busy machine, too.
+	limit=8000
 	for way in $ways; do
-		began=$(date +%s%N)
-		timeout 60 "$tmp/fetch-$way" $limit "$@" > "$tmp/got" 2> "$tmp/log"
-		status=$?
-		took=$((($(date +%s%N) - began) / 1000000))
-		diff "$tmp/want" "$tmp/got" >> "$tmp/log" 2>&1 && [ $status = 0 ]
+		{
+			began=$(date +%s%N)
+			timeout 60 "$tmp/fetch-$way" $limit "$@" > "$tmp/got-$way" 2> "$tmp/log-$way"
+			echo $? $((($(date +%s%N) - began) / 1000000)) > "$tmp/ended-$way"
+		} &
+		helper="$helper $!"
+	done
+	# shellcheck disable=SC2086 # several
+	wait $helper
+	helper=''
+	for way in $ways; do
+		read -r status took < "$tmp/ended-$way"
+		{
+			cat "$tmp/log-$way"
+			diff "$tmp/want" "$tmp/got-$way"
+		} > "$tmp/log" 2>&1 && [ "$status" = 0 ]
 		is "fetch with $way gets what there is, and gives up on what is late"
 		echo "took $took ms, the deadline is $limit ms" > "$tmp/log"
-		[ $took -ge $limit ] && [ $took -lt $((2 * limit)) ]
+		[ "$took" -ge $limit ] && [ "$took" -lt $((2 * limit)) ]
 		is "fetch with $way waits for all of them at once"
 	done
 fi

@@ -54,7 +54,7 @@ stop() {
 client() {
 	python3 -c '
 import socket, sys
-with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5) as s:
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 20) as s:
     s.sendall(b"x")
     sys.exit(s.recv(1) != b"x")' "$1" 2>> "$tmp/log"
 }
@@ -64,7 +64,8 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5) as s:
 cgroups=$(python3 -c 'import json, sys
 print(next(p["detail"] for p in json.load(open(sys.argv[1]))["probes"] if p["id"] == "bpf.cgroup2"))' "$tmp/doctor")
 mkdir "$cgroups/$one" && echo $$ > "$cgroups/$one/cgroup.procs"
-trap 'clean_up; echo $$ > "$cgroups/cgroup.procs"; rmdir "$cgroups/$one" 2> /dev/null; "$weir" clean > /dev/null' EXIT
+trap 'clean_up; echo $$ > "$cgroups/cgroup.procs"; rmdir "$cgroups/$one" 2> /dev/null
+	"$weir" clean "$one" > /dev/null 2>&1; "$weir" clean "$two" > /dev/null 2>&1' EXIT
 
 # rung <name> <bounding set>: a service with these capabilities gets that rung and serves
 rung() {
@@ -107,7 +108,10 @@ kept() {
 	import glob, re, sys
 	threads = glob.glob("/proc/%s/task/*/status" % sys.argv[1])
 	for path in threads:
-	    text = open(path).read()
+	    try:
+	        text = open(path).read()
+	    except OSError:
+	        continue		# it has ended
 	    for what in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
 	        have = int(re.search(what + r":\s*(\w+)", text)[1], 16)
 	        if have:
@@ -175,7 +179,10 @@ map_ids() {
 	import glob, re, sys
 	ids = set()
 	for path in glob.glob("/proc/%s/fdinfo/*" % sys.argv[1]):
-	    ids.update(re.findall(r"^map_id:\s*(\d+)", open(path).read(), re.M))
+	    try:
+	        ids.update(re.findall(r"^map_id:\s*(\d+)", open(path).read(), re.M))
+	    except OSError:
+	        pass			# closed meanwhile
 	print(",".join(sorted(ids)))
 	END
 }
@@ -360,6 +367,13 @@ state() {
 	done | sed 's/"turn_age_ns":[0-9]*//g; s/"loop_ns":[0-9]*//g; s/"queue_delay":{[^}]*}//g
 		s/"qdelay_us":[0-9]*//g; s/"wait_us":[0-9]*//g; s/"state":"[A-Z]*"//g; s/"cq_ready":[0-9]*//g'
 }
+# parked: its workers have begun, and have nothing to do
+# shellcheck disable=SC2317 # called through await
+parked() {
+	"$weir" show workers -i "$two" -j > "$tmp/out" 2>> "$tmp/log" &&
+		json "$tmp/out" 'len(d) == 2 and all(w["state"] == "PARKED" for w in d)'
+}
+await parked
 state > "$tmp/before" 2>> "$tmp/log"
 for i in 1 2 3 4 5 6 7 8; do
 	client 7070 || echo "client $i" >> "$tmp/log"
@@ -375,7 +389,7 @@ server=''
 "$weir" clean "$one" >> "$tmp/log" && [ ! -e "$dir" ] && state > "$tmp/after" && diff "$tmp/before" "$tmp/after" >> "$tmp/log" &&
 	nsenter --net="/proc/$helper/ns/net" python3 -c '
 import socket, sys
-with socket.create_connection(("127.0.0.1", 7070), 5) as s:
+with socket.create_connection(("127.0.0.1", 7070), 20) as s:
     s.sendall(b"x")
     sys.exit(s.recv(1) != b"x")' 2>> "$tmp/log" && kill -TERM "$helper" && wait "$helper"
 rc=$?

@@ -164,7 +164,8 @@ else
 	assert told("on")[0]["limit"] == show("group")[0]["own"], show("events")
 	END
 	rc=$?
-	[ $rc = 0 ] && grep -q "somebody took its program" "$tmp/err"
+	# It says so when it has raised the event.
+	[ $rc = 0 ] && await grep -q "somebody took its program" "$tmp/err"
 	is "$name"
 fi
 

@@ -8,23 +8,28 @@ weir=$objtree/tools/weir
 
 # start <options>: a server on a free port; its line to $line, the port to $port
 start() {
-	: > "$tmp/line"
-	"$weir" serve udp-echo --port 0 --json-exit "$@" > "$tmp/line" 2>> "$tmp/log" &
-	server=$!
-	line=''
-	while [ -z "$line" ] && kill -0 "$server" 2>> "$tmp/log"; do
-		line=$(grep '^listening' "$tmp/line")
-	done
+	first_line "$tmp/serve" "$weir" serve udp-echo --port 0 --json-exit "$@"
+	server=$started
 	port=$(expr "$line" : 'listening on 127\.0\.0\.1:\([0-9]*\): ')
 }
 
 # finish: end it; its counters to $tmp/end
 finish() {
-	kill -INT "$server" && wait "$server"
+	kill -INT "$server" 2>> "$tmp/log"
+	cat <&3 > "$tmp/end"
+	exec 3<&-
+	wait "$server"
 	rc=$?
 	server=''
-	tail -n 1 "$tmp/line" > "$tmp/end"
+	cat "$tmp/serve.err" >> "$tmp/log"
 	return $rc
+}
+
+# load <how many datagrams> <options>: the rest of it waits for a slow machine
+load() {
+	count=$1
+	shift
+	timeout 100 "$weir" bench udp-echo --requests "$count" -d 60s -j "$@" > "$tmp/load" 2>> "$tmp/log"
 }
 
 fails() {
@@ -40,7 +45,7 @@ echo "TAP version 13"
 echo "1..7"
 
 start --no-bpf --workers 2
-"$weir" bench udp-echo --port "$port" -c 10 -d 500ms -s 1200 -j > "$tmp/load" 2>> "$tmp/log" &&
+load 2000 --port "$port" -c 10 -s 1200 &&
 	json "$tmp/load" 'd["requests"] > 100 and d["errors"]["mismatch"] == 0 and
 		d["options"]["udp"] and d["lost"] == d["errors"]["timeout"]'
 is "every datagram that comes back is what was sent"
@@ -48,20 +53,20 @@ finish && json "$tmp/end" 'd["dgrams_in"] == d["requests"] == d["dgrams_out"] > 
 is "it ends by a signal, and its counters agree"
 
 start --no-bpf --backend epoll
-"$weir" bench udp-echo --port "$port" -c 5 -d 300ms --new-conn -j > "$tmp/load" 2>> "$tmp/log" &&
+load 500 --port "$port" -c 5 --new-conn &&
 	json "$tmp/load" 'd["connects"] >= d["requests_total"] > 50 and d["errors"]["mismatch"] == 0'
 is "a new socket for each datagram, on epoll"
 finish
 
 # One worker that hangs for longer than a datagram is waited for: some are lost.
-start --no-bpf --stall 0:400/500
-"$weir" bench udp-echo --port "$port" -c 4 -R 100 -d 1500ms --timeout 100ms -j \
+start --no-bpf --stall 0:500/1000
+"$weir" bench udp-echo --port "$port" -c 4 -R 100 -d 3s --timeout 200ms -j \
 	> "$tmp/load" 2>> "$tmp/log"
 json "$tmp/load" '0 < d["lost"] < d["issued"] and d["requests"] > 0'
 is "what has no answer in time is counted as lost"
 finish
 
-"$weir" bench udp-echo --serve -c 5 -d 300ms -j > "$tmp/load" 2>> "$tmp/log" &&
+load 500 --serve -c 5 &&
 	json "$tmp/load" 'd["server"]["requests"] >= d["requests"] > 50'
 is "the load generator brings a server of its own"
 
@@ -74,8 +79,7 @@ name="datagrams are steered, and the table knows them"
 if "$weir" doctor -j 2>> "$tmp/log" > "$tmp/doctor" &&
    json "$tmp/doctor" 'd["rung"] in ("steer", "flow", "full")' 2> /dev/null; then
 	start --workers 3 --instance "udp-test-$$"
-	"$weir" bench udp-echo --port "$port" -c 30 --requests 3000 -d 20s -j \
-		> "$tmp/load" 2>> "$tmp/log" &&
+	load 3000 --port "$port" -c 30 &&
 		"$weir" show gate -i "udp-test-$$" -j > "$tmp/gate" 2>> "$tmp/log" &&
 		json "$tmp/load" 'd["lost"] > 0 or d["requests_total"] == 3000' &&
 		json "$tmp/gate" 'd[0]["asked"] >= 30 and d[0]["dgram_kept"] >= 2900'

@@ -24,6 +24,7 @@ helper=$!
 # It has it when it runs what it was told to.
 while [ "$(cat /proc/$helper/comm 2> /dev/null)" != cat ]; do
 	kill -0 "$helper" || skip_all "needs a second network namespace"
+	sleep 0.01
 done
 if ! { ip link add s0 type veth peer name c0 netns "$helper" 2>> "$tmp/log" &&
 	ip link set lo up && ip link set s0 up &&
@@ -34,31 +35,37 @@ fi
 at_client() {
 	nsenter -t "$helper" -n "$@" 2>> "$tmp/log"
 }
+
+# shellcheck disable=SC2317 # called through await
+link_up() {
+	"$@" | grep -q 'state UP'
+}
 if ! { at_client ip link set c0 up && at_client ip addr add 10.9.0.1/24 dev c0 &&
 	at_client ip -6 addr add fd09::1/64 dev c0 nodad; }; then
 	skip_all "needs nsenter"
 fi
+# Until the kernel has seen that its peer is up, an interface drops what it is to send.
+await link_up ip link show s0
+await link_up at_client ip link show c0
 
 # start <mode> <options>: the line to $line, the port to $port
 start() {
-	: > "$tmp/line"
 	mode=$1
 	shift
-	"$weir" serve udp-echo --addr :: --port 0 --instance "udp-xdp-$$" --json-exit \
-		--xdp "s0:$mode" "$@" > "$tmp/line" 2>> "$tmp/log" &
-	server=$!
-	line=''
-	while [ -z "$line" ] && kill -0 "$server" 2>> "$tmp/log"; do
-		line=$(grep '^listening' "$tmp/line")
-	done
+	first_line "$tmp/serve" "$weir" serve udp-echo --addr :: --port 0 --instance "udp-xdp-$$" \
+		--json-exit --xdp "s0:$mode" "$@"
+	server=$started
 	port=$(expr "$line" : 'listening on [^ ]*:\([0-9]*\): ')
 }
 
 finish() {
-	kill -INT "$server" && wait "$server"
+	kill -INT "$server" 2>> "$tmp/log"
+	cat <&3 > "$tmp/end"
+	exec 3<&-
+	wait "$server"
 	rc=$?
 	server=''
-	tail -n 1 "$tmp/line" > "$tmp/end"
+	cat "$tmp/serve.err" >> "$tmp/log"
 	return $rc
 }
 
@@ -68,6 +75,11 @@ client() {
 
 has_program() {
 	ip link show s0 | grep -q 'prog/xdp'
+}
+
+# shellcheck disable=SC2317 # called through await
+no_program() {
+	! has_program
 }
 
 # capable: has any thread but the kernel's own a capability?
@@ -136,18 +148,19 @@ for data in b'short', bytes(range(256)) * 12:
 	is "$mode: nothing is left on the interface"
 done
 
-# flood: how many of 50 datagrams are answered
+# flood <least>: how many of 50 datagrams are answered; so many are waited for
 flood() {
-	at_client python3 - "$port" <<-'END'
+	at_client python3 - "$port" "$1" <<-'END'
 	import socket, sys
 	s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-	s.settimeout(0.3)
 	s.connect(("10.9.0.2", int(sys.argv[1])))
 	good = 0
 	for i in range(50):
 	    s.send(b"x")
 	try:
-	    while s.recv(64):
+	    while True:
+	        s.settimeout(20 if good < int(sys.argv[2]) else 1)
+	        s.recv(64)
 	        good += 1
 	except socket.timeout:
 	    print(good)
@@ -160,8 +173,8 @@ steer() {
 }
 
 start generic
-steer dgrams 1 5 && [ ! -s "$tmp/out" ] && some=$(flood) && [ "$some" -ge 5 ] && [ "$some" -le 10 ] &&
-	steer dgrams 0 && [ "$(flood)" = 50 ] && steer syns 7 -j &&
+steer dgrams 1 5 && [ ! -s "$tmp/out" ] && some=$(flood 5) && [ "$some" -ge 5 ] && [ "$some" -le 10 ] &&
+	steer dgrams 0 && [ "$(flood 50)" = 50 ] && steer syns 7 -j &&
 	json "$tmp/out" "d['syn_rate'] == d['syn_burst'] == 7 and d['dgram_rate'] == d['dgram_burst'] == 0" &&
 	! steer frames 1 && ! steer syns -- -1 && ! steer syns 1 0
 rc=$?
@@ -173,11 +186,7 @@ has_program && kill -KILL "$server"
 wait "$server" 2> /dev/null
 server=''
 # The kernel lets go of a dead process's links in a work of its own.
-tries=0
-while has_program && [ $tries -lt 5000 ]; do
-	tries=$((tries + 1))
-done
-! has_program
+await no_program
 is "a killed server leaves nothing on the interface"
 
 start native && client 10.9.0.2 20 && finish && ! has_program
