@@ -60,13 +60,15 @@ static inline void world_wait(struct world *world)
 	pthread_mutex_unlock(&world->lock);
 }
 
+/* It need not last: what held once is not looked at again. */
 #define AWAIT(world, cond)						\
 	do {								\
 		uint64_t await_end = real_ns() + LIMIT_NS;		\
+		bool await_held;					\
 									\
-		while (!(cond) && real_ns() < await_end)		\
+		while (!(await_held = (cond)) && real_ns() < await_end)	\
 			world_wait(world);				\
-		ASSERT_TRUE(cond) {					\
+		ASSERT_TRUE(await_held) {				\
 			TH_LOG("not within 10 s: %s", #cond);		\
 		}							\
 	} while (0)

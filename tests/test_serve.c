@@ -121,7 +121,7 @@ TEST_F(serve, refuses_an_address_in_use)
 /* A listening socket of the group of @first, or of a new one. */
 static int group_listener(const struct sockaddr_in *first, struct sockaddr_in *addr)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1, other;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1, other = -1;
 	socklen_t len = sizeof(*addr);
 
 	*addr = (struct sockaddr_in){
@@ -130,16 +130,21 @@ static int group_listener(const struct sockaddr_in *first, struct sockaddr_in *a
 	if (first) {
 		*addr = *first;
 	} else {
-		/* An explicit port: one that bind() chose is lost on listen(). */
+		/*
+		 * An explicit port: one that bind() chose is lost on listen(). Held until
+		 * it is ours, so that nobody else takes it.
+		 */
 		other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (other < 0 || bind(other, (struct sockaddr *)addr, len) ||
+		if (other < 0 || setsockopt(other, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) ||
+		    bind(other, (struct sockaddr *)addr, len) ||
 		    getsockname(other, (struct sockaddr *)addr, &len))
 			return -1;
-		close(other);
 	}
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) ||
 	    bind(fd, (struct sockaddr *)addr, len) || listen(fd, 64))
 		return -1;
+	if (other >= 0)
+		close(other);
 	return fd;
 }
 
@@ -342,6 +347,9 @@ TEST_F(serve, serves_all_when_descriptors_are_used_up)
 				     world->addr.len));
 		ASSERT_EQ(1, send(clients[i].fd, &byte, 1, 0));
 	}
+	/* Whom we leave gives a descriptor back: not before they are used up. */
+	if (!strcmp(variant->name, "epoll"))
+		AWAIT(world, service_stats(world, 0).loop.accept_pauses > 0);
 	while (left) {
 		ASSERT_LT(0, poll(clients, 16, LIMIT_NS / 1000000));
 		for (i = 0; i < 16; i++) {
@@ -354,8 +362,6 @@ TEST_F(serve, serves_all_when_descriptors_are_used_up)
 		}
 	}
 	AWAIT(world, LOCKED(world, world->closes) == 16);
-	if (!strcmp(variant->name, "epoll"))
-		EXPECT_LT(0, service_stats(world, 0).loop.accept_pauses);
 	EXPECT_EQ(0, world_end(world, LIMIT_NS));
 }
 
@@ -467,12 +473,13 @@ TEST_F(serve, tells_the_producer_of_a_slow_reader)
 	OPEN_WORLD(world);
 	fd = client_open(world, 4096);
 	ASSERT_LE(0, fd);
+	/* Together: one alone may be for a moment while buffers of the kernel grow. */
 	AWAIT(world, told(world, WEIR_EV_SENDQ, WEIR_EDGE_ON) >
-		     told(world, WEIR_EV_SENDQ, WEIR_EDGE_OFF));
-	AWAIT(world, told(world, WEIR_EV_ZERO_WINDOW, WEIR_EDGE_ON) >
-		     told(world, WEIR_EV_ZERO_WINDOW, WEIR_EDGE_OFF));
+		     told(world, WEIR_EV_SENDQ, WEIR_EDGE_OFF) &&
+		     told(world, WEIR_EV_ZERO_WINDOW, WEIR_EDGE_ON) >
+		     told(world, WEIR_EV_ZERO_WINDOW, WEIR_EDGE_OFF) &&
+		     LOCKED(world, world->paused));
 	produced = LOCKED(world, world->produced);
-	EXPECT_TRUE(LOCKED(world, world->paused));
 	EXPECT_LT(produced, world->total);
 	EXPECT_EQ((int64_t)world->total, client_read_all(fd));
 	EXPECT_EQ(told(world, WEIR_EV_SENDQ, WEIR_EDGE_ON),
@@ -492,7 +499,7 @@ TEST_F(serve, pauses_receiving_from_who_does_not_read)
 {
 	struct world *world = &self->world;
 	static unsigned char buf[1 << 20];
-	uint64_t total = 32 << 20, out = 0;
+	uint64_t total = 32 << 20, out = 0, end = real_ns() + LIMIT_NS;
 	struct timeval soon = { .tv_usec = 300000 };
 	ssize_t n = 1;
 	int fd;
@@ -503,17 +510,18 @@ TEST_F(serve, pauses_receiving_from_who_does_not_read)
 	fd = client_open(world, 4096);
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof(soon)));
-	/* Until nobody takes any more: the server has closed its window. */
-	while (out < total && n > 0) {
+	/* Until nobody takes any more: the server holds enough, and has closed its window. */
+	while (out < total && (n > 0 || LOCKED(world, world->queued_peak) < 64 << 10) &&
+	       real_ns() < end) {
 		n = send(fd, buf, sizeof(buf), MSG_NOSIGNAL);
 		out += n > 0 ? (uint64_t)n : 0;
 	}
 	EXPECT_LT(out, total);
-	EXPECT_EQ(EAGAIN, errno);
+	EXPECT_GT(0, n);
 	EXPECT_LE(64 << 10, LOCKED(world, world->queued_peak));
 	EXPECT_GE(1 << 20, LOCKED(world, world->queued_peak));
 	/* It reads again: the rest comes. */
-	while (out && (n = recv(fd, buf, sizeof(buf), 0)) > 0)
+	while (out && (n = client_recv(fd, buf, sizeof(buf))) > 0)
 		out -= (uint64_t)n;
 	EXPECT_EQ(0, out);
 	close(fd);

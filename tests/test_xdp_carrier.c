@@ -66,8 +66,8 @@ static const char *net_open(struct _test_data_carrier *self)
 		 getpid(), self->there);
 	if (system(line) || setns(self->there, CLONE_NEWNET))
 		return "needs ip link and veth";
-	if (system("ip link set v0 up && ip addr add 10.9.0.1/24 dev v0") ||
-	    setns(self->here, CLONE_NEWNET))
+	if (system("ip link set v0 up && ip addr add 10.9.0.1/24 dev v0 && " AWAIT_LINK("v0")) ||
+	    setns(self->here, CLONE_NEWNET) || system(AWAIT_LINK("v1")))
 		return "needs ip link and veth";
 	return NULL;
 }

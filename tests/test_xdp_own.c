@@ -16,7 +16,8 @@ static int router_open(void)
 	if (system("ip link add f0 type veth peer name f1 && ip link set f0 addrgenmode none up && "
 		   "ip link set f1 addrgenmode none up && ip addr add 10.77.0.254/24 dev f0 && "
 		   "ip neigh add 10.77.0.1 lladdr 02:00:00:00:00:77 dev f0 && "
-		   "echo 1 > /proc/sys/net/ipv4/ip_forward"))
+		   "echo 1 > /proc/sys/net/ipv4/ip_forward && "
+		   AWAIT_LINK("f0")))
 		return -1;
 	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 	to.sll_ifindex = (int)if_nametoindex("f1");

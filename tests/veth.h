@@ -20,6 +20,10 @@
 #include <linux/bpf.h>
 #include <linux/if_link.h>
 
+/* Until the kernel has seen that its peer is up, an interface drops what it is to send. */
+#define AWAIT_LINK(name)	"timeout 20 sh -c 'until ip link show " name " | "	\
+				"grep -q \"state UP\"; do sleep 0.01; done'"
+
 /* Why there can be none here, or NULL. The namespace goes with the process. */
 static inline const char *veth_open(unsigned int queues)
 {

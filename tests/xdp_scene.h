@@ -283,10 +283,11 @@ static inline int send_frame(struct _test_data_xdp *self, const unsigned char *f
 #define RUN_UNTIL(cond)							\
 	do {								\
 		int turns = 0;						\
+		bool run_held;						\
 									\
-		while (!(cond) && turns++ < TRIES)			\
+		while (!(run_held = (cond)) && turns++ < TRIES)		\
 			weir_loop_run_once(self->loop, 1000000);	\
-		ASSERT_TRUE(cond);					\
+		ASSERT_TRUE(run_held);					\
 	} while (0)
 
 static inline int udp_socket(uint16_t port)
