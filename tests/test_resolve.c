@@ -84,11 +84,13 @@ TEST_F(resolve, a_name_without_addresses)
 
 TEST_F(resolve, a_server_that_fails)
 {
+	ASSERT_EQ(0, reopen(&self->r, self->r.servers, PATIENT_MS, 2));
 	ASK("fails.test", AF_INET, -EREMOTEIO);
 }
 
 TEST_F(resolve, a_server_that_refuses)
 {
+	ASSERT_EQ(0, reopen(&self->r, self->r.servers, PATIENT_MS, 2));
 	ASK("refuses.test", AF_INET, -EREMOTEIO);
 }
 
