@@ -141,6 +141,29 @@ static void drain(struct worker *w)
 	worker_idle(w);
 }
 
+/*
+ * Counted first: who yields again by now either waits until it accepts no more, or is
+ * seen here.
+ */
+static void go_on(struct worker *w)
+{
+	bool counted = w->accepting;	/* still: it has not ended halting */
+
+	worker_accepting(w, w->listener || w->dgram.running);
+	if (atomic_load(&w->service->phase) != PHASE_ACCEPTING) {
+		w->phase = PHASE_HALTED;
+		worker_accepting(w, counted);
+		return;
+	}
+	/* A process of his may be first in line until it has ended. */
+	if (w->listener)
+		listener_share(w->listener);
+	listener_go_on(w->listener);
+	dgram_go_on(w);
+	if (w->accepting)	/* else another does, for it */
+		weir_cancel(w->loop, &w->hold_op);
+}
+
 /* The spare one is this process's own: a successor has another. */
 static void phase_changed(struct worker *w, unsigned int phase)
 {
@@ -152,14 +175,7 @@ static void phase_changed(struct worker *w, unsigned int phase)
 		listener_halt(w->listener, listener_halted, w);
 		dgram_halt(w);
 	} else {
-		worker_accepting(w, w->listener || w->dgram.running);
-		/* A process of his may be first in line until it has ended. */
-		if (w->listener)
-			listener_share(w->listener);
-		listener_go_on(w->listener);
-		dgram_go_on(w);
-		if (w->accepting)	/* else another does, for it */
-			weir_cancel(w->loop, &w->hold_op);
+		go_on(w);
 	}
 }
 
