@@ -14,10 +14,13 @@
 #include <weir/crew.h>
 #include <weir/wire.h>
 
-#include "base/clock.h"
+#include "base/base.h"
 #include "serve/parcel.h"
 
-#define YIELD_NS	(350 * NSEC_PER_MSEC)	/* more than a child waits for its worker */
+enum {
+	YIELD_STEPS	= 14,	/* more than a child waits for its worker: owner.c */
+	YIELD_STEP_MS	= 25,
+};
 
 struct weir_crew {
 	uint32_t workers;
@@ -91,26 +94,35 @@ static bool answer(const struct weir_crew *crew, int fd, unsigned int *hung, int
 	return true;
 }
 
-/* Who has answered is not asked by poll(2) any more. */
+/* Who has answered is not asked by poll(2) any more. How many have. */
+static unsigned int take_answers(const struct weir_crew *crew, struct pollfd *pfds,
+				 unsigned int *hung, int *errp)
+{
+	unsigned int count = 0;
+	uint32_t i;
+
+	for (i = 0; i < crew->workers; i++) {
+		if (pfds[i].fd < 0 || !pfds[i].revents || !answer(crew, pfds[i].fd, hung, errp))
+			continue;
+		pfds[i].fd = -1;
+		count++;
+	}
+	return count;
+}
+
 static int await_answers(const struct weir_crew *crew, struct pollfd *pfds, unsigned int *hung)
 {
-	uint64_t now = clock_ns(), end = now + YIELD_NS;
-	unsigned int waiting = 0;
+	unsigned int waiting = 0, came, steps = YIELD_STEPS;
 	uint32_t i;
 	int err = 0;
 
 	for (i = 0; i < crew->workers; i++)
 		waiting += pfds[i].fd >= 0;
-	for (; waiting && now < end; now = clock_ns()) {
-		if (poll(pfds, crew->workers, (int)((end - now) / NSEC_PER_MSEC) + 1) <= 0)
-			continue;
-		for (i = 0; i < crew->workers; i++) {
-			if (pfds[i].fd < 0 || !pfds[i].revents ||
-			    !answer(crew, pfds[i].fd, hung, &err))
-				continue;
-			pfds[i].fd = -1;
-			waiting--;
-		}
+	while (waiting && steps) {
+		came = poll(pfds, crew->workers, YIELD_STEP_MS) > 0 ?
+		       take_answers(crew, pfds, hung, &err) : 0;
+		waiting -= came;
+		steps -= !came;
 	}
 	*hung += waiting;
 	return err;

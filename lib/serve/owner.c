@@ -14,22 +14,34 @@
 #include "serve/service.h"
 
 #define LINGER_NS		(5 * NSEC_PER_SEC)
-#define HALT_WAIT_NS		(250 * NSEC_PER_MSEC)	/* for workers to accept no more */
+#define HALT_STEPS		10	/* for workers to accept no more, */
+#define HALT_STEP_NS		(25 * NSEC_PER_MSEC)	/* each of so long */
 
-/* Until nobody accepts; a worker that hangs is not waited for. */
-static unsigned int wait_halted(struct weir_service *service)
+static void wait_step(struct weir_service *service)
 {
-	uint64_t end_ns = clock_ns() + HALT_WAIT_NS;	/* reported goes by that clock */
+	uint64_t end_ns = clock_ns() + HALT_STEP_NS;	/* reported goes by that clock */
 	struct timespec end = {
 		.tv_sec		= (time_t)(end_ns / NSEC_PER_SEC),
 		.tv_nsec	= (long)(end_ns % NSEC_PER_SEC),
 	};
-	unsigned int left;
 
-	pthread_mutex_lock(&service->lock);
 	while (service->accepting && !pthread_cond_timedwait(&service->reported, &service->lock,
 							     &end))
 		;
+}
+
+/*
+ * Until nobody accepts; a worker that hangs is not waited for. In steps: where a whole
+ * machine was stopped one of them is over, and those who were stopped with us have
+ * the others.
+ */
+static unsigned int wait_halted(struct weir_service *service)
+{
+	unsigned int steps, left;
+
+	pthread_mutex_lock(&service->lock);
+	for (steps = HALT_STEPS; service->accepting && steps; steps--)
+		wait_step(service);
 	left = service->accepting;
 	pthread_mutex_unlock(&service->lock);
 	return left;
