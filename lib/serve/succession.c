@@ -83,14 +83,14 @@ static void heirs_set(struct weir_control *control, uint32_t heirs)
 		control->opts.ops->heirs(control->opts.ctx, heirs);
 }
 
+/* The name is his; until he has it, or when he dies before that, it is nobody's. */
 static void leave(struct weir_control *control)
 {
-	control->opts.ops->leave(control->opts.ctx);
 	control_drop(control);
-	/* The name is his; until he has it, or when he dies before that, it is nobody's. */
 	control_put(&control->listen_fd);
 	control->place.path[0] = '\0';
 	control->left = true;
+	control->opts.ops->leave(control->opts.ctx);
 	base_log(&control->log, WEIR_LOG_INFO, "control: a successor serves; draining");
 }
 
