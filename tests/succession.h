@@ -51,6 +51,16 @@ struct child {
 	int ready;		/* read by it: the port, or nothing */
 };
 
+/* Whether that comes to be. */
+#define AWAITED(cond)								\
+	({									\
+		int await_ms;							\
+										\
+		for (await_ms = 0; await_ms < PATIENCE_MS && !(cond); await_ms++) \
+			usleep(1000);						\
+		await_ms < PATIENCE_MS;						\
+	})
+
 /* What all of them are: enum weir_service_flags, before they are made. */
 static uint32_t kind;
 
@@ -74,7 +84,8 @@ static const struct weir_steering_ops *real_ops;
 
 static void on_term(int sig)
 {
-	weir_service_stop(serving, 1000000000);
+	/* What its clients have sent may wait for it still, the end of each, too. */
+	weir_service_stop(serving, PATIENCE_MS * 1000000ULL);
 }
 
 static const char poison[8] = "worker!";
@@ -398,11 +409,8 @@ static void load_end(struct load *load)
 static bool load_goes_on(struct load *load)
 {
 	unsigned int want = atomic_load(&load->served) + SERVED;
-	int ms;
 
-	for (ms = 0; ms < PATIENCE_MS && atomic_load(&load->served) < want; ms++)
-		usleep(1000);
-	return atomic_load(&load->served) >= want;
+	return AWAITED(atomic_load(&load->served) >= want);
 }
 
 #endif /* TESTS_SUCCESSION_H */

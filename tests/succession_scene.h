@@ -95,11 +95,7 @@ static unsigned int sockets_at(unsigned int wanted, uint16_t port)
 /* Who leaves, dies or takes back does with his what is to be done when he comes to it. */
 static bool sockets_are(unsigned int wanted, uint16_t port, unsigned int count)
 {
-	int ms;
-
-	for (ms = 0; ms < PATIENCE_MS && sockets_at(wanted, port) != count; ms++)
-		usleep(1000);
-	return ms < PATIENCE_MS;
+	return AWAITED(sockets_at(wanted, port) == count);
 }
 
 static void clients_come(struct __test_metadata *_metadata, struct scene *s, uint16_t port)
