@@ -173,8 +173,12 @@ static int operate(const char *name, unsigned int rounds)
 	struct weir_bpf_control *control;
 	int err = weir_bpf_control_open(&control, name);
 
-	while (!err && rounds--)
-		err = weir_bpf_control_set(control, rounds % 2 ? up : down, 2, NULL);
+	while (!err && rounds--) {
+		/* Who has the turn may be stopped for longer than one waits for it. */
+		do {
+			err = weir_bpf_control_set(control, rounds % 2 ? up : down, 2, NULL);
+		} while (err == -ETIMEDOUT);
+	}
 	weir_bpf_control_close(control);
 	return err;
 }

@@ -106,25 +106,41 @@ static bool serves(const struct sockaddr_in *addr)
 	return yes;
 }
 
-TEST_F(crew, it_yields_and_goes_on)
+/* Asked until all but so many have: on a busy machine any of them may seem to hang. */
+static bool yields(struct weir_crew *crew, int maps, unsigned int but)
 {
 	unsigned int hung = 99;
-	int fd;
+	int ms;
+
+	for (ms = 0; ms < PATIENCE_MS && hung > but; ms += A_WHILE_MS)
+		if (weir_crew_yield(crew, maps, &hung))
+			return false;
+	return hung == but;
+}
+
+TEST_F(crew, it_yields_and_goes_on)
+{
+	int fd, i;
 
 	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_STAY));
 	ASSERT_TRUE(serves(&self->addr));
-	EXPECT_EQ(0, weir_crew_yield(self->crew, 0, &hung));
-	EXPECT_EQ(0, hung);
+	EXPECT_TRUE(yields(self->crew, 0, 0));
 	fd = client(&self->addr);
 	EXPECT_FALSE(answered(fd, A_WHILE_MS));
 	EXPECT_EQ(0, weir_crew_tell(self->crew, WEIR_WORKER_NONE, WEIR_CREW_BACK));
 	EXPECT_TRUE(answered(fd, PATIENCE_MS));
 	close(fd);
-	/* And once more. */
-	EXPECT_EQ(0, weir_crew_yield(self->crew, 0, &hung));
-	EXPECT_EQ(0, hung);
-	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_BEGIN));
-	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_BACK));
+	/* And again, also when it is about to go on. */
+	for (i = 0; i < A_WHILE_MS; i++) {
+		EXPECT_TRUE(yields(self->crew, 0, 0));
+		fd = client(&self->addr);
+		EXPECT_FALSE(answered(fd, 1));
+		EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_BEGIN));
+		EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_BACK));
+		if (i % 2)
+			EXPECT_TRUE(answered(fd, PATIENCE_MS));
+		close(fd);
+	}
 	EXPECT_TRUE(serves(&self->addr));
 }
 
@@ -159,14 +175,14 @@ static int interrupt(const char *thread)
 
 TEST_F(crew, a_signal_makes_the_time_of_who_is_connected_no_shorter)
 {
-	int fd = client(&self->addr);
+	int fd = client(&self->addr), i;
 
 	ASSERT_TRUE(answered(fd, PATIENCE_MS));
 	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_STAY));
 	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_LEAVE));
-	usleep(A_WHILE_MS * 1000);
-	ASSERT_EQ(0, interrupt("weir-child"));
-	usleep(A_WHILE_MS * 1000);
+	/* It waits for who is connected, once it has its name and was told. */
+	for (i = 0; i < A_WHILE_MS; usleep(1000))
+		i += !interrupt("weir-child");
 	ASSERT_EQ(1, write(fd, "y", 1));
 	EXPECT_TRUE(answered(fd, PATIENCE_MS));
 	close(fd);
@@ -176,11 +192,10 @@ TEST_F(crew, a_signal_makes_the_time_of_who_is_connected_no_shorter)
 TEST_F(crew, it_serves_who_is_connected_and_ends)
 {
 	int fd = client(&self->addr), queued;
-	unsigned int hung;
 
 	ASSERT_TRUE(answered(fd, PATIENCE_MS));
 	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_STAY));
-	EXPECT_EQ(0, weir_crew_yield(self->crew, 0, &hung));
+	EXPECT_TRUE(yields(self->crew, 0, 0));
 	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_LEAVE));
 	queued = client(&self->addr);
 	ASSERT_EQ(1, write(fd, "y", 1));
@@ -254,6 +269,20 @@ TEST_F(crew, whose_parent_has_ended_before_it_serves_does_not)
 	weir_service_close(service);
 }
 
+/* The last word to one that does not answer; all of them are of that kind. */
+static int heard(int mute, enum parcel_kind kind, struct parcel *parcel)
+{
+	struct pollfd pfd = { .fd = mute, .events = POLLIN };
+	int err = -ENODATA;
+
+	while (poll(&pfd, 1, 0) == 1) {
+		err = parcel_want(mute, kind, parcel);
+		if (err)
+			break;
+	}
+	return err;
+}
+
 /* One that was stopped answers what it was asked then, and not what it is asked now. */
 TEST_F(crew, one_that_does_not_answer_hangs)
 {
@@ -263,15 +292,13 @@ TEST_F(crew, one_that_does_not_answer_hangs)
 
 	ASSERT_LE(0, mute);
 	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_STAY));
-	EXPECT_EQ(0, weir_crew_yield(self->crew, 0, &hung));
-	EXPECT_EQ(1, hung);
-	ASSERT_EQ(0, parcel_want(mute, PARCEL_YIELD, &parcel));
+	EXPECT_TRUE(yields(self->crew, 0, 1));
+	ASSERT_EQ(0, heard(mute, PARCEL_YIELD, &parcel));
 	ASSERT_EQ(0, parcel_send(mute, PARCEL_YIELDED, parcel.count & ~1U, 0, NULL, 0));
 	EXPECT_EQ(0, weir_crew_tell(self->crew, WEIR_WORKER_NONE, WEIR_CREW_BACK));
-	ASSERT_EQ(0, parcel_want(mute, PARCEL_BACK, &parcel));
-	EXPECT_EQ(0, weir_crew_yield(self->crew, 1, &hung));
-	EXPECT_EQ(1, hung);
-	ASSERT_EQ(0, parcel_want(mute, PARCEL_YIELD, &parcel));
+	ASSERT_EQ(0, heard(mute, PARCEL_BACK, &parcel));
+	EXPECT_TRUE(yields(self->crew, 1, 1));
+	ASSERT_EQ(0, heard(mute, PARCEL_YIELD, &parcel));
 	EXPECT_EQ(1, parcel.count & 1);
 	/* One that has ended accepts nobody. */
 	close(mute);
@@ -280,28 +307,6 @@ TEST_F(crew, one_that_does_not_answer_hangs)
 	EXPECT_EQ(0, hung);
 	EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_BACK));
 	EXPECT_TRUE(serves(&self->addr));
-}
-
-TEST_F(crew, bad_arguments_are_refused)
-{
-	struct weir_service *service;
-	struct weir_crew *crew;
-
-	EXPECT_EQ(-EINVAL, weir_crew_open(&crew, 0));
-	EXPECT_EQ(-EINVAL, weir_crew_open(&crew, WEIR_WORKERS_MAX + 1));
-	EXPECT_EQ(-EINVAL, weir_crew_join(self->crew, 3));
-	EXPECT_EQ(-EBUSY, weir_crew_join(self->crew, 1));
-	EXPECT_EQ(-EINVAL, weir_crew_tell(self->crew, 3, WEIR_CREW_STAY));
-	EXPECT_EQ(-EINVAL, weir_crew_tell(self->crew, 1, (enum weir_crew_word)4));
-	self->opts.control = "crew-test";
-	ASSERT_EQ(0, weir_steering_share(&self->opts.steering, self->base, 2));
-	EXPECT_EQ(-EINVAL, weir_service_open(&service, &self->opts));
-	self->opts.control = NULL;
-	self->opts.parent = NULL;
-	self->opts.listeners = NULL;
-	self->opts.flags = WEIR_SERVICE_SHARED;
-	ASSERT_EQ(0, weir_steering_share(&self->opts.steering, self->base, 2));
-	EXPECT_EQ(-EINVAL, weir_service_open(&service, &self->opts));
 }
 
 /* the control socket of who has listeners */
@@ -366,6 +371,28 @@ static struct weir_control_opts control_of(const int *listener, struct weir_stee
 		.listeners = listener, .count = 1,
 		.steering = st, .ops = &control_ops, .ctx = owner,
 	};
+}
+
+TEST_F(crew, bad_arguments_are_refused)
+{
+	struct weir_service *service;
+	struct weir_crew *crew;
+
+	EXPECT_EQ(-EINVAL, weir_crew_open(&crew, 0));
+	EXPECT_EQ(-EINVAL, weir_crew_open(&crew, WEIR_WORKERS_MAX + 1));
+	EXPECT_EQ(-EINVAL, weir_crew_join(self->crew, 3));
+	EXPECT_EQ(-EBUSY, weir_crew_join(self->crew, 1));
+	EXPECT_EQ(-EINVAL, weir_crew_tell(self->crew, 3, WEIR_CREW_STAY));
+	EXPECT_EQ(-EINVAL, weir_crew_tell(self->crew, 1, (enum weir_crew_word)4));
+	self->opts.control = control_of(&self->listener, self->base, NULL).instance;
+	ASSERT_EQ(0, weir_steering_share(&self->opts.steering, self->base, 2));
+	EXPECT_EQ(-EINVAL, weir_service_open(&service, &self->opts));
+	self->opts.control = NULL;
+	self->opts.parent = NULL;
+	self->opts.listeners = NULL;
+	self->opts.flags = WEIR_SERVICE_SHARED;
+	ASSERT_EQ(0, weir_steering_share(&self->opts.steering, self->base, 2));
+	EXPECT_EQ(-EINVAL, weir_service_open(&service, &self->opts));
 }
 
 TEST_F(crew, a_signal_ends_no_conversation)
@@ -443,6 +470,11 @@ TEST_F(crew, a_name_stays_with_who_lives)
 	weir_control_close(other);
 }
 
+static int64_t ms_between(const struct timespec *begin, const struct timespec *end)
+{
+	return (end->tv_sec - begin->tv_sec) * 1000 + (end->tv_nsec - begin->tv_nsec) / 1000000;
+}
+
 /* It has the name, says that, and dies when it is asked for something. */
 static void dies_when_asked(const char *name, int ready)
 {
@@ -458,8 +490,9 @@ TEST_F(crew, the_name_of_one_who_is_dying_is_free)
 {
 	struct owner owner = { 0 };
 	struct weir_control_opts opts = control_of(&self->listener, self->base, &owner);
+	struct timespec begin, end;
 	struct weir_control *control;
-	int status, ready[2];
+	int status, ready[2], err;
 	char byte;
 	pid_t pid;
 
@@ -470,7 +503,13 @@ TEST_F(crew, the_name_of_one_who_is_dying_is_free)
 	if (!pid)
 		dies_when_asked(opts.instance, ready[1]);
 	ASSERT_EQ(1, read(ready[0], &byte, 1));
-	ASSERT_EQ(0, weir_control_open(&control, &opts));
+	/* Its end may take longer than it is waited for; but it is waited for. */
+	do {
+		clock_gettime(CLOCK_MONOTONIC, &begin);
+		err = weir_control_open(&control, &opts);
+		clock_gettime(CLOCK_MONOTONIC, &end);
+	} while (err == -EADDRINUSE && ms_between(&begin, &end) >= 9 * A_WHILE_MS);
+	ASSERT_EQ(0, err);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
 	weir_control_close(control);
@@ -484,7 +523,7 @@ TEST_F(crew, who_forks_does_not_wait_for_a_holder)
 	struct owner owner = { 0 };
 	struct weir_control_opts opts = control_of(&self->listener, self->base, &owner);
 	int holder = parcel_socket(), waiting[32], count, status, i;
-	time_t slowest_s = 0;
+	int64_t slowest_ms = 0;
 	struct sockaddr_un addr;
 	struct timespec begin, end;
 	struct weir_control *control;
@@ -513,11 +552,11 @@ TEST_F(crew, who_forks_does_not_wait_for_a_holder)
 		if (!pid)
 			_exit(0);
 		clock_gettime(CLOCK_MONOTONIC, &end);
-		slowest_s = MAX(slowest_s, end.tv_sec - begin.tv_sec);
+		slowest_ms = MAX(slowest_ms, ms_between(&begin, &end));
 		ASSERT_EQ(pid, waitpid(pid, &status, 0));
 		usleep(1000);
 	}
-	EXPECT_GT(PARCEL_WAIT_S - 1, slowest_s);
+	EXPECT_GT(PARCEL_WAIT_S * 1000 - 500, slowest_ms);
 	parcel_unlisten(&place);
 	close(holder);
 	for (i = 0; i <= count; i++)
