@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # tap.sh - what the tests in shell share, to be sourced: TAP, a directory of their
-# own in $tmp whose file "log" is shown when a test fails, and a clean end. $server
-# and $helper are processes to end with the test.
+# own in $tmp whose file "log" is shown when a test fails, and a clean end. $server,
+# $helper and $tracer are processes to end with the test.
 set -u
 
 : "${srctree:?}" "${objtree:?}"
 tmp=$(mktemp -d)
-server='' helper=''
+server='' helper='' tracer=''
 n=0
 # shellcheck disable=SC2034 # the test's exit status
 bad=0
@@ -15,7 +15,7 @@ bad=0
 # A test that failed in the middle must not leave its processes behind.
 # shellcheck disable=SC2317 # called by the trap
 clean_up() {
-	for pid in $server $helper; do
+	for pid in $server $helper $tracer; do
 		kill -KILL "$pid" 2>/dev/null
 	done
 	rm -rf "$tmp"
@@ -128,6 +128,39 @@ succeeded() {
 	server=$helper
 	helper=''
 	return $rc
+}
+
+# hang <pid> <thread>: until $tracer ends that thread does not go on, wherever it is; the
+# others do
+hang() {
+	cat > "$tmp/hang.py" <<-'END'
+	import ctypes, glob, os, signal, sys
+	ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+	SEIZE, INTERRUPT, WALL = 0x4206, 0x4207, 0x40000000
+	for task in glob.glob(f"/proc/{sys.argv[1]}/task/*"):
+	    if open(f"{task}/comm").read().strip() != sys.argv[2]:
+	        continue
+	    tid = int(os.path.basename(task))
+	    for request in (SEIZE, INTERRUPT):
+	        if ptrace(request, tid, None, None):
+	            sys.exit(f"ptrace: {os.strerror(ctypes.get_errno())}")
+	    os.waitpid(tid, WALL)
+	    print("it hangs", flush=True)
+	    signal.pause()
+	END
+	mkfifo "$tmp/hang"
+	python3 "$tmp/hang.py" "$1" "$2" > "$tmp/hang" 2>> "$tmp/log" &
+	tracer=$!
+	read -r hangs < "$tmp/hang"
+	rm "$tmp/hang"
+	[ -n "$hangs" ]
+}
+
+# hang_end: the process too, without a chance to come to
+hang_end() {
+	# shellcheck disable=SC2086 # one of them may not have started
+	kill -KILL $server $tracer && wait $server $tracer
+	server='' tracer=''
 }
 
 # lookup_netns <arguments>...: the test, again, in a network namespace of its own (the

@@ -44,7 +44,8 @@ start --port 7000 --workers 2 --vip 127.9.0.0/16:443 && server=$started &&
 	"$weir" steer weight "$name" 1 42 2>> "$tmp/log"
 is "a service answers on a network"
 
-timeout 60 "$weir" bench echo -a 127.9.1.2 --port 443 -d 6s -c 60 -n -R 500 -j > "$tmp/load" 2>> "$tmp/log" &
+timeout 60 "$weir" bench echo -a 127.9.1.2 --port 443 -d 6s -c 60 -n -R 500 --timeout 20s -j > "$tmp/load" \
+	2>> "$tmp/log" &
 load=$!
 next && [ "$(vips)" = "127.9.0.0/16:443 " ]
 is "its successor does, too, without being told"
