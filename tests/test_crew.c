@@ -137,6 +137,7 @@ TEST_F(crew, it_yields_and_goes_on)
 		EXPECT_FALSE(answered(fd, 1));
 		EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_BEGIN));
 		EXPECT_EQ(0, weir_crew_tell(self->crew, 1, WEIR_CREW_BACK));
+		usleep(20 * i);
 		if (i % 2)
 			EXPECT_TRUE(answered(fd, PATIENCE_MS));
 		close(fd);
