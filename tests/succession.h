@@ -70,9 +70,20 @@ struct load {
 	bool keeps;		/* a flow of datagrams stays with its worker */
 	atomic_uint served;
 	atomic_uint failed;
+	atomic_int error;	/* errno of the first, and where */
+	const char *_Atomic step;
 	atomic_bool stop;
 	pthread_t threads[LOADERS + 1];
 };
+
+static void failed(struct load *load, const char *step)
+{
+	const char *none = NULL;
+
+	if (atomic_compare_exchange_strong(&load->step, &none, step))
+		atomic_store(&load->error, errno);
+	atomic_fetch_add(&load->failed, 1);
+}
 
 #include "succession_dgram.h"
 
@@ -344,6 +355,7 @@ static bool asked(int fd)
 {
 	char text[8] = "request", answer[8];
 
+	errno = 0;
 	return send(fd, text, sizeof(text), MSG_NOSIGNAL) == sizeof(text) &&
 	       recv(fd, answer, sizeof(answer), MSG_WAITALL) == sizeof(answer) &&
 	       !memcmp(text, answer, sizeof(text));
@@ -358,7 +370,12 @@ static void *come_and_go(void *arg)
 	while (!atomic_load(&load->stop)) {
 		fd = client(load->port, vip);
 		vip = load->vip && !vip;
-		atomic_fetch_add(fd >= 0 && asked(fd) ? &load->served : &load->failed, 1);
+		if (fd < 0)
+			failed(load, "connect");
+		else if (!asked(fd))
+			failed(load, "ask");
+		else
+			atomic_fetch_add(&load->served, 1);
 		if (fd >= 0)
 			close(fd);
 	}
@@ -373,7 +390,7 @@ static void *stay(void *arg)
 
 	while (!atomic_load(&load->stop)) {
 		if (!asked(fd)) {
-			atomic_fetch_add(&load->failed, 1);
+			failed(load, "ask again");
 			break;
 		}
 		usleep(1000);

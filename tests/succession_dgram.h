@@ -78,7 +78,10 @@ static void burst_count(struct load *load, int fd, uint32_t *number, uint32_t *w
 	bool ok = fd >= 0 && burst_asked(fd, *number, worker);
 
 	*number += BURST;
-	atomic_fetch_add(ok ? &load->served : &load->failed, 1);
+	if (ok)
+		atomic_fetch_add(&load->served, 1);
+	else
+		failed(load, "exchange datagrams");
 }
 
 /* A duplicate of the last burst must not be taken for the next one's answer. */
@@ -101,7 +104,7 @@ static void *ask_anew(void *arg)
 		for (i = 0; i < FLOW_BURSTS && !atomic_load(&load->failed); i++)
 			burst_count(load, fd, &number, NULL);
 		if (!nothing_more(fd))
-			atomic_fetch_add(&load->failed, 1);
+			failed(load, "hear no more");
 		close(fd);
 	}
 	return NULL;

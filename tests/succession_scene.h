@@ -109,7 +109,10 @@ static void clients_come(struct __test_metadata *_metadata, struct scene *s, uin
 static void clients_go(struct __test_metadata *_metadata, struct scene *s)
 {
 	load_end(&s->load);
-	EXPECT_EQ(0, atomic_load(&s->load.failed));
+	EXPECT_EQ(0, atomic_load(&s->load.failed)) {
+		TH_LOG("the first failed to %s: %s", atomic_load(&s->load.step),
+		       strerror(atomic_load(&s->load.error)));
+	}
 }
 
 static void next_fails(struct __test_metadata *_metadata, struct scene *s, enum place place)
