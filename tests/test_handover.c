@@ -586,8 +586,8 @@ static void given_tried(struct __test_metadata *_metadata, struct world *world,
 			enum weir_worker_speed speed)
 {
 	struct weir_steering *st;
-	uint64_t end = real_ns() + LIMIT_NS;
 	int idle[8], hot[HOT], i;
+	uint64_t end;
 
 	use(world, on_data_slow);
 	world->opts.flags = WEIR_SERVICE_HAND_OVER;
@@ -598,6 +598,7 @@ static void given_tried(struct __test_metadata *_metadata, struct world *world,
 	AWAIT(world, is_rested(st->ops->row(st, 1)));
 	__atomic_store_n(&st->ops->row(st, 1)->speed, speed, __ATOMIC_RELEASE);
 	heat_begin(hot);
+	end = real_ns() + LIMIT_NS;
 	/* For as long as it takes: who is not let run is not slow for a while. */
 	do {
 		heat(hot, HOT);

@@ -124,7 +124,7 @@ static void hist_add(__u64 *buckets, uint64_t delay_us, uint64_t count)
 static void speed_tick(struct worker *w, uint32_t least_us)
 {
 	struct meter *m = &w->meter;
-	enum weir_worker_speed speed = w->row->speed;
+	enum weir_worker_speed speed = __atomic_load_n(&w->row->speed, __ATOMIC_RELAXED);
 
 	m->calm = least_us < m->cfg->slow_off_us ? m->calm + 1 : 0;
 	if (least_us > m->cfg->slow_on_us)
