@@ -83,11 +83,12 @@
 #define RUN_UNTIL(loop, cond)						\
 	do {								\
 		uint64_t run_end = real_ns() + LIMIT_NS;		\
+		bool run_held;						\
 		int run_err = 0;					\
 									\
-		while (!(cond) && !run_err && real_ns() < run_end)	\
+		while (!(run_held = (cond)) && !run_err && real_ns() < run_end)	\
 			run_err = run_turn(loop);			\
-		ASSERT_TRUE(cond) {					\
+		ASSERT_TRUE(run_held) {					\
 			TH_LOG("%s: %s", run_err ? weir_strerror(run_err) :	\
 			       "not within 10 s", #cond);		\
 		}							\

@@ -35,7 +35,7 @@ static inline int connect_at(const char *text, uint16_t port)
 	struct timeval limit = { .tv_sec = WAIT_MS / 1000 };
 	struct sockaddr_storage addr;
 	socklen_t len;
-	int fd;
+	int fd, err;
 
 	len = addr_fill(&addr, strchr(text, ':') ? AF_INET6 : AF_INET, port);
 	if (addr.ss_family == AF_INET)
@@ -43,12 +43,15 @@ static inline int connect_at(const char *text, uint16_t port)
 	else
 		inet_pton(AF_INET6, text, &((struct sockaddr_in6 *)&addr)->sin6_addr);
 	fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* Without a limit: with one an interruption ends it. */
+	if (connect(fd, (struct sockaddr *)&addr, len)) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	if (!connect(fd, (struct sockaddr *)&addr, len))
-		return fd;
-	close(fd);
-	return -errno;
+	return fd;
 }
 
 static inline struct weir_vip_stats stats(const struct service *s)
