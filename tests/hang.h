@@ -91,7 +91,8 @@ FIXTURE(hang) {
 	struct weir_steering *st;
 	struct weir_service *service;
 	struct service s;		/* for its name, port and helpers */
-	uint64_t supervise_ns;		/* to be set before it is opened */
+	uint64_t supervise_ns;		/* to be set before it is opened, */
+	bool never_slow;		/* and this */
 	int lock;
 };
 
@@ -172,6 +173,10 @@ static inline int open_service(struct _test_data_hang *self, const char *backend
 		err = weir_bpf_open(&self->bpf, &bpf);
 	if (err)
 		return err;
+	if (self->never_slow) {
+		weir_bpf_cfg(self->bpf)->slow_on_us = UINT32_MAX;
+		weir_bpf_cfg(self->bpf)->shed_max_permille = 0;
+	}
 	self->st = weir_bpf_steering(self->bpf);
 	opts.addr = &addr;
 	opts.steering = self->st;
@@ -210,15 +215,8 @@ static inline int answered(int fd, int ms)
 static inline int open_never_slow(struct _test_data_hang *self, const char *backend,
 				  enum weir_policy policy)
 {
-	int err = open_service(self, backend, 2, policy, 0);
-	struct weir_cfg *cfg;
-
-	if (err)
-		return err;
-	cfg = weir_bpf_cfg(self->bpf);
-	cfg->slow_on_us = UINT32_MAX;
-	cfg->shed_max_permille = 0;
-	return 0;
+	self->never_slow = true;
+	return open_service(self, backend, 2, policy, 0);
 }
 
 /* Nobody who is idle is hung, whoever else uses the processors. */
