@@ -13,11 +13,11 @@
  * the turn waited for its handler and the handler took: an upper bound for the
  * delay of all events of the turn, and what a completion that arrives now has to
  * expect. The least of a window of 100 ms is published: a worker that now and
- * then has much to do, and catches up, is not slow. Nor does a single turn tell
- * that: it may just have been interrupted, so that the window waits for the next.
- * One whose least is too much says SLOW, and OK again after two windows of little.
- * It says nothing while it is parked: who reads the row must take an old SLOW for
- * what it is.
+ * then has much to do, and catches up, is not slow. Nor does the first long turn
+ * alone tell that: it may just have been interrupted, so that its window waits for
+ * the next. One whose least is too much says SLOW, and OK again after two windows
+ * of little. It says nothing while it is parked: who reads the row must take an old
+ * SLOW for what it is.
  */
 #include <sched.h>
 #include <time.h>
@@ -149,7 +149,9 @@ static void window_tick(struct worker *w, uint64_t now_ns)
 	struct meter *m = &w->meter;
 	uint64_t delay = now_ns - m->turn_ns;
 	uint32_t window_us = m->cfg->window_us, least_us;
+	bool was_long = m->long_turn;
 
+	m->long_turn = to_us(delay) > m->cfg->slow_on_us;
 	m->window_min_ns = min_u64(m->window_min_ns, delay);
 	m->window_sum_ns += delay * m->turn_events;
 	m->window_events += m->turn_events;
@@ -160,9 +162,9 @@ static void window_tick(struct worker *w, uint64_t now_ns)
 		window_us = WINDOW_LEAST_US;
 	if (now_ns - m->window_ns < window_us * NSEC_PER_USEC)
 		return;
-	least_us = to_us(m->window_min_ns);
-	if (m->window_turns == 1 && least_us > m->cfg->slow_on_us)
+	if (m->window_turns == 1 && m->long_turn && !was_long)
 		return;
+	least_us = to_us(m->window_min_ns);
 	row_set32(&w->row->qdelay_us, least_us);
 	row_set32(&w->row->wait_us, to_us(m->window_sum_ns / m->window_events));
 	speed_tick(w, least_us);

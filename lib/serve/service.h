@@ -140,6 +140,7 @@ struct meter {
 	uint64_t window_sum_ns;		/* of all completions of the window */
 	uint64_t window_events;
 	uint32_t window_turns;
+	bool long_turn;			/* the last one was, longer than slow_on_us */
 	uint32_t calm;			/* windows below slow_off_us in a row */
 	uint64_t published_ns;
 	uint64_t cpu_read_ns;
