@@ -70,19 +70,18 @@ struct load {
 	bool keeps;		/* a flow of datagrams stays with its worker */
 	atomic_uint served;
 	atomic_uint failed;
-	atomic_int error;	/* errno of the first, and where */
-	const char *_Atomic step;
+	const char *step;	/* where the first failed, and its errno; once all have ended */
+	int error;
 	atomic_bool stop;
 	pthread_t threads[LOADERS + 1];
 };
 
 static void failed(struct load *load, const char *step)
 {
-	const char *none = NULL;
-
-	if (atomic_compare_exchange_strong(&load->step, &none, step))
-		atomic_store(&load->error, errno);
-	atomic_fetch_add(&load->failed, 1);
+	if (atomic_fetch_add(&load->failed, 1))
+		return;
+	load->step = step;
+	load->error = errno;
 }
 
 #include "succession_dgram.h"

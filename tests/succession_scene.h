@@ -110,8 +110,7 @@ static void clients_go(struct __test_metadata *_metadata, struct scene *s)
 {
 	load_end(&s->load);
 	EXPECT_EQ(0, atomic_load(&s->load.failed)) {
-		TH_LOG("the first failed to %s: %s", atomic_load(&s->load.step),
-		       strerror(atomic_load(&s->load.error)));
+		TH_LOG("the first failed to %s: %s", s->load.step, strerror(s->load.error));
 	}
 }
 

@@ -4,9 +4,9 @@
  *
  * The limit: each is answered within rescue_ns, one period of the supervisor and
  * 10 ms from when it waited for a worker that hung, and none is reset. A wait
- * begins before connect() and ends when the client has its answer. What the machine
- * itself was late meanwhile, for the sake of others, is not the library's: a thread
- * that sleeps for a millisecond at a time tells how long one waits to be woken.
+ * begins before connect() and ends when the client has its answer, so that all of
+ * scheduling is in it; where processors are shared with others one round may be
+ * late for their sake, half of them not.
  */
 #include "hang.h"
 
@@ -22,29 +22,6 @@
 FIXTURE_VARIANT_ADD(hang, uring_spin) { .backend = "uring", .hang = HANG_SPIN };
 FIXTURE_VARIANT_ADD(hang, uring_sleep) { .backend = "uring", .hang = HANG_SLEEP };
 FIXTURE_VARIANT_ADD(hang, epoll_sleep) { .backend = "epoll", .hang = HANG_SLEEP };
-
-/* Sleeps, and knows by how much it woke too late. */
-struct sleeper {
-	pthread_t thread;
-	atomic_bool stop;
-	atomic_uint_least64_t late_ns;	/* the most since somebody asked */
-};
-
-static void *sleep_on(void *arg)
-{
-	const struct timespec ts = { .tv_nsec = NSEC_PER_MSEC };
-	struct sleeper *sleeper = arg;
-	uint64_t begun, late;
-
-	while (!atomic_load(&sleeper->stop)) {
-		begun = now_ns();
-		clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
-		late = now_ns() - begun - NSEC_PER_MSEC;
-		if (late > atomic_load(&sleeper->late_ns))
-			atomic_store(&sleeper->late_ns, late);
-	}
-	return NULL;
-}
 
 struct waiting {
 	int fd;
@@ -139,14 +116,10 @@ static int compare(const void *one, const void *two)
 	return (a > b) - (a < b);
 }
 
-/*
- * Medians over @rounds, of the longest wait less what the machine was late, too; 0
- * when a client was lost.
- */
+/* Medians over @rounds, of the longest wait, too; 0 when a client was lost. */
 static uint64_t median_wait(struct __test_metadata *_metadata, struct _test_data_hang *self,
 			    unsigned int rounds, uint64_t *moved_median_ns)
 {
-	struct sleeper sleeper = { 0 };
 	uint64_t worst[ROUNDS], moved[ROUNDS];
 	struct weir_bpf_view *view;
 	struct hang_round r;
@@ -155,12 +128,9 @@ static uint64_t median_wait(struct __test_metadata *_metadata, struct _test_data
 
 	if (weir_bpf_view_open(&view, self->s.name))
 		return 0;
-	if (pthread_create(&sleeper.thread, NULL, sleep_on, &sleeper))
-		abort();
 	for (i = 0; i < rounds && tries;) {
 		/* The supervisor is somewhere else in its period each time. */
 		usleep(i * 1700);
-		atomic_store(&sleeper.late_ns, 0);
 		err = round_run(self, view, &r);
 		if (err || r.resets)
 			break;
@@ -168,12 +138,10 @@ static uint64_t median_wait(struct __test_metadata *_metadata, struct _test_data
 			tries--;
 			continue;
 		}
-		worst[i] = r.worst_ns - min_u64(r.worst_ns, atomic_load(&sleeper.late_ns));
+		worst[i] = r.worst_ns;
 		moved[i++] = r.moved_ns;
 	}
 	weir_bpf_view_close(view);
-	atomic_store(&sleeper.stop, true);
-	pthread_join(sleeper.thread, NULL);
 	if (i < rounds) {
 		TH_LOG("round %u: error %d, %u of %u clients ended, %u reset, %u tries left", i,
 		       err, r.ended, r.begun, r.resets, tries);
