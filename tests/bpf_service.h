@@ -35,6 +35,7 @@
 
 #include <weir/bpf.h>
 
+#include "again.h"
 #include "kselftest_harness.h"
 
 #ifndef WORKERS
@@ -92,20 +93,6 @@ static inline uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
-/*
- * Of a socket with a time limit: who has made a ring is interrupted some
- * milliseconds after it has gone.
- */
-static inline ssize_t again_recv(int fd, void *buf, size_t len)
-{
-	ssize_t n;
-
-	do {
-		n = recv(fd, buf, len, 0);
-	} while (n < 0 && errno == EINTR);
-	return n;
 }
 
 static inline int netns_private(void)

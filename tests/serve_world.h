@@ -14,6 +14,7 @@
 
 #include <weir/serve.h>
 
+#include "again.h"
 #include "backends.h"
 
 #define SECOND_NS	NSEC_PER_SEC
@@ -347,17 +348,6 @@ static inline int client_open(const struct world *world, int rcvbuf)
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	return fd;
-}
-
-/* Who has made a ring is interrupted some milliseconds after it has gone. */
-static inline ssize_t client_recv(int fd, void *buf, size_t len)
-{
-	ssize_t n;
-
-	do {
-		n = recv(fd, buf, len, 0);
-	} while (n < 0 && errno == EINTR);
-	return n;
 }
 
 /* One byte there and back. */

@@ -511,7 +511,7 @@ static int live_ask(int fd, char what)
 	char number = 0;
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	if (send(fd, &what, 1, 0) != 1 || again_recv(fd, &number, 1) != 1)
+	if (send(fd, &what, 1, 0) != 1 || client_recv(fd, &number, 1) != 1)
 		return -1;
 	return number;
 }

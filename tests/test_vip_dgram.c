@@ -293,7 +293,7 @@ static bool ping(const char *text, uint16_t port)
 {
 	int fd = connected(text, port);
 	char byte = 'p';
-	bool ok = fd >= 0 && send(fd, &byte, 1, 0) == 1 && again_recv(fd, &byte, 1) == 1;
+	bool ok = fd >= 0 && send(fd, &byte, 1, 0) == 1 && client_recv(fd, &byte, 1) == 1;
 
 	close(fd);
 	return ok;

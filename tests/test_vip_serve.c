@@ -28,7 +28,7 @@ static bool ping(const char *text, uint16_t port)
 	char byte = 'p';
 	int fd = connect_at(text, port);
 	bool ok = fd >= 0 && send(fd, &byte, 1, MSG_NOSIGNAL) == 1 &&
-		  again_recv(fd, &byte, 1) == 1;
+		  client_recv(fd, &byte, 1) == 1;
 
 	close(fd);
 	return ok;
@@ -152,7 +152,7 @@ TEST_F(workers, a_connection_that_is_given_away_has_its_flow_with_it)
 	ASSERT_LE(0, fd);
 	for (i = 0; i < 10; i++) {
 		ASSERT_EQ(1, send(fd, "p", 1, MSG_NOSIGNAL));
-		ASSERT_EQ(1, again_recv(fd, &byte, 1));
+		ASSERT_EQ(1, client_recv(fd, &byte, 1));
 		before = flow_owner(&self->s);
 		if (before == WEIR_WORKER_NONE && !i)
 			SKIP(return, "no flows here");
