@@ -132,11 +132,22 @@ static void speed_put(const struct service *s, enum weir_worker_speed speed, uin
 	__atomic_store_n(&row(s, 0)->speed, speed, __ATOMIC_RELEASE);
 }
 
+static void slow_told(struct __test_metadata *_metadata, const struct service *s,
+		      enum weir_edge edge, uint64_t value, uint64_t limit)
+{
+	struct weir_event event;
+
+	ASSERT_EQ(1, event_await(s, 0, &event));
+	EXPECT_EQ(WEIR_EV_WORKER_SLOW, event.kind);
+	EXPECT_EQ(edge, event.edge);
+	EXPECT_EQ(value, event.value);
+	EXPECT_EQ(limit, event.limit);
+}
+
 /* Each edge says what was measured, and which of the two marks it crossed. */
 TEST_F(bpf, a_supervisor_tells_who_is_slow_and_for_how_long_one_waits)
 {
 	struct weir_supervisor *sup;
-	struct weir_event event;
 
 	ASSERT_EQ(0, service_open(&self->s, "", 1, WEIR_POLICY_HASH, FOREVER_NS, AF_INET));
 	row(&self->s, 0)->loop_ns = now_ns();
@@ -145,17 +156,9 @@ TEST_F(bpf, a_supervisor_tells_who_is_slow_and_for_how_long_one_waits)
 	weir_bpf_cfg(self->s.bpf)->window_us = UINT32_MAX;
 	ASSERT_EQ(0, weir_supervisor_open(&sup, self->s.st, NULL));
 	speed_put(&self->s, WEIR_SLOW, 31000);
-	ASSERT_EQ(1, event_await(&self->s, 0, &event));
-	EXPECT_EQ(WEIR_EV_WORKER_SLOW, event.kind);
-	EXPECT_EQ(WEIR_EDGE_ON, event.edge);
-	EXPECT_EQ(31000, event.value);
-	EXPECT_EQ(WEIR_SLOW_ON_US, event.limit);
+	slow_told(_metadata, &self->s, WEIR_EDGE_ON, 31000, WEIR_SLOW_ON_US);
 	speed_put(&self->s, WEIR_OK, 100);
-	ASSERT_EQ(1, event_await(&self->s, 0, &event));
-	EXPECT_EQ(WEIR_EV_WORKER_SLOW, event.kind);
-	EXPECT_EQ(WEIR_EDGE_OFF, event.edge);
-	EXPECT_EQ(100, event.value);
-	EXPECT_EQ(WEIR_SLOW_OFF_US, event.limit);
+	slow_told(_metadata, &self->s, WEIR_EDGE_OFF, 100, WEIR_SLOW_OFF_US);
 	weir_supervisor_close(sup);
 }
 
